@@ -1,0 +1,39 @@
+# `make run` and `make test` are all the set-up there is: both make .venv/ from the hash-pinned lock file.
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.locked
+WORKERS ?= 4
+
+.PHONY: run test check lint bench lock clean
+
+run: $(STAMP)
+	@$(VENV)/bin/peakctl demo
+
+test: $(STAMP)
+	$(VENV)/bin/pytest -n $(WORKERS) --dist worksteal
+
+check: lint test
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+bench: $(STAMP)
+	$(VENV)/bin/python -m tests.benchmarks
+
+$(STAMP): requirements.lock pyproject.toml
+	@command -v ssh-keygen >/dev/null || { echo "ssh-keygen: not found: install OpenSSH's client (Debian: openssh-client)" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON): needs Python 3.11 or newer: make PYTHON=python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Needs `uv` on PATH; everything else here needs only Python and make.
+lock:
+	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

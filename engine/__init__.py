@@ -1,0 +1,1 @@
+"""The embedded trading engine: it knows nothing of terminals."""

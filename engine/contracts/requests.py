@@ -1,0 +1,150 @@
+"""What the control API takes: one struct per request body. Unknown fields are refused.
+
+Every request that changes something names the `person` it is for; the engine records that name
+with the peer uid of the connection.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from engine.contracts.order import OrderType, Side, TimeInForce
+from engine.contracts.session import Charter
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base: who asks."""
+
+    person: str
+
+
+class CharterRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/session/charter: write the charter and open the session."""
+
+    charter: Charter
+
+
+class ReasonRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/session/{checklist,stop,pause,resume,abort}: a transition with a reason."""
+
+    reason: str = ""
+
+
+class ProbeRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/checklist/probe: run one automatic item, or all when `item_id` is empty."""
+
+    item_id: str = ""
+
+
+class AnswerRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/checklist/answer: answer a manual item as `role`."""
+
+    item_id: str
+    role: str
+    answer: str
+
+
+class JoinRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/review/join: the reviewer's process joins with a fresh nonce (64 hex digits)."""
+
+    nonce: str
+    #: the client's own observations of itself: tty, loginuid, ssh peer
+    signals: dict[str, str]
+
+
+class GoRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/go/request: ask for go; `nonce` is the operator's (64 hex digits)."""
+
+    nonce: str
+    #: the client's own observations of itself: tty, loginuid, ssh peer
+    signals: dict[str, str]
+
+
+class SignRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/{go,recon,pack}/sign: an armoured SSHSIG over the document with this sha256."""
+
+    sha256: str
+    signature: str
+
+
+class CosignRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/go/cosign: the exact text of cosign.json and the reviewer's signature over it."""
+
+    cosign: str
+    signature: str
+
+
+class OrderRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/order/{preview,submit}: quantity in base, price in quote (None for MARKET)."""
+
+    symbol: str
+    side: Side
+    type: OrderType
+    quantity: Decimal
+    price: Decimal | None = None
+    time_in_force: TimeInForce | None = None
+
+
+class CancelRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/order/cancel."""
+
+    client_order_id: str
+
+
+class NoteRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/note: a line for the runlog."""
+
+    text: str
+
+
+class KillRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/kill: stop everything. `pressed_us` is when the key was read, µs UTC."""
+
+    reason: str
+    source: str
+    pressed_us: int
+
+
+class BreakAnswerRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/recon/answer."""
+
+    run_id: str
+    break_id: str
+    answer: str
+
+
+class LessonsRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/lessons: one to three points."""
+
+    points: tuple[str, ...]
+
+
+class AcknowledgeRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/alarm/acknowledge."""
+
+    alarm_id: str
+    note: str = ""
+
+
+class IncidentRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/incident: open (`incident_id` empty), note or close (`close` true)."""
+
+    incident_id: str = ""
+    text: str
+    close: bool = False
+
+
+class ReleaseRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/latch/release: the exact release document and both people's signatures."""
+
+    document: str
+    operator_signature: str
+    reviewer_signature: str
+
+
+class QueryRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/store/query: one read-only SQL statement on the store."""
+
+    sql: str

@@ -1,0 +1,128 @@
+"""The words of a session: environment, mode, state, charter, limits, checklist answers.
+
+The table of legal transitions is `engine/governance/transitions.py`.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+
+class Environment(StrEnum):
+    """What may be touched. The default is `dev`."""
+
+    DEV = "dev"
+    SHADOW = "shadow"
+    TESTNET = "testnet"
+    PROD = "prod"
+
+
+class Mode(StrEnum):
+    """How orders reach a market."""
+
+    PAPER = "paper"
+    SHADOW = "shadow"
+    TESTNET = "testnet"
+    LIVE = "live"
+
+
+class SessionState(StrEnum):
+    """Where a session stands."""
+
+    CHARTER = "charter"
+    CHECKLIST = "checklist"
+    GO_NOGO = "go_nogo"
+    LIVE = "live"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    RECONCILED = "reconciled"
+    SEALED = "sealed"
+    NO_GO = "no_go"
+    ABORTED = "aborted"
+    KILLED = "killed"
+
+
+#: States that end a session: a new charter may follow.
+END_STATES = frozenset({SessionState.SEALED, SessionState.NO_GO, SessionState.ABORTED})
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The hard limits of one session; a charter may only tighten what the config allows.
+
+    Quantities in base, notionals and losses in quote currency, rates per second and minute,
+    `price_collar_bps` in basis points of the mid price (of the last price when the book is missing
+    is not allowed: a missing book blocks).
+    """
+
+    max_order_quantity: Decimal
+    max_order_notional: Decimal
+    max_position: Decimal
+    max_open_orders: int
+    max_orders_per_second: int
+    max_orders_per_minute: int
+    max_orders_per_session: int
+    max_session_loss: Decimal
+    price_collar_bps: int
+
+
+class Charter(msgspec.Struct, frozen=True, kw_only=True):
+    """What the session may do. Times in µs UTC; the change window is half-open [from, until)."""
+
+    mode: Mode
+    venue: str
+    account: str
+    instruments: tuple[str, ...]
+    limits: Limits
+    window_from_us: int
+    window_until_us: int
+    operator: str
+    reviewer: str
+    runbook: str
+    attendance_seconds: int
+    purpose: str = ""
+
+
+class ItemKind(StrEnum):
+    """Automatic items run a probe; manual items want an answer and a name."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
+class ItemResult(StrEnum):
+    """How an item stands. `stale` is an answer that is too old to count."""
+
+    OPEN = "open"
+    PASS = "pass"  # noqa: S105  (not a password)
+    FAIL = "fail"
+
+
+class ChecklistItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of a runbook's checklist (TOML front matter).
+
+    `roles` says who answers: one or both; `probe` names the automatic probe; `expect` is a
+    regular expression that a manual answer must match in full; `critical` items are repeated
+    just before go.
+    """
+
+    id: str
+    title: str
+    kind: ItemKind
+    roles: tuple[str, ...] = ("operator",)
+    probe: str = ""
+    expect: str = ".+"
+    hint: str = ""
+    critical: bool = False
+
+
+class Checklist(msgspec.Struct, frozen=True, kw_only=True):
+    """A runbook's checklist; `sha256` is of the runbook file's bytes."""
+
+    runbook: str
+    version: str
+    sha256: str
+    items: tuple[ChecklistItem, ...]

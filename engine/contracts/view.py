@@ -1,0 +1,247 @@
+"""What the control API sends: the whole state as one document, in the shapes the screens render.
+
+A view is a reading, not a record: it is rebuilt from the folds at each change, at most a few times a
+second. Every live figure carries its age in milliseconds; `None` means "not known", never zero
+(I9, I12). Money is Decimal in the currency named in the docstring.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from engine.contracts.fill import Fill
+from engine.contracts.order import Order
+from engine.contracts.session import Charter, ItemKind, ItemResult, SessionState
+
+
+class EngineView(msgspec.Struct, frozen=True, kw_only=True):
+    """The engine process. `phase` is `starting`, `recovering`, `ready` or `halted`."""
+
+    pid: int
+    version: str
+    phase: str
+    started_us: int
+    environment: str
+    workspace: str
+    demo: bool
+    config_sha256: str
+    events: int
+    head: str
+    store_lag: int
+    attended: bool
+    watchdog: str
+    review_command: str
+
+
+class ItemView(msgspec.Struct, frozen=True, kw_only=True):
+    """One checklist item for one role; `shared` items are answered blind by both."""
+
+    id: str
+    title: str
+    kind: ItemKind
+    role: str
+    result: ItemResult
+    value: str = ""
+    detail: str = ""
+    hint: str = ""
+    by: str = ""
+    shared: bool = False
+    critical: bool = False
+    answered_us: int | None = None
+
+
+class GoView(msgspec.Struct, frozen=True, kw_only=True):
+    """The go/no-go: `stage` is `none`, `requested`, `signed`, `go`, `no_go` or `void`."""
+
+    stage: str
+    packet: str = ""
+    packet_sha256: str = ""
+    operator_signature: str = ""
+    expires_us: int | None = None
+    decision: str = ""
+    reason: str = ""
+
+
+class SessionView(msgspec.Struct, frozen=True, kw_only=True):
+    """The current session."""
+
+    id: str
+    state: SessionState
+    charter: Charter
+    since_us: int
+    checklist: tuple[ItemView, ...]
+    reviewer_joined: bool
+    go: GoView
+    runlog: tuple[str, ...]
+    recon: ReconView | None = None
+    pack: PackView | None = None
+
+
+class BreakView(msgspec.Struct, frozen=True, kw_only=True):
+    """One difference that a reconciliation found. `klass` is green, yellow or red."""
+
+    id: str
+    klass: str
+    subject: str
+    key: str
+    engine: str
+    journal: str
+    venue: str
+    cause: str
+    answer: str = ""
+
+
+class ReconView(msgspec.Struct, frozen=True, kw_only=True):
+    """The last reconciliation. `signed_by` holds roles."""
+
+    run_id: str
+    report: str
+    report_sha256: str
+    compared: dict[str, int]
+    breaks: tuple[BreakView, ...]
+    signed_by: tuple[str, ...]
+
+
+class PackView(msgspec.Struct, frozen=True, kw_only=True):
+    """The pack: `stage` is `writing`, `written`, `sealed`. `tagmanifest` is the text to sign."""
+
+    stage: str
+    folder: str
+    tagmanifest: str = ""
+    tagmanifest_sha256: str = ""
+    signed_by: tuple[str, ...] = ()
+
+
+class StageView(msgspec.Struct, frozen=True, kw_only=True):
+    """One stage of a kill with its time since the request, µs."""
+
+    stage: str
+    elapsed_us: int
+    detail: str
+
+
+class KillView(msgspec.Struct, frozen=True, kw_only=True):
+    """The latch and the last kill. `state`: READY, LATCHED, PROVEN, UNCONFIRMED."""
+
+    state: str
+    kill_id: str = ""
+    reason: str = ""
+    by: str = ""
+    latched_us: int | None = None
+    stages: tuple[StageView, ...] = ()
+    open_orders: tuple[str, ...] = ()
+    positions: dict[str, Decimal] = {}
+    detail: str = ""
+
+
+class StreamView(msgspec.Struct, frozen=True, kw_only=True):
+    """One stream of the venue: `market` or `user`. `age_ms` since the last message."""
+
+    name: str
+    connected: bool
+    age_ms: int | None
+    limit_ms: int
+    messages: int
+    gaps: int
+    reconnects: int
+
+
+class VenueView(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue as the engine sees it."""
+
+    name: str
+    connected: bool
+    clock_offset_ms: int | None
+    streams: tuple[StreamView, ...]
+    used_weight: int | None
+    weight_limit: int
+
+
+class TradeView(msgspec.Struct, frozen=True, kw_only=True):
+    """One public trade. `taker` is BUY or SELL; price in quote, quantity in base."""
+
+    price: Decimal
+    quantity: Decimal
+    taker: str
+    time_us: int
+
+
+class MarketView(msgspec.Struct, frozen=True, kw_only=True):
+    """The market of one symbol: best levels first, [price, quantity]. Ages in ms, `stale` by rule."""
+
+    symbol: str
+    base: str
+    quote: str
+    tick_size: Decimal
+    step_size: Decimal
+    bids: tuple[tuple[Decimal, Decimal], ...]
+    asks: tuple[tuple[Decimal, Decimal], ...]
+    trades: tuple[TradeView, ...]
+    last: Decimal | None
+    book_age_ms: int | None
+    trade_age_ms: int | None
+    stale: bool
+    limit_ms: int
+
+
+class PositionView(msgspec.Struct, frozen=True, kw_only=True):
+    """Position of the session in one symbol: base quantity, quote values; marked at mid.
+
+    `unrealized` and `mark` are None while the market is stale.
+    """
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal | None
+    realized: Decimal
+    unrealized: Decimal | None
+    fees: dict[str, Decimal]
+    mark: Decimal | None
+
+
+class HeadroomView(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit and how much of it is used; numbers as text, `used_percent` 0 to 100 or more."""
+
+    code: str
+    text: str
+    used: str
+    limit: str
+    unit: str
+    used_percent: int
+
+
+class AlarmView(msgspec.Struct, frozen=True, kw_only=True):
+    """One alarm that is not cleared."""
+
+    id: str
+    code: str
+    priority: int
+    text: str
+    response: str
+    raised_us: int
+    acknowledged_by: str = ""
+
+
+class StateView(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything: what `status --json` prints and the consoles draw.
+
+    `orders` are open ones first, then the most recent; `fills` most recent first. `next_step` is
+    one sentence for the operator, `next_step_reviewer` for the reviewer.
+    """
+
+    time_us: int
+    engine: EngineView
+    kill: KillView
+    venue: VenueView | None
+    market: MarketView | None
+    session: SessionView | None
+    orders: tuple[Order, ...]
+    fills: tuple[Fill, ...]
+    positions: tuple[PositionView, ...]
+    balances: dict[str, tuple[Decimal, Decimal]]
+    limits: tuple[HeadroomView, ...]
+    alarms: tuple[AlarmView, ...]
+    next_step: str
+    next_step_reviewer: str

@@ -1,0 +1,1 @@
+"""Pack, reports and verification."""

@@ -1,0 +1,1 @@
+"""The order pipeline, kill switch, watchdog and restart."""

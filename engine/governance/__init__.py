@@ -1,0 +1,1 @@
+"""People, packet, approval rules, session state machine, locks (pure)."""

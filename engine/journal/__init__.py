@@ -1,0 +1,1 @@
+"""The record of truth: chain, writer, heads, recovery."""

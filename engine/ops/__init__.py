@@ -1,0 +1,1 @@
+"""Alarms, incidents, drills, metrics."""

@@ -1,0 +1,1 @@
+"""The order state machine, the order ledger and the position ledger (pure)."""

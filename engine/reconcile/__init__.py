@@ -1,0 +1,1 @@
+"""Comparing three sides and classifying breaks (pure)."""

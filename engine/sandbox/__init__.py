@@ -1,0 +1,1 @@
+"""The local exchange: book, matching, wire API, order flow, replay."""

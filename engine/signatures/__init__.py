@@ -1,0 +1,1 @@
+"""SSHSIG: a strict check of our own beside `ssh-keygen`."""

@@ -1,0 +1,1 @@
+"""DuckDB behind the journal: schema, projection, queries."""

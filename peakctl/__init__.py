@@ -1,0 +1,1 @@
+"""The command: CLI, application shell, client, supervisor, signing."""

@@ -1,0 +1,1 @@
+"""Checklists and alarm responses, as Markdown with TOML front matter."""
