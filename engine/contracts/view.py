@@ -1,6 +1,6 @@
 """What the control API sends: the whole state as one document, in the shapes the screens render.
 
-A view is a reading, not a record: it is rebuilt from the folds at each change, at most a few times a
+A view is a reading, not a record: rebuilt from the folds at each change, at most a few times a
 second. Every live figure carries its age in milliseconds; `None` means "not known", never zero
 (I9, I12). Money is Decimal in the currency named in the docstring.
 """
@@ -169,7 +169,7 @@ class TradeView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarketView(msgspec.Struct, frozen=True, kw_only=True):
-    """The market of one symbol: best levels first, [price, quantity]. Ages in ms, `stale` by rule."""
+    """The market of one symbol: best levels first, [price, quantity]; ages in ms."""
 
     symbol: str
     base: str
