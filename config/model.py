@@ -1,0 +1,233 @@
+"""The settings as types: one class a section, one field a key, a line of text under each.
+
+No field has a default here: `defaults/base.toml` holds every key once, so that each value in force
+has an origin. Values are checked alone (type, range) and then together (`_whole`); what two layers
+may do to each other (limits only tighten) is `settings.py`. No key arms live: `environment` and
+`governance.modes` say what may be asked for, the engine's locks decide for themselves (I5).
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from engine.contracts.errors import InputError
+from engine.contracts.money import parse_decimal, plain
+from engine.contracts.session import Environment, Limits, Mode
+
+#: What may be asked for at all, per environment. Code, not configuration (I5).
+MODES: dict[Environment, frozenset[Mode]] = {
+    Environment.DEV: frozenset({Mode.PAPER}),
+    Environment.SHADOW: frozenset({Mode.SHADOW}),
+    Environment.TESTNET: frozenset({Mode.TESTNET}),
+    Environment.PROD: frozenset({Mode.LIVE}),
+}
+
+_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00-\x1f]+")
+
+
+def _money(value: object) -> object:
+    """Read a plain decimal; floats are refused (I11)."""
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        raise PydanticCustomError("money", "not a plain decimal number")
+    try:
+        number = parse_decimal(str(value), "")
+    except InputError as error:
+        raise PydanticCustomError("money", "not a plain decimal number") from error
+    return plain(number)
+
+
+def _url(*schemes: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not value:
+            return value
+        try:
+            parts = urlsplit(value)
+            usable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except ValueError:
+            usable = False
+        if not usable or parts.scheme not in schemes or parts.username or parts.query:
+            raise PydanticCustomError("url", "not such an address")
+        return value.rstrip("/")
+
+    return AfterValidator(check)
+
+
+def _reference(value: str) -> str:
+    if value and not _REFERENCE.fullmatch(value):
+        raise PydanticCustomError("reference", "not a reference")
+    return value
+
+
+def _listed(value: object) -> object:
+    """Read `a,b` from the environment or command line as a list."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+PositiveMoney = Annotated[Decimal, BeforeValidator(_money), Field(gt=0)]
+RestUrl = Annotated[str, _url("http", "https"), Field(description="http(s)://host[:port]")]
+SocketUrl = Annotated[str, _url("ws", "wss"), Field(description="ws(s)://host[:port][/path]")]
+Reference = Annotated[
+    str, AfterValidator(_reference), Field(description="env:NAME, file:PATH or file:PATH#a.b")
+]
+Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,20}$")]
+Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,40}$")]
+VenueAccount = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,40}:[A-Za-z0-9_.-]{1,40}$")]
+
+
+class Section(BaseModel):
+    """Base of the sections: unknown keys are refused, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VenueSettings(Section):
+    """Where orders go. With `sandbox.enabled` the URLs and keys come from the running sandbox."""
+
+    kind: Literal["binance"]
+    name: Account
+    rest_url: RestUrl
+    ws_url: SocketUrl
+    ws_api_url: SocketUrl
+    key_type: Literal["hmac", "ed25519"]
+    api_key_ref: Reference
+    secret_ref: Reference
+    account: Account
+    symbols: Annotated[tuple[Symbol, ...], BeforeValidator(_listed), Field(min_length=1)]
+    recv_window_ms: Annotated[int, Field(ge=100, le=60000)]
+    request_timeout_ms: Annotated[int, Field(ge=100, le=30000)]
+
+
+class SandboxSettings(Section):
+    """The local exchange that `peakctl` starts when `enabled`; `speed` times real time."""
+
+    enabled: bool
+    port: Annotated[int, Field(ge=0, le=65535)]
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)]
+    replay: str
+    speed: Annotated[PositiveMoney, Field(le=1000)]
+
+
+class LimitSettings(Section):
+    """The ceiling of every charter's limits; units as in `engine.contracts.session.Limits`."""
+
+    max_order_quantity: PositiveMoney
+    max_order_notional: PositiveMoney
+    max_position: PositiveMoney
+    max_open_orders: Annotated[int, Field(ge=1, le=500)]
+    max_orders_per_second: Annotated[int, Field(ge=1, le=50)]
+    max_orders_per_minute: Annotated[int, Field(ge=1, le=1000)]
+    max_orders_per_session: Annotated[int, Field(ge=1, le=200000)]
+    max_session_loss: PositiveMoney
+    price_collar_bps: Annotated[int, Field(ge=1, le=5000)]
+
+    def to_limits(self) -> Limits:
+        """The same numbers in the engine's words."""
+        return Limits(**self.model_dump())
+
+
+class SessionSettings(Section):
+    """Times of a session: seconds, milliseconds and minutes as the names say."""
+
+    attendance_seconds: Annotated[int, Field(ge=1, le=60)]
+    go_expiry_seconds: Annotated[int, Field(ge=1, le=300)]
+    min_dwell_ms: Annotated[int, Field(ge=0, le=60000)]
+    window_max_minutes: Annotated[int, Field(ge=1, le=1440)]
+
+
+class MarketSettings(Section):
+    """Market data older than `stale_ms` is missing to risk and drawn as stale (I9)."""
+
+    stale_ms: Annotated[int, Field(ge=100, le=60000)]
+
+
+class ClockSettings(Section):
+    """The largest offset to the venue's clock, either way, ms."""
+
+    limit_ms: Annotated[int, Field(ge=1, le=5000)]
+
+
+class DiskSettings(Section):
+    """Free space below which the checklist fails, MiB."""
+
+    min_free_mb: Annotated[int, Field(ge=16, le=10_000_000)]
+
+
+class JournalSettings(Section):
+    """Group commit, segment length, and how often a signed head is written."""
+
+    commit_interval_ms: Annotated[int, Field(ge=0, le=100)]
+    segment_lines: Annotated[int, Field(ge=10, le=100000)]
+    head_every_events: Annotated[int, Field(ge=1, le=100000)]
+    head_every_seconds: Annotated[int, Field(ge=1, le=3600)]
+
+
+class WatchdogSettings(Section):
+    """Silence of the engine after which the watchdog acts, and the engine's heartbeat."""
+
+    grace_seconds: Annotated[int, Field(ge=1, le=60)]
+    heartbeat_ms: Annotated[int, Field(ge=50, le=5000)]
+
+
+class GovernanceSettings(Section):
+    """Modes a charter may ask for and `venue:account` pairs it may name; neither arms anything."""
+
+    modes: Annotated[tuple[Mode, ...], BeforeValidator(_listed)]
+    accounts: Annotated[tuple[VenueAccount, ...], BeforeValidator(_listed)]
+
+
+class Settings(BaseSettings):
+    """Everything, after all layers."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True)
+
+    environment: Environment
+    allow_same_uid: bool
+    venue: VenueSettings
+    sandbox: SandboxSettings
+    limits: LimitSettings
+    session: SessionSettings
+    market: MarketSettings
+    clock: ClockSettings
+    disk: DiskSettings
+    journal: JournalSettings
+    watchdog: WatchdogSettings
+    governance: GovernanceSettings
+
+    @model_validator(mode="after")
+    def _whole(self) -> Settings:
+        problems = tuple(_together(self))
+        if problems:
+            raise PydanticCustomError("together", "together", {"problems": problems})
+        return self
+
+
+def _together(settings: Settings) -> list[tuple[str, str]]:
+    """Rules over several keys, as (key, what is allowed)."""
+    found: list[tuple[str, str]] = []
+    environment = settings.environment
+    if settings.allow_same_uid and environment is not Environment.DEV:
+        found.append(("allow_same_uid", "true in environment dev only"))
+    if settings.sandbox.enabled and environment is not Environment.DEV:
+        found.append(("sandbox.enabled", "true in environment dev only"))
+    allowed = MODES[environment]
+    if not set(settings.governance.modes) <= allowed:
+        names = ", ".join(sorted(allowed))
+        found.append(("governance.modes", f"in environment {environment} only {names}"))
+    if not settings.sandbox.enabled and environment is not Environment.DEV:
+        for key in ("rest_url", "ws_url", "ws_api_url"):
+            if not getattr(settings.venue, key):
+                found.append((f"venue.{key}", "an address, because sandbox.enabled is false"))
+            elif not getattr(settings.venue, key).startswith(("https://", "wss://")):
+                found.append((f"venue.{key}", "https:// or wss:// outside environment dev"))
+    if settings.watchdog.heartbeat_ms * 2 > settings.watchdog.grace_seconds * 1000:
+        found.append(("watchdog.heartbeat_ms", "at most half of watchdog.grace_seconds"))
+    return found

@@ -1,0 +1,82 @@
+"""Secrets by reference: `env:NAME`, `file:PATH`, `file:PATH#a.0.b` (a value inside a JSON file).
+
+A secret's file must be a regular file, ours, and closed to everyone else (0600 or tighter);
+relative paths start at the workspace. The value comes back as SecretStr, which prints as stars, and
+appears in no error (I10).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from engine.contracts.errors import ConfigError
+
+MAX_BYTES = 65536
+
+
+def resolve(reference: str, workspace: Path, environ: Mapping[str, str]) -> SecretStr:
+    """Fetch the secret that `reference` names. Raises ConfigError, never echoing the value."""
+    kind, _, rest = reference.partition(":")
+    if kind == "env" and rest:
+        return _from_environment(rest, environ)
+    if kind == "file" and rest:
+        path_text, _, pointer = rest.partition("#")
+        return _from_file(workspace / Path(path_text).expanduser(), pointer)
+    raise ConfigError(
+        what="not a reference to a secret",
+        where=kind if kind in {"env", "file"} else "",
+        todo="write env:NAME, file:PATH or file:PATH#a.b",
+    )
+
+
+def _from_environment(name: str, environ: Mapping[str, str]) -> SecretStr:
+    value = environ.get(name, "")
+    if not value:
+        raise ConfigError(
+            what="the variable is not set", where=f"env:{name}", todo="set it for the engine"
+        )
+    return SecretStr(value)
+
+
+def _from_file(path: Path, pointer: str) -> SecretStr:
+    content = _read_private(path)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError(what="not UTF-8 text", where=f"file:{path}") from None
+    if not pointer:
+        return SecretStr(text.strip())
+    try:
+        value = json.loads(text)
+        for step in pointer.split("."):
+            value = value[int(step)] if isinstance(value, list) else value[step]
+    except (ValueError, KeyError, IndexError, TypeError):
+        value = None
+    if not isinstance(value, str) or not value:
+        raise ConfigError(what=f"no text at {pointer!r}", where=f"file:{path}")
+    return SecretStr(value)
+
+
+def _read_private(path: Path) -> bytes:
+    """Read a file that only we can read; opened once, judged by its descriptor."""
+    where = f"file:{path}"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise ConfigError(what=f"cannot be read ({error.strerror})", where=where) from error
+    with os.fdopen(descriptor, "rb") as handle:
+        facts = os.fstat(handle.fileno())
+        mode = stat.S_IMODE(facts.st_mode)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.getuid() or mode & 0o077:
+            raise ConfigError(
+                what=f"a secret's file is owned by uid {facts.st_uid} with mode {mode:04o}",
+                where=where,
+                todo="it must be a regular file of yours with mode 0600",
+            )
+        return handle.read(MAX_BYTES)
