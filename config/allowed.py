@@ -57,6 +57,14 @@ def allowed_text(key: str) -> str:
     return _kind(info.annotation, info.metadata)
 
 
+def echo(key: str, value: object) -> str:
+    """How an error may show a value that was refused: never where it may hold a secret (I10)."""
+    if key.endswith("_ref"):
+        return "a value that is not a reference"
+    text = f"{value!r}"[:80]
+    return "an address with a password in it" if key.endswith("_url") and "@" in text else text
+
+
 @cache
 def checker(key: str) -> TypeAdapter[Any]:
     """A validator of one key alone, so that every layer's value can be judged."""

@@ -70,8 +70,8 @@ def _read_private(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise ConfigError(what=f"cannot be read ({error.strerror})", where=where) from error
-    with os.fdopen(descriptor, "rb") as handle:
-        facts = os.fstat(handle.fileno())
+    try:
+        facts = os.fstat(descriptor)
         mode = stat.S_IMODE(facts.st_mode)
         if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.getuid() or mode & 0o077:
             raise ConfigError(
@@ -79,4 +79,6 @@ def _read_private(path: Path) -> bytes:
                 where=where,
                 todo="it must be a regular file of yours with mode 0600",
             )
-        return handle.read(MAX_BYTES)
+        return os.read(descriptor, MAX_BYTES)
+    finally:
+        os.close(descriptor)

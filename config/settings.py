@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from config.allowed import allowed_text, checker, known_keys
+from config.allowed import allowed_text, checker, echo, known_keys
 from config.layers import (
     InputFile,
     Layer,
@@ -176,8 +176,7 @@ def _allowed_pairs(detail: ErrorDetails) -> tuple[tuple[str, str], ...]:
 
 
 def _problem(place: str, key: str, value: object, allowed: str) -> str:
-    got = "a value that is not a reference" if key.endswith("_ref") else f"{value!r}"[:80]
-    return f"{place}: {key}: got {got}; allowed: {allowed}"
+    return f"{place}: {key}: got {echo(key, value)}; allowed: {allowed}"
 
 
 def _last_value(layers: tuple[Layer, ...], key: str) -> object:
