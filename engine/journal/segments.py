@@ -1,0 +1,162 @@
+"""The journal's folder: its numbered files, how they follow each other, and reading them.
+
+Files are `000001.jsonl`, `000002.jsonl`, ... without a hole. Every file but the first begins with
+`journal.segment`, which names the file before it and that file's sha256. Only the last file may end
+in a torn line: bytes of a write that never came to its end, so nobody was told they are safe.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from engine.contracts.canonical import sha256_hex
+from engine.contracts.errors import IntegrityError, WorkspaceError
+from engine.contracts.event import JournalRepaired, SegmentOpened
+from engine.journal.chain import Link, broken, decode_line, walk
+
+_NAME = re.compile(r"[0-9]{6}\.jsonl")
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """One file: `first_seq` is the sequence of its first line, `lines` how many it has."""
+
+    path: Path
+    first_seq: int
+    lines: int
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """What a whole folder holds: its files, the end of the chain, the torn bytes after it."""
+
+    segments: tuple[Segment, ...]
+    link: Link
+    tail: bytes
+
+
+def segment_name(number: int) -> str:
+    """File name of the `number`-th segment, counted from 1."""
+    return f"{number:06d}.jsonl"
+
+
+def segment_paths(folder: Path) -> tuple[Path, ...]:
+    """The folder's segments in order. Raises IntegrityError naming a missing one."""
+    try:
+        found = sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    except OSError as error:
+        raise WorkspaceError(
+            what=f"the journal cannot be read ({error.strerror})", where=str(folder)
+        ) from error
+    for number, path in enumerate(found, start=1):
+        if path.name != segment_name(number):
+            raise IntegrityError(
+                what="the journal file is missing",
+                where=str(folder / segment_name(number)),
+                todo="restore it from a copy",
+            )
+    return tuple(found)
+
+
+def verify_folder(folder: Path) -> Verified:
+    """Walk the raw chain of all files. Raises IntegrityError naming file and line."""
+    paths = segment_paths(folder)
+    segments: list[Segment] = []
+    link = Link()
+    tail = b""
+    before = ""
+    for path in paths:
+        with path.open("rb") as lines:
+            walked = walk(lines, link, str(path), before)
+        if walked.first_line and segments:
+            check_opening(walked.first_line, path, paths[len(segments) - 1].name)
+        count = walked.link.size - link.size
+        tail = walked.tail
+        if tail and path is not paths[-1]:
+            broken(f"{path}:{count + 1}", "the line has no end, and it is not the last file")
+        if tail and _continues(tail[:-1] + b"\n", walked.link):
+            broken(f"{path}:{count + 1}", "the newline of the last line was changed")
+        segments.append(Segment(path, link.size, count))
+        link = walked.link
+        before = f"{path}:{count}"
+    return Verified(tuple(segments), link, tail)
+
+
+def check_opening(line: bytes, path: Path, previous: str) -> SegmentOpened:
+    """Return the first event of a later file, which must name itself and the file before."""
+    recorded, _ = decode_line(line, f"{path}:1")
+    event = recorded.event
+    if not isinstance(event, SegmentOpened):
+        broken(f"{path}:1", "the file does not begin with journal.segment")
+    if (event.file, event.previous_file) != (path.name, previous):
+        broken(f"{path}:1", f"the file calls itself {event.file} after {event.previous_file}")
+    return event
+
+
+def repair_tail(folder: Path, verified: Verified) -> JournalRepaired | None:
+    """Move the torn bytes of the last file aside, durably, and cut the file back to its last line.
+
+    The bytes are kept (`torn-*.bin`): they are evidence of the crash, though nobody relied on them.
+    """
+    if not verified.tail:
+        return None
+    path = verified.segments[-1].path
+    keep = path.stat().st_size - len(verified.tail)
+    aside = next(
+        candidate
+        for attempt in itertools.count(1)
+        if not (candidate := folder / f"torn-{path.stem}-{keep}-{attempt}.bin").exists()
+    )
+    _write_durably(aside, verified.tail)
+    sync_folder(folder)
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.ftruncate(descriptor, keep)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return JournalRepaired(
+        file=path.name,
+        bytes_removed=len(verified.tail),
+        removed_sha256=sha256_hex(verified.tail),
+        saved_as=aside.name,
+    )
+
+
+def read_lines(segments: tuple[Segment, ...], from_seq: int, until: int) -> Iterator[bytes]:
+    """Yield the raw lines with `from_seq <= seq < until`, with their newlines."""
+    for number, segment in enumerate(segments):
+        following = segments[number + 1].first_seq if number + 1 < len(segments) else until
+        end = min(following, until)
+        start = max(from_seq, segment.first_seq)
+        if start >= end:
+            continue
+        with segment.path.open("rb") as lines:
+            yield from itertools.islice(lines, start - segment.first_seq, end - segment.first_seq)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make created, renamed and removed names in the folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _continues(line: bytes, link: Link) -> bool:
+    try:
+        return walk([line], link, "").link.size == link.size + 1
+    except IntegrityError:
+        return False
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
