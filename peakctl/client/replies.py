@@ -1,0 +1,46 @@
+"""Replies of the control API that are not a view or a decision of the contracts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from engine.contracts.decision import Decision
+from engine.contracts.view import StateView
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """What most POSTs answer: it was done, and this is the state now."""
+
+    ok: bool
+    state: StateView
+
+
+class Submitted(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of an order: the checks it met and its id ("" when it was blocked)."""
+
+    decision: Decision
+    client_order_id: str
+    state: StateView
+
+
+class SnapshotTaken(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot's file and the sha256 of its bytes."""
+
+    file: str
+    sha256: str
+
+
+class ReleaseDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The exact text that two people sign to release the latch."""
+
+    document: str
+    sha256: str
+
+
+class QueryResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Columns and rows of a read-only query on the store."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
