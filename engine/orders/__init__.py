@@ -1,1 +1,5 @@
-"""The order state machine, the order ledger and the position ledger (pure)."""
+"""Pure: what we know of orders and positions, as folds over the journal's events.
+
+`machine` steps one order, `ledger` keeps all of them, `positions` keeps the money, `exact` is the
+arithmetic that loses no digit.
+"""

@@ -1,0 +1,63 @@
+"""Decimal arithmetic that loses no digit, for ledgers that must balance to the last one (I11).
+
+Sums, differences and products of money are finite decimals, so they can be exact; Python's default
+context (28 digits) silently rounds them. Everything here runs in a context far wider than
+any product of two amounts, with all traps off, so the functions are total. The one operation that
+cannot be exact, division, is `share`: it rounds to `SCALE` and says so. (Mind that even `-x` and
+`abs(x)` round in the default context; `copy_negate` and `copy_abs` do not.)
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+from engine.contracts.money import ZERO
+
+#: 500 digits: amounts are bounded by `usable` to 41 + 40 digits, products to twice that.
+EXACT = Context(prec=500, rounding=ROUND_HALF_EVEN, traps=[])
+
+#: What a division is rounded to: 18 decimals, the most that `money.parse_decimal` reads.
+SCALE = Decimal("1E-18")
+
+_DIGITS = 40
+
+
+def usable(value: Decimal) -> bool:
+    """Tell whether the value is finite and of a size that the arithmetic here keeps exact."""
+    if not value.is_finite():
+        return False
+    exponent = value.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= -_DIGITS and value.adjusted() <= _DIGITS
+
+
+def add(left: Decimal, right: Decimal) -> Decimal:
+    """Exact sum."""
+    return EXACT.add(left, right)
+
+
+def subtract(left: Decimal, right: Decimal) -> Decimal:
+    """Exact difference."""
+    return EXACT.subtract(left, right)
+
+
+def multiply(left: Decimal, right: Decimal) -> Decimal:
+    """Exact product."""
+    return EXACT.multiply(left, right)
+
+
+def share(whole: Decimal, part: Decimal, of: Decimal) -> Decimal:
+    """Return `whole * part / of`, rounded half-even to 18 decimals; exactly 0 for no part."""
+    if part == 0 or of == 0:
+        return ZERO
+    return EXACT.quantize(EXACT.divide(EXACT.multiply(whole, part), of), SCALE)
+
+
+def tidy(value: Decimal) -> Decimal:
+    """Return the same number without trailing zeros and without a positive exponent, unrounded."""
+    if value == 0:
+        return ZERO
+    normal = value.normalize(EXACT)
+    exponent = normal.as_tuple().exponent
+    if isinstance(exponent, int) and exponent > 0:
+        return normal.quantize(Decimal(1), context=EXACT)
+    return normal

@@ -1,0 +1,170 @@
+"""The order ledger: every order of the workspace as the fold of the journal (I7).
+
+One `apply` per journal record, in journal order, live and at restart alike. It promises the
+machine's promises for every order, and besides:
+
+* an order exists only by its intent (I1); events about other ids are refused, never adopted (I2);
+* `fills` holds every distinct trade that the journal has, in order, also one that the order's
+  machine refused: money has moved, and reconciliation must see it. `apply` still returns why;
+* what is open and what is unknown is kept ready, so that the risk checks and the kill
+  switch do not scan the history.
+"""
+
+from __future__ import annotations
+
+import re
+
+from engine.contracts import event as ev
+from engine.contracts.errors import InputError
+from engine.contracts.fill import Fill
+from engine.contracts.order import OPEN_STATES, Order, OrderState
+from engine.orders.machine import TRIGGERS, Illegal, fill_is_usable, step
+
+#: The venue's rule for client order ids (reference: spot API, error -1100).
+LEGAL_CLIENT_ORDER_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
+
+_SESSION_ID = re.compile(r"[0-9a-z]{1,20}")
+
+
+def client_order_id(session_id: str, sequence: int) -> str:
+    """Name the order: `pk-<session>-<sequence>`, at most 36 legal characters, unique per session.
+
+    Raises InputError for a session id that is not 1 to 20 of `[0-9a-z]` or a sequence below 0 or
+    over 10 digits.
+    """
+    name = f"pk-{session_id}-{sequence:06d}"
+    if not _SESSION_ID.fullmatch(session_id) or not 0 <= sequence < 10**10:
+        raise InputError(
+            what=f"no client order id from session {session_id!r}, sequence {sequence}",
+            where="client_order_id",
+        )
+    return name
+
+
+class OrderLedger:
+    """All orders, fills and orphans, folded in place."""
+
+    def __init__(self) -> None:
+        #: by client order id, in the order of their intents
+        self.orders: dict[str, Order] = {}
+        #: distinct trades in journal order
+        self.fills: list[Fill] = []
+        #: what the venue showed and we did not make, in journal order
+        self.orphans: list[ev.OrphanFound] = []
+        self._open: dict[str, None] = {}
+        self._unknown: dict[str, None] = {}
+        self._sessions: dict[str, list[str]] = {}
+        self._by_venue_id: dict[tuple[str, str], str] = {}
+        self._trades: dict[tuple[str, str], Fill] = {}
+
+    def apply(self, recorded: ev.Recorded) -> Illegal | None:
+        """Fold one record. Returns why it was illegal; it then changed no order. Never raises."""
+        event = recorded.event
+        match event:
+            case ev.OrderIntended():
+                return self._intend(event, recorded.ts_us)
+            case ev.OrphanFound():
+                if event not in self.orphans:
+                    self.orphans.append(event)
+                return None
+            case ev.OrderFilled(fill=fill):
+                conflict = self._keep_fill(fill)
+                return conflict or self._step(fill.client_order_id, event, recorded.ts_us)
+            case _:
+                if type(event) not in TRIGGERS:
+                    return None
+                name = str(getattr(event, "client_order_id", ""))
+                return self._step(name, event, recorded.ts_us)
+
+    def get(self, client_order_id: str) -> Order | None:
+        """Return the order of that name, if we made one."""
+        return self.orders.get(client_order_id)
+
+    def open_orders(self) -> tuple[Order, ...]:
+        """Orders that may still execute at the venue, UNKNOWN ones included, oldest first."""
+        return tuple(self.orders[name] for name in sorted(self._open, key=self._age))
+
+    def unknown(self) -> tuple[Order, ...]:
+        """Orders in doubt, oldest first (I3)."""
+        return tuple(self.orders[name] for name in sorted(self._unknown, key=self._age))
+
+    def session_orders(self, session_id: str) -> tuple[Order, ...]:
+        """All orders of one session, in the order of their intents."""
+        return tuple(self.orders[name] for name in self._sessions.get(session_id, ()))
+
+    def sequence(self, session_id: str) -> int:
+        """How many intents the session has so far: the next order's sequence number."""
+        return len(self._sessions.get(session_id, ()))
+
+    def by_venue_id(self, symbol: str, venue_order_id: str) -> Order | None:
+        """Return the order that the venue knows by this id."""
+        name = self._by_venue_id.get((symbol, venue_order_id))
+        return None if name is None else self.orders[name]
+
+    def _age(self, name: str) -> tuple[int, str]:
+        return self.orders[name].created_us, name
+
+    def _intend(self, event: ev.OrderIntended, ts_us: int) -> Illegal | None:
+        name = event.intent.client_order_id
+        if name in self.orders:
+            return Illegal(code="DUPLICATE_INTENT", reason=f"{name} was intended before")
+        created = Order(
+            intent=event.intent,
+            state=OrderState.CREATED,
+            owner=event.owner,
+            session_id=event.session_id,
+            created_us=ts_us,
+            updated_us=ts_us,
+        )
+        self.orders[name] = created
+        self._sessions.setdefault(event.session_id, []).append(name)
+        return self._step(name, event, ts_us)
+
+    def _step(self, name: str, event: ev.AnyEvent, ts_us: int) -> Illegal | None:
+        order = self.orders.get(name)
+        if order is None:
+            return Illegal(
+                code="UNKNOWN_ORDER", reason=f"{ev.kind_of(event)} for {name!r}, never intended"
+            )
+        after = step(order, event, ts_us)
+        if isinstance(after, Illegal):
+            return after
+        if after is not order:
+            self._put(name, after)
+        return None
+
+    def _put(self, name: str, order: Order) -> None:
+        self.orders[name] = order
+        if order.venue_order_id is not None:
+            self._by_venue_id.setdefault((order.intent.symbol, order.venue_order_id), name)
+        if order.state in OPEN_STATES:
+            self._open[name] = None
+        else:
+            self._open.pop(name, None)
+        if order.state is OrderState.UNKNOWN:
+            self._unknown[name] = None
+        else:
+            self._unknown.pop(name, None)
+
+    def _keep_fill(self, fill: Fill) -> Illegal | None:
+        """Keep a trade that is new; a known one must say the same as before."""
+        if not fill_is_usable(fill):
+            return Illegal(
+                code="BAD_FILL", reason=f"trade {fill.trade_id} of {fill.quantity} at {fill.price}"
+            )
+        key = (fill.symbol, fill.trade_id)
+        known = self._trades.get(key)
+        if known is None:
+            self._trades[key] = fill
+            self.fills.append(fill)
+            return None
+        if _money_of(known) == _money_of(fill):
+            return None
+        return Illegal(
+            code="FILL_CONFLICT",
+            reason=f"trade {fill.trade_id} of {fill.symbol} is told twice and differently",
+        )
+
+
+def _money_of(fill: Fill) -> tuple[object, ...]:
+    return (fill.client_order_id, fill.side, fill.price, fill.quantity, fill.fee, fill.fee_asset)
