@@ -1,0 +1,100 @@
+"""The BagIt 1.0 words (RFC 8493) as we use them: names, manifests, bag-info. Pure text.
+
+We write a strict subset: ASCII names of a small alphabet, sha256 only, two spaces between hash and
+name (which `sha256sum -c` wants), sorted lines, one line feed at the end of each. The parser takes
+exactly that subset and nothing else, because everything outside it has fooled some validator:
+duplicate lines, `..`, absolute names, backslash escapes, CRLF.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from engine.contracts.errors import IntegrityError
+
+BAGIT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+
+BAGIT_NAME = "bagit.txt"
+INFO_NAME = "bag-info.txt"
+MANIFEST_NAME = "manifest-sha256.txt"
+TAGMANIFEST_NAME = "tagmanifest-sha256.txt"
+OPERATOR_SIGNATURE_NAME = f"{TAGMANIFEST_NAME}.op.sig"
+REVIEWER_SIGNATURE_NAME = f"{TAGMANIFEST_NAME}.rev.sig"
+
+#: The tag files that the tag manifest lists.
+TAGGED_NAMES = (INFO_NAME, BAGIT_NAME, MANIFEST_NAME)
+#: Everything that may stand at the top of a sealed pack, beside `data/`.
+TOP_NAMES = frozenset(
+    {*TAGGED_NAMES, TAGMANIFEST_NAME, OPERATOR_SIGNATURE_NAME, REVIEWER_SIGNATURE_NAME}
+)
+
+_PART = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
+_NAME = re.compile(rf"{_PART}(/{_PART}){{0,7}}")
+_LINE = re.compile(rf"([0-9a-f]{{64}})  ({_PART}(?:/{_PART}){{0,7}})")
+_PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}")
+
+
+def legal_name(name: str) -> bool:
+    """Tell whether a relative name is in our alphabet: no dot files, no `..`, at most 8 parts."""
+    return _NAME.fullmatch(name) is not None
+
+
+def legal_principal(principal: str) -> bool:
+    """Tell whether a principal can stand in the verification script without quoting trouble."""
+    return _PRINCIPAL.fullmatch(principal) is not None
+
+
+def render_manifest(hashes: Mapping[str, str]) -> bytes:
+    """Write `hash  name` lines, sorted by name."""
+    return "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes)).encode("ascii")
+
+
+def parse_manifest(raw: bytes, where: str) -> dict[str, str]:
+    """Read a manifest of our form: name -> hash. Raises IntegrityError naming file and line."""
+    try:
+        text = raw.decode("ascii")
+    except UnicodeDecodeError as error:
+        row = raw.count(b"\n", 0, error.start) + 1
+        raise IntegrityError(what=f"line {row} is not ASCII", where=where) from error
+    if not text.endswith("\n"):
+        raise IntegrityError(what="the last line has no line feed", where=where)
+    hashes: dict[str, str] = {}
+    folded: set[str] = set()
+    for number, line in enumerate(text[:-1].split("\n"), 1):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise IntegrityError(what=f"line {number} is not `sha256  name`", where=where)
+        name = match[2]
+        if name.casefold() in folded:
+            raise IntegrityError(what=f"line {number} lists {name} twice", where=where)
+        folded.add(name.casefold())
+        hashes[name] = match[1]
+    return hashes
+
+
+def render_info(session_id: str, started_us: int, payload_bytes: int, payload_files: int) -> bytes:
+    """Write bag-info.txt; the date is the session's, so that writing twice gives the same bytes."""
+    date = datetime.fromtimestamp(started_us // 1_000_000, UTC).date().isoformat()
+    return (
+        "Bag-Software-Agent: peakctl\n"
+        f"Bagging-Date: {date}\n"
+        f"External-Identifier: {session_id}\n"
+        f"Payload-Oxum: {payload_bytes}.{payload_files}\n"
+    ).encode("ascii")
+
+
+def parse_info(raw: bytes, where: str) -> dict[str, str]:
+    """Read bag-info.txt: label -> value. Raises IntegrityError."""
+    fields: dict[str, str] = {}
+    try:
+        lines = raw.decode("ascii").splitlines()
+    except UnicodeDecodeError as error:
+        raise IntegrityError(what="not ASCII", where=where) from error
+    for number, line in enumerate(lines, 1):
+        label, colon, value = line.partition(": ")
+        if not colon or label in fields:
+            raise IntegrityError(what=f"line {number} is not a new `label: value`", where=where)
+        fields[label] = value
+    return fields

@@ -1,0 +1,356 @@
+"""Writing the evidence pack: a BagIt 1.0 folder that coreutils and OpenSSH can check.
+
+Promises: the same inputs give the same bytes (so the same tag manifest); the folder carries its
+final name only when it is complete, signed by both people and on the disk (everything is written
+to `<name>.partial`, files and folders are fsynced, then one rename); nothing outside the folder is
+changed. The pack carries the whole journal from seq 0 up to its signed head, so that the chain can
+be checked without us.
+
+    bagit.txt bag-info.txt manifest-sha256.txt tagmanifest-sha256.txt{,.op.sig,.rev.sig}
+    data/VERIFY.md  data/run_manifest.json
+    data/go/       go.json{,.sig} cosign.json{,.sig} allowed_signers roster.json runbook.md
+    data/config/   effective.json  inputs/...
+    data/audit/    log.jsonl head.txt head.txt.sig
+    data/reports/  recon.json{,.op.sig,.rev.sig} and the files of engine.evidence.reports
+    data/market/   *.parquet      data/snapshots/ *.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+
+from engine.contracts.canonical import canonical, sha256_hex
+from engine.contracts.documents import DOMAIN
+from engine.contracts.errors import InputError, IntegrityError, WorkspaceError
+from engine.contracts.people import Role
+from engine.evidence import bag
+
+_CHUNK = 1 << 20
+_SIGNATURE_NAMES = {
+    Role.OPERATOR: bag.OPERATOR_SIGNATURE_NAME,
+    Role.REVIEWER: bag.REVIEWER_SIGNATURE_NAME,
+}
+
+
+class ApprovalFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """The go/no-go as signed: exact document bytes and armoured signatures."""
+
+    go: bytes
+    go_signature: str
+    cosign: bytes
+    cosign_signature: str
+
+
+class ReconFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """The reconciliation report as signed by both."""
+
+    report: bytes
+    operator_signature: str
+    reviewer_signature: str
+
+
+class PackInputs(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that goes into a pack. Times in µs UTC.
+
+    `operator`, `reviewer` and `log` are principals of `allowed_signers`. `journal_segments` are the
+    journal's files in order; as many lines as `head` says are copied. Keys of `config_inputs`,
+    `reports`, `snapshots` and `market` are file names inside their folder. `approval` is None
+    only for a session that was killed before anyone approved it. `run` is free text about the run
+    (version, code hash, python, seeds) without secrets.
+    """
+
+    session_id: str
+    started_us: int
+    operator: str
+    reviewer: str
+    log: str
+    allowed_signers: bytes
+    roster: bytes
+    config: bytes
+    journal_segments: tuple[Path, ...]
+    head: bytes
+    head_signature: str
+    recon: ReconFiles
+    reports: dict[str, bytes]
+    run: dict[str, str]
+    approval: ApprovalFiles | None = None
+    runbook: bytes | None = None
+    config_inputs: dict[str, bytes] = {}
+    snapshots: dict[str, Path] = {}
+    market: dict[str, Path] = {}
+
+
+class PackWrittenResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A written, not yet signed pack: its `.partial` folder and the bytes that both people sign."""
+
+    folder_tmp: Path
+    tagmanifest_sha256: str
+    tagmanifest_bytes: bytes
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """A journal head: how many lines (`size`) and the sha256 of the last one."""
+
+    origin: str
+    size: int
+    hash: str
+
+
+def folder_name(started_us: int, session_id: str) -> str:
+    """The sealed name, `YYYYMMDD_HHMMSS_<session id>`, by the session's start in UTC."""
+    start = datetime.fromtimestamp(started_us // 1_000_000, UTC)
+    return f"{start:%Y%m%d_%H%M%S}_{session_id}"
+
+
+def parse_head(raw: bytes, where: str) -> Head:
+    """Read the three lines of head.txt. Raises IntegrityError."""
+    lines = raw.decode("ascii", "replace").split("\n")
+    if len(lines) != 4 or lines[3] or not lines[1].isdigit() or len(lines[2]) != 64:
+        raise IntegrityError(what="is not a head of three lines: origin, size, hash", where=where)
+    return Head(origin=lines[0], size=int(lines[1]), hash=lines[2])
+
+
+def write_pack(folder: Path, inputs: PackInputs) -> PackWrittenResult:
+    """Write `<folder>.partial`, fsynced and read-only; a leftover of an earlier try is replaced.
+
+    Raises WorkspaceError if `folder` exists, InputError for names that have no place in a pack, and
+    IntegrityError if the journal does not reach the head.
+    """
+    if folder.exists() or folder.is_symlink():
+        raise WorkspaceError(what="a pack with this name exists", where=str(folder))
+    _check_inputs(inputs)
+    partial = _partial_of(folder)
+    _remove_leftover(partial)
+    writer = _Writer(partial)
+    for name, content in _documents(inputs):
+        writer.write(f"data/{name}", content)
+    for name, source in (
+        *((f"market/{name}", path) for name, path in inputs.market.items()),
+        *((f"snapshots/{name}", path) for name, path in inputs.snapshots.items()),
+    ):
+        writer.copy(f"data/{name}", source)
+    _copy_journal(writer, inputs)
+    payload = dict(writer.hashes)
+    manifest = bag.render_manifest(payload)
+    info = bag.render_info(inputs.session_id, inputs.started_us, writer.size, len(payload))
+    tags = {bag.BAGIT_NAME: bag.BAGIT, bag.INFO_NAME: info, bag.MANIFEST_NAME: manifest}
+    for name, content in tags.items():
+        writer.write(name, content)
+    tagmanifest = bag.render_manifest({name: sha256_hex(raw) for name, raw in tags.items()})
+    writer.write(bag.TAGMANIFEST_NAME, tagmanifest)
+    writer.sync_folders()
+    return PackWrittenResult(
+        folder_tmp=partial,
+        tagmanifest_sha256=sha256_hex(tagmanifest),
+        tagmanifest_bytes=tagmanifest,
+    )
+
+
+def add_signature(folder: Path, role: Role, armored: str) -> Path:
+    """Put one person's signature of the tag manifest beside it; a second one replaces the first.
+
+    `folder` is the final or the `.partial` name. The caller has verified the signature.
+    """
+    partial = _partial_of(folder)
+    if not (partial / bag.TAGMANIFEST_NAME).is_file():
+        raise WorkspaceError(what="there is no written pack to sign", where=str(partial))
+    target = partial / _SIGNATURE_NAMES[role]
+    target.unlink(missing_ok=True)
+    _write_new(target, armored.encode("ascii"))
+    _sync(partial)
+    return target
+
+
+def finish(folder: Path) -> Path:
+    """Give a pack with both signatures its final name, atomically. Returns that name."""
+    partial = _partial_of(folder)
+    final = partial.with_name(partial.name.removesuffix(".partial"))
+    for role, name in _SIGNATURE_NAMES.items():
+        if not (partial / name).is_file():
+            raise WorkspaceError(
+                what=f"the {role}'s signature is missing", where=str(partial), todo="sign first"
+            )
+    if final.exists() or final.is_symlink():
+        raise WorkspaceError(what="a pack with this name exists", where=str(final))
+    partial.rename(final)
+    _sync(final.parent)
+    return final
+
+
+def verify_text(inputs: PackInputs) -> bytes:
+    """VERIFY.md for this pack: the template with its principals and session id."""
+    template = files("engine.evidence").joinpath("verify_template.md").read_text("utf-8")
+    for mark, value in (
+        ("@SESSION@", inputs.session_id),
+        ("@OPERATOR@", inputs.operator),
+        ("@REVIEWER@", inputs.reviewer),
+        ("@LOG@", inputs.log),
+        ("@DOMAIN@", DOMAIN),
+        ("@FOLDER@", folder_name(inputs.started_us, inputs.session_id)),
+    ):
+        template = template.replace(mark, value)
+    return template.encode("utf-8")
+
+
+def _check_inputs(inputs: PackInputs) -> None:
+    for principal in (inputs.operator, inputs.reviewer, inputs.log):
+        if not bag.legal_principal(principal):
+            raise InputError(
+                what=f"principal {principal!r} has characters outside A-Z a-z 0-9 . _ : @ -",
+                where="allowed_signers",
+            )
+    if not bag.legal_name(inputs.session_id):
+        raise InputError(what=f"session id {inputs.session_id!r} is not usable", where="session")
+    for group in (inputs.config_inputs, inputs.reports, inputs.snapshots, inputs.market):
+        for name in group:
+            if not bag.legal_name(name):
+                raise InputError(what=f"file name {name!r} has no place in a pack", where="pack")
+
+
+def _documents(inputs: PackInputs) -> Iterator[tuple[str, bytes]]:
+    head = parse_head(inputs.head, "head")
+    run = {
+        **inputs.run,
+        "type": "peakctl-run-1",
+        "session_id": inputs.session_id,
+        "started_us": inputs.started_us,
+        "operator": inputs.operator,
+        "reviewer": inputs.reviewer,
+        "log": inputs.log,
+        "approved": inputs.approval is not None,
+        "config_sha256": sha256_hex(inputs.config),
+        "journal_size": head.size,
+        "journal_head": head.hash,
+    }
+    yield "VERIFY.md", verify_text(inputs)
+    yield "run_manifest.json", canonical(run) + b"\n"
+    if inputs.approval is not None:
+        yield "go/go.json", inputs.approval.go
+        yield "go/go.json.sig", inputs.approval.go_signature.encode("ascii")
+        yield "go/cosign.json", inputs.approval.cosign
+        yield "go/cosign.json.sig", inputs.approval.cosign_signature.encode("ascii")
+    if inputs.runbook is not None:
+        yield "go/runbook.md", inputs.runbook
+    yield "go/allowed_signers", inputs.allowed_signers
+    yield "go/roster.json", inputs.roster
+    yield "config/effective.json", inputs.config
+    for name, content in inputs.config_inputs.items():
+        yield f"config/inputs/{name}", content
+    yield "audit/head.txt", inputs.head
+    yield "audit/head.txt.sig", inputs.head_signature.encode("ascii")
+    yield "reports/recon.json", inputs.recon.report
+    yield "reports/recon.json.op.sig", inputs.recon.operator_signature.encode("ascii")
+    yield "reports/recon.json.rev.sig", inputs.recon.reviewer_signature.encode("ascii")
+    for name, content in inputs.reports.items():
+        yield f"reports/{name}", content
+
+
+def _copy_journal(writer: _Writer, inputs: PackInputs) -> None:
+    head = parse_head(inputs.head, "head")
+    last = b""
+
+    def lines() -> Iterator[bytes]:
+        nonlocal last
+        left = head.size
+        for segment in inputs.journal_segments:
+            with segment.open("rb", buffering=_CHUNK) as handle:
+                for line in handle:
+                    if left == 0:
+                        return
+                    left -= 1
+                    last = line
+                    yield line
+        if left:
+            raise IntegrityError(
+                what=f"the journal ends {left} lines before its head", where="journal"
+            )
+
+    writer.stream("data/audit/log.jsonl", lines())
+    if sha256_hex(last) != head.hash:
+        raise IntegrityError(
+            what=f"line {head.size} does not have the hash of the signed head", where="journal"
+        )
+
+
+class _Writer:
+    """Writes each file once, hashes what it writes, fsyncs it and makes it read-only."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(mode=0o755, parents=True)
+        self._root = root
+        self._folders = {root}
+        self.hashes: dict[str, str] = {}
+        self.size = 0
+
+    def write(self, name: str, content: bytes) -> None:
+        self.stream(name, (content,))
+
+    def copy(self, name: str, source: Path) -> None:
+        with source.open("rb") as handle:
+            self.stream(name, iter(lambda: handle.read(_CHUNK), b""))
+
+    def stream(self, name: str, chunks: Iterator[bytes] | tuple[bytes, ...]) -> None:
+        if name in self.hashes:
+            raise InputError(what=f"{name} would be written twice", where="pack")
+        target = self._root / name
+        for folder in reversed(target.relative_to(self._root).parents):
+            inside = self._root / folder
+            inside.mkdir(mode=0o755, exist_ok=True)
+            self._folders.add(inside)
+        digest = hashlib.sha256()
+        with target.open("xb", buffering=_CHUNK) as handle:
+            for chunk in chunks:
+                digest.update(chunk)
+                handle.write(chunk)
+                self.size += len(chunk)
+            handle.flush()
+            os.fchmod(handle.fileno(), 0o444)
+            os.fsync(handle.fileno())
+        self.hashes[name] = digest.hexdigest()
+
+    def sync_folders(self) -> None:
+        for folder in sorted(self._folders, reverse=True):
+            _sync(folder)
+        _sync(self._root.parent)
+
+
+def _partial_of(folder: Path) -> Path:
+    if folder.name.endswith(".partial"):
+        return folder
+    return folder.with_name(f"{folder.name}.partial")
+
+
+def _remove_leftover(partial: Path) -> None:
+    """Remove what an interrupted try left: it was never sealed, so it is no evidence."""
+    if partial.is_symlink() or partial.is_file():
+        raise WorkspaceError(
+            what="something that is no folder stands where the pack is written",
+            where=str(partial),
+            todo="move it away",
+        )
+    if partial.is_dir():
+        shutil.rmtree(partial)
+
+
+def _write_new(target: Path, content: bytes) -> None:
+    with target.open("xb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fchmod(handle.fileno(), 0o444)
+        os.fsync(handle.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

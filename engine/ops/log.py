@@ -1,0 +1,103 @@
+"""The engine's own diary: JSON lines for whoever maintains it. Not evidence; that is the journal.
+
+No secret leaves (I10): every value that goes through here is searched for the secrets this process
+holds, and for fields named like one, before it is written. Redaction works on the finished line too: an
+exception's text or a third party's message may carry a key in the middle.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+REDACTED = "[redacted]"
+
+_SECRET_NAME = re.compile(
+    r"(?i)(secret|password|passphrase|token|api_?key|private_?key|signature)$"
+)
+#: Shorter values would redact ordinary words; no key or token is this short.
+_SHORTEST_SECRET = 6
+
+
+class Redactor:
+    """Replaces known secret values, also JSON- or URL-escaped, and fields named like a secret."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        spellings = {
+            spelling
+            for secret in secrets
+            if len(secret) >= _SHORTEST_SECRET
+            for spelling in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""))
+        }
+        longest_first = sorted(spellings, key=lambda one: (-len(one), one))
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if spellings else None
+
+    def text(self, text: str) -> str:
+        """The text without any known secret."""
+        return self._pattern.sub(REDACTED, text) if self._pattern else text
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        """As a structlog processor: blank the fields whose name says secret."""
+        return {
+            key: REDACTED if _SECRET_NAME.search(key) and value else value
+            for key, value in event.items()
+        }
+
+
+def configure(path: Path, secrets: Sequence[str], level: int = logging.INFO) -> IO[str]:
+    """Send structlog and the standard library's logging to `path` as redacted JSON lines.
+
+    The file is made for its owner alone (0600) and appended to. `secrets` are the values this
+    process knows. Returns the open file, which the caller closes at the end. Called again, it
+    replaces the earlier configuration.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    stream = os.fdopen(descriptor, "w", encoding="utf-8", buffering=1)
+    redactor = Redactor(secrets)
+
+    def render(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+        return redactor.text(json.dumps(event, sort_keys=True, default=repr, ensure_ascii=True))
+
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        _stamp,
+        structlog.processors.format_exc_info,
+        redactor,
+    ]
+    structlog.configure(
+        processors=[*shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+        )
+    )
+    root = logging.getLogger()
+    for old in [one for one in root.handlers if getattr(one, "peakctl", False)]:
+        root.removeHandler(old)
+    handler.peakctl = True  # type: ignore[attr-defined]
+    root.addHandler(handler)
+    root.setLevel(level)
+    return stream
+
+
+def _stamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    event["at"] = datetime.now(UTC).isoformat(timespec="microseconds")
+    return event
