@@ -1,0 +1,353 @@
+"""The rules of two-person approval: request, operator's signature, reviewer's decision, release.
+
+Every judge is a pure function from facts to `Approved` or `Denied`; each rule is one function in
+a table, the first that objects wins, and a fact that is missing is an objection (I12). There is
+no exemption for anyone, root included. The rules are asked again at the moment of decision, not
+only at the request. Signatures arrive as verdicts of two verifiers that must agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from engine.contracts.canonical import sha256_hex
+from engine.contracts.errors import InputError
+from engine.contracts.people import Person, Role
+from engine.contracts.session import Charter, Environment
+from engine.governance.packet import (
+    changed_since,
+    charter_sha256,
+    limits_sha256,
+    parse_cosign,
+    parse_packet,
+)
+from engine.governance.people import Roster, usable_in
+from engine.governance.session import is_nonce
+from engine.governance.verdict import SignatureVerdict
+from engine.governance.wordlist import same_code
+
+#: No request lives longer than this, whatever the configuration says.
+MAX_TTL_US = 300 * 1_000_000
+#: How far `issued_at` may lie ahead of the engine's clock.
+_CLOCK_SLACK_US = 1_000_000
+
+
+class Approved(msgspec.Struct, frozen=True):
+    """Yes, with the same-person signals that were seen and do not forbid it."""
+
+    signals: dict[str, str] = {}
+
+
+class Denied(msgspec.Struct, frozen=True):
+    """No: a stable code and one sentence that says what to do."""
+
+    code: str
+    reason: str
+
+
+class GoFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine knows when it judges an approval; None means not known.
+
+    `elapsed_us` is monotonic time since the request (None after a restart), `now_us` the wall
+    clock; `current` holds the hashes of `packet.BOUND` as they are now; `blockers` are those of
+    the checklist now; `stage` is the session's go stage; `joined_nonce` the nonce that the
+    reviewer's process joined with; `used_nonces` those of all decided packets.
+    """
+
+    session_id: str
+    environment: Environment
+    stage: str
+    charter: Charter | None
+    roster: Roster | None
+    packet: bytes | None
+    packet_sha256: str
+    operator_verdict: SignatureVerdict | None
+    joined_nonce: str
+    used_nonces: frozenset[str] | None
+    now_us: int
+    elapsed_us: int | None
+    ttl_us: int
+    current: Mapping[str, str] | None
+    blockers: tuple[str, ...] | None
+    allow_same_uid: bool = False
+
+
+class CosignFacts(GoFacts, frozen=True, kw_only=True):
+    """The same, with the reviewer's document and the verdict on its signature."""
+
+    cosign: bytes | None
+    reviewer_verdict: SignatureVerdict | None
+
+
+class _Case(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts with the parsed documents and the roster's two people."""
+
+    facts: GoFacts
+    packet: dict[str, Any]
+    cosign: dict[str, Any]
+    operator: Person
+    reviewer: Person
+
+
+_Rule = Callable[[_Case], Denied | None]
+
+
+def judge_go(facts: GoFacts) -> Approved | Denied:
+    """Judge the operator's signature over a requested packet."""
+    if facts.stage != "requested":
+        return Denied("STAGE", "no packet is waiting for the operator's signature; ask for go")
+    case = _open(facts, None)
+    return case if isinstance(case, Denied) else _walk(case, _GO_RULES)
+
+
+def judge_cosign(facts: CosignFacts) -> Approved | Denied:
+    """Judge the reviewer's decision; both signatures and all facts are judged again now."""
+    if facts.stage != "signed":
+        return Denied("STAGE", "no packet signed by the operator is waiting; ask for go first")
+    if facts.cosign is None:
+        return Denied("COSIGN_MISSING", "there is no cosign document; decide and sign it")
+    try:
+        cosign = parse_cosign(facts.cosign)
+    except InputError as error:
+        return Denied("COSIGN_UNREADABLE", f"{error.line()}; make the document again")
+    case = _open(facts, cosign)
+    if isinstance(case, Denied):
+        return case
+    denied = _cosign_bound(case) or _decision(case) or _reviewer_signature(case, facts)
+    if denied is not None:
+        return denied
+    if cosign["decision"] == "NO-GO":
+        return _walk(case, _ALWAYS)
+    return _walk(case, (*_GO_RULES, _short_code))
+
+
+def _walk(case: _Case, rules: tuple[_Rule, ...]) -> Approved | Denied:
+    for rule in rules:
+        denied = rule(case)
+        if denied is not None:
+            return denied
+    return Approved(dict(case.packet["same_person"]))
+
+
+def _open(facts: GoFacts, cosign: dict[str, Any] | None) -> _Case | Denied:
+    """Parse the packet and find its two people in the roster; unknown people block."""
+    if facts.packet is None:
+        return Denied("PACKET_MISSING", "there is no packet; ask for go")
+    if sha256_hex(facts.packet) != facts.packet_sha256:
+        return Denied("GO_SHA_MISMATCH", "the packet is not the one that was requested; ask again")
+    try:
+        packet = parse_packet(facts.packet)
+    except InputError as error:
+        return Denied("PACKET_UNREADABLE", f"{error.line()}; ask for go again")
+    if facts.roster is None:
+        return Denied("ROSTER_MISSING", "the roster is not known; correct config/people.toml")
+    people: list[Person] = []
+    for role in (Role.OPERATOR, Role.REVIEWER):
+        found = facts.roster.by_id(packet[role]["person"])
+        if found is None:
+            return Denied(
+                "UNKNOWN_PERSON",
+                f"{role} {packet[role]['person']!r} is not in the roster; add the person",
+            )
+        people.append(found)
+    return _Case(
+        facts=facts, packet=packet, cosign=cosign or {}, operator=people[0], reviewer=people[1]
+    )
+
+
+# --- the rules, in the order in which they are asked -------------------------------------------
+
+
+def _session_bound(case: _Case) -> Denied | None:
+    facts, packet = case.facts, case.packet
+    if packet["session"] != facts.session_id:
+        return Denied("SESSION_MISMATCH", "the packet is of another session; ask for go here")
+    if packet["environment"] != facts.environment:
+        return Denied("ENVIRONMENT_MISMATCH", "the packet is of another environment; ask again")
+    charter = facts.charter
+    if charter is None:
+        return Denied("CHARTER_MISSING", "the charter is not known; write a charter")
+    if packet["charter_sha256"] != charter_sha256(charter):
+        return Denied("CHARTER_CHANGED", "the charter is not the one in the packet; ask again")
+    if packet["limits_sha256"] != limits_sha256(charter.limits):
+        return Denied("LIMITS_CHANGED", "the limits are not those in the packet; ask again")
+    people = (packet["operator"]["person"], packet["reviewer"]["person"])
+    if people != (charter.operator, charter.reviewer):
+        return Denied("PEOPLE_CHANGED", "the people are not those of the charter; ask again")
+    return None
+
+
+def _roles(case: _Case) -> Denied | None:
+    for role, who in ((Role.OPERATOR, case.operator), (Role.REVIEWER, case.reviewer)):
+        party = case.packet[role]
+        if who.role is not role:
+            return Denied("ROLE", f"{who.id} is {who.role}, not {role}; name another {role}")
+        if not usable_in(who, case.facts.environment):
+            return Denied("DEMO_PERSON", f"{who.id} is a demo person; demo people count in dev")
+        if party["principal"] != who.principal:
+            return Denied("PRINCIPAL_MISMATCH", f"{who.id} signs as {who.principal}; ask again")
+        if party["fingerprint"] != who.fingerprint:
+            return Denied("FINGERPRINT_MISMATCH", f"the key of {who.id} differs from the roster's")
+        if who.uid is not None and party["uid"] != who.uid:
+            return Denied("UID_MISMATCH", f"{who.id} must work as Unix user {who.uid}")
+    return None
+
+
+def _two_people(case: _Case) -> Denied | None:
+    operator, reviewer = case.packet["operator"], case.packet["reviewer"]
+    if operator["person"] == reviewer["person"]:
+        return Denied("SAME_PERSON", "operator and reviewer are one person; find a second one")
+    if operator["principal"] == reviewer["principal"]:
+        return Denied("SAME_PRINCIPAL", "both sign as one principal; give each their own")
+    if operator["fingerprint"] == reviewer["fingerprint"]:
+        return Denied("SAME_FINGERPRINT", "both use one key; give each person their own")
+    return _two_logins(case)
+
+
+def _two_logins(case: _Case) -> Denied | None:
+    packet = case.packet
+    if packet["allow_same_uid"] and case.facts.environment is not Environment.DEV:
+        return Denied("WAIVER_NOT_ALLOWED", "the same-uid waiver counts in dev only; remove it")
+    if packet["allow_same_uid"] != case.facts.allow_same_uid:
+        return Denied("WAIVER_CHANGED", "packet and configuration differ on the same-uid waiver")
+    if packet["allow_same_uid"]:
+        return None
+    uids = packet["operator"]["uid"], packet["reviewer"]["uid"]
+    if None in uids:
+        return Denied("UID_UNKNOWN", "a Unix user is not known; connect through the socket")
+    if uids[0] == uids[1]:
+        return Denied("SAME_UID", "both work as one Unix user; the reviewer needs an own login")
+    for signal in ("loginuid", "audit_session"):
+        if packet["same_person"].get(signal) == "same":
+            return Denied("SAME_LOGIN", f"both have the same {signal}; log in separately")
+    return None
+
+
+def _operator_signature(case: _Case) -> Denied | None:
+    return _signature(case.facts.operator_verdict, case.operator, "OPERATOR_SIGNATURE")
+
+
+def _reviewer_signature(case: _Case, facts: CosignFacts) -> Denied | None:
+    return _signature(facts.reviewer_verdict, case.reviewer, "REVIEWER_SIGNATURE")
+
+
+def _signature(verdict: SignatureVerdict | None, who: Person, code: str) -> Denied | None:
+    if verdict is None:
+        return Denied(code, f"there is no signature of {who.id}; sign the document")
+    if verdict.strict_ok != verdict.keygen_ok:
+        return Denied(
+            "VERIFIERS_DISAGREE",
+            f"one verifier accepts the signature of {who.id}, the other does not; sign again",
+        )
+    if not (verdict.ok and verdict.strict_ok and verdict.keygen_ok):
+        reason = verdict.reason or "it is not good"
+        return Denied(code, f"the signature of {who.id} does not count: {reason}; sign again")
+    if verdict.principal != who.principal or verdict.fingerprint != who.fingerprint:
+        return Denied(
+            "SIGNER_MISMATCH", f"signed by {verdict.principal or 'nobody known'}, not by {who.id}"
+        )
+    return None
+
+
+def _nonces(case: _Case) -> Denied | None:
+    facts, packet = case.facts, case.packet
+    mine, theirs = packet["operator_nonce"], packet["reviewer_nonce"]
+    if not is_nonce(theirs) or not facts.joined_nonce:
+        return Denied("REVIEWER_MISSING", "no reviewer has joined; start peakctl review")
+    if theirs != facts.joined_nonce:
+        return Denied("NONCE_MISMATCH", "the reviewer has joined anew since; ask for go again")
+    if not is_nonce(mine) or mine == theirs:
+        return Denied("NONCE_MISSING", "the operator's nonce is not usable; ask for go again")
+    if facts.used_nonces is None or {mine, theirs} & facts.used_nonces:
+        return Denied("NONCE_REPLAYED", "a nonce was used before; join and ask for go again")
+    return None
+
+
+def _fresh(case: _Case) -> Denied | None:
+    facts, issued, expires = case.facts, case.packet["issued_at"], case.packet["expires_at"]
+    if not 0 < expires - issued <= min(facts.ttl_us, MAX_TTL_US):
+        return Denied("EXPIRY_TOO_LONG", "the packet lives longer than allowed; ask for go again")
+    if facts.now_us < issued - _CLOCK_SLACK_US:
+        return Denied("CLOCK", "the packet is from the future; check the clock, ask for go again")
+    if facts.now_us >= expires:
+        return Denied("EXPIRED", "the request has expired; ask for go again")
+    if facts.elapsed_us is None or facts.elapsed_us < 0:
+        return Denied("ELAPSED_UNKNOWN", "the age of the request is not known; ask for go again")
+    if facts.elapsed_us >= expires - issued:
+        return Denied("EXPIRED_MONOTONIC", "the request is too old; ask for go again")
+    return None
+
+
+def _inside_window(case: _Case) -> Denied | None:
+    if case.facts.now_us >= case.packet["window_until"]:
+        return Denied("WINDOW", "the change window is over; write a new charter")
+    return None
+
+
+def _unchanged(case: _Case) -> Denied | None:
+    if case.facts.current is None:
+        return Denied("FACTS_UNKNOWN", "the present config is not known; ask for go again")
+    changed = changed_since(case.packet, case.facts.current)
+    if changed:
+        names = ", ".join(name.removesuffix("_sha256") for name in changed)
+        return Denied("FACTS_CHANGED", f"changed since the packet was made: {names}; ask again")
+    return None
+
+
+def _no_blockers(case: _Case) -> Denied | None:
+    if case.facts.blockers is None:
+        return Denied("BLOCKERS_UNKNOWN", "the checklist is not known; run it")
+    if case.facts.blockers:
+        return Denied("BLOCKERS", f"{case.facts.blockers[0]}")
+    return None
+
+
+def _cosign_bound(case: _Case) -> Denied | None:
+    cosign, packet = case.cosign, case.packet
+    if cosign["session"] != case.facts.session_id:
+        return Denied("SESSION_MISMATCH", "the decision is for another session; decide again")
+    if cosign["go_sha256"] != case.facts.packet_sha256:
+        return Denied("GO_SHA_MISMATCH", "the decision is about another packet; decide again")
+    if cosign["reviewer_nonce"] != packet["reviewer_nonce"]:
+        return Denied("NONCE_MISMATCH", "the decision carries another nonce; join and decide again")
+    if cosign["reviewer"]["person"] == packet["operator"]["person"]:
+        return Denied("SELF_APPROVAL", "the operator cannot approve; the reviewer must decide")
+    for name in ("person", "principal", "fingerprint"):
+        if cosign["reviewer"][name] != packet["reviewer"][name]:
+            return Denied("REVIEWER_MISMATCH", f"another {name} than the packet's; decide again")
+    uid = cosign["reviewer"]["uid"]
+    if uid is not None and uid != packet["reviewer"]["uid"]:
+        return Denied("UID_MISMATCH", "the reviewer's Unix user has changed; join again")
+    return None
+
+
+def _decision(case: _Case) -> Denied | None:
+    decision = case.cosign["decision"]
+    if decision not in {"GO", "NO-GO"}:
+        return Denied("DECISION", f"decision {decision[:20]!r} is neither GO nor NO-GO")
+    if decision == "NO-GO" and not case.cosign["reason"].strip():
+        return Denied("REASON_MISSING", "a NO-GO needs a reason; write one sentence")
+    return None
+
+
+def _short_code(case: _Case) -> Denied | None:
+    if not same_code(case.cosign["short_code"], case.facts.packet_sha256):
+        return Denied("SHORT_CODE", "the four words differ; have them read out and type them")
+    return None
+
+
+#: What counts for every signed decision, NO-GO included.
+_ALWAYS: tuple[_Rule, ...] = (
+    _session_bound,
+    _roles,
+    _two_people,
+    _operator_signature,
+    _nonces,
+    _fresh,
+)
+
+#: What a GO needs on top.
+_GO_RULES: tuple[_Rule, ...] = (*_ALWAYS, _inside_window, _unchanged, _no_blockers)
