@@ -1,1 +1,1 @@
-"""Pre-trade limits and breakers (pure)."""
+"""Pure: pre-trade limits and breakers. `facts` is what is known, `limits` judges an order by it."""

@@ -1,0 +1,97 @@
+"""What could happen at worst, from the facts: prices, notionals, positions and counts.
+
+Every function is conservative: it answers with the number that is worse for us, or None when the
+facts do not say (the caller blocks, I12).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.contracts.money import ZERO
+from engine.contracts.order import OPEN_STATES, OrderIntent, OrderType, Side
+from engine.orders.exact import add, multiply, subtract
+from engine.risk.facts import RiskFacts
+
+BPS = Decimal(10_000)
+SECOND_US = 1_000_000
+MINUTE_US = 60 * SECOND_US
+
+
+def usable_book(facts: RiskFacts) -> tuple[Decimal, Decimal] | None:
+    """Best bid and ask; None when one is missing, not positive, or the book is crossed."""
+    bid, ask = facts.best_bid, facts.best_ask
+    if bid is None or ask is None or not 0 < bid <= ask:
+        return None
+    return bid, ask
+
+
+def most_notional(intent: OrderIntent, facts: RiskFacts) -> Decimal | None:
+    """The most quote this order can move: what a buy may cost, what a sell may bring."""
+    price: Decimal | None
+    book = usable_book(facts)
+    if intent.type is not OrderType.MARKET and intent.side is Side.BUY:
+        price = intent.price
+    elif book is None:
+        price = None
+    elif intent.type is OrderType.MARKET:
+        price = _collared(book[1], facts, Side.BUY) if intent.side is Side.BUY else book[0]
+    else:
+        price = None if intent.price is None else max(intent.price, book[0])
+    return None if price is None else multiply(price, intent.quantity)
+
+
+def least_notional(intent: OrderIntent, facts: RiskFacts) -> Decimal | None:
+    """The least quote this order can be worth at the venue's minimum notional check."""
+    price = intent.price
+    if intent.type is OrderType.MARKET:
+        book = usable_book(facts)
+        buys = intent.side is Side.BUY
+        price = (
+            None if book is None else (book[1] if buys else _collared(book[0], facts, Side.SELL))
+        )
+    return None if price is None else multiply(price, intent.quantity)
+
+
+def _collared(price: Decimal, facts: RiskFacts, side: Side) -> Decimal:
+    """The price moved against us by the collar: up for a buy, down for a sell."""
+    factor = Decimal(1) + side.sign * Decimal(facts.limits.price_collar_bps) / BPS
+    return multiply(price, factor)
+
+
+def worst_position(symbol: str, side: Side, facts: RiskFacts) -> Decimal | None:
+    """How long (BUY) or short (SELL) we would be if every open order of that side filled."""
+    if facts.position is None:
+        return None
+    worst = facts.position if side is Side.BUY else facts.position.copy_negate()
+    for order in facts.open_orders:
+        intent = order.intent
+        if order.state in OPEN_STATES and intent.symbol == symbol and intent.side is side:
+            worst = add(worst, max(ZERO, subtract(intent.quantity, order.filled_quantity)))
+    return worst
+
+
+def worst_position_now(facts: RiskFacts) -> Decimal | None:
+    """The larger of the worst long and the worst short position in the facts' symbol, base."""
+    if facts.instrument is None:
+        return None
+    symbol = facts.instrument.symbol
+    sides = (worst_position(symbol, side, facts) for side in Side)
+    known = [worst for worst in sides if worst is not None]
+    return max(ZERO, *known) if known else None
+
+
+def open_count(facts: RiskFacts) -> int:
+    """Orders of any symbol that may still execute."""
+    return sum(order.state in OPEN_STATES for order in facts.open_orders)
+
+
+def sent_since(facts: RiskFacts, span_us: int) -> int:
+    """Sends younger than the span; one stamped in the future (the clock was set) counts too."""
+    since = facts.now_us - span_us
+    return sum(at > since for at in facts.recent_submits_us)
+
+
+def clock_distance_ms(facts: RiskFacts) -> int | None:
+    """How far our clock is from the venue's, either way, ms."""
+    return None if facts.clock_offset_ms is None else abs(facts.clock_offset_ms)

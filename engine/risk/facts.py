@@ -1,0 +1,67 @@
+"""What the risk checks know at the moment of one order, gathered by the shell and handed in.
+
+`None` means "not known", and what is not known blocks (I12); it is never read as zero. Stale market
+data is handed in as it is, with its age: the checks decide (I9).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from engine.contracts.canonical import canonical, sha256_hex
+from engine.contracts.decision import Check
+from engine.contracts.instrument import Instrument
+from engine.contracts.money import plain
+from engine.contracts.order import Order, OrderIntent
+from engine.contracts.session import Limits, SessionState
+
+#: How long an equal order counts as a key that repeated, µs.
+DUPLICATE_WINDOW_US = 1_000_000
+
+
+class RiskFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a check may look at, for orders in one symbol.
+
+    Times in µs UTC (`_us`) or ms (`_ms`). `window_from_us` to `window_until_us` is half-open.
+    `best_bid` and `best_ask` are prices in quote. `position` is base of the symbol, signed.
+    `open_orders` are all orders that may still execute, of any symbol, UNKNOWN ones included.
+    `recent_submits_us` are the sends of this session in at least the last minute. `session_pnl` is
+    net, in quote. `balances` is asset -> (free, locked), assets without balance left out.
+    `intents_hash_recent` is (`duplicate_key`, time) of recent intents. `locks` are the answers of
+    `engine.governance.locks.live_locks`.
+    """
+
+    now_us: int
+    session_state: SessionState | None
+    window_from_us: int | None
+    window_until_us: int | None
+    latch_set: bool | None
+    attended: bool | None
+    limits: Limits
+    instrument: Instrument | None
+    best_bid: Decimal | None
+    best_ask: Decimal | None
+    book_age_ms: int | None
+    stale_limit_ms: int
+    position: Decimal | None
+    open_orders: tuple[Order, ...]
+    unknown_orders: int | None
+    recent_submits_us: tuple[int, ...]
+    session_orders: int
+    session_pnl: Decimal | None
+    balances: dict[str, tuple[Decimal, Decimal]] | None
+    clock_offset_ms: int | None
+    clock_limit_ms: int
+    intents_hash_recent: tuple[tuple[str, int], ...]
+    locks: tuple[Check, ...]
+
+
+def duplicate_key(intent: OrderIntent) -> str:
+    """Hash of what is wanted, without the name; trailing zeros do not matter."""
+    price = None if intent.price is None else plain(intent.price)
+    wanted = msgspec.structs.replace(
+        intent, client_order_id="", quantity=plain(intent.quantity), price=price
+    )
+    return sha256_hex(canonical(wanted))
