@@ -1,149 +1,42 @@
-"""EngineClient: the control API over the workspace's Unix socket, typed.
+"""EngineClient: the control API over the workspace's Unix socket, one typed method a route.
 
-aiohttp is imported when the connection is opened, so that a command or a screen that does not talk
-paints first. Errors arrive as the classes the engine raised. A refused or missing socket is
-EngineUnreachable; a connection that breaks after a change was sent is EngineUnreachable with code
-OUTCOME_UNKNOWN, because the engine may have done it (I3); nothing here is ever sent twice.
+Errors arrive as the classes the engine raised; what a lost connection means is `connection.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any
 
 import msgspec
 
 from engine.contracts import requests
 from engine.contracts.decision import Decision
-from engine.contracts.errors import EngineUnreachable, PeakError, error_from_wire
 from engine.contracts.order import OrderType, Side, TimeInForce
 from engine.contracts.session import Charter
 from engine.contracts.view import GoView, KillView, PackView, ReconView, StateView
+from peakctl.client.connection import REQUEST_SECONDS, SLOW_SECONDS, Connection
 from peakctl.client.replies import (
-    Changed,
     QueryResult,
     ReleaseDocument,
     SnapshotTaken,
     Submitted,
 )
 
-if TYPE_CHECKING:
-    import aiohttp
 
-REQUEST_SECONDS = 15.0
-SLOW_SECONDS = 180.0
-HELLO_SECONDS = 2.0
-RECONNECT_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
-
-_Reply = TypeVar("_Reply")
-
-
-class EngineClient:
+class EngineClient(Connection):
     """One connection pool to one engine; use as `async with EngineClient(path, ...) as client`."""
-
-    def __init__(self, socket_path: Path, person: str = "", role: str = "operator") -> None:
-        self.socket_path = socket_path
-        self.person = person
-        self.role = role
-        self._session: aiohttp.ClientSession | None = None
-        self._connected = False
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-    @property
-    def connected(self) -> bool:
-        """Whether the state stream is up now."""
-        return self._connected
 
     # --- reading ---------------------------------------------------------------------------
 
     async def state(self) -> StateView:
         """Read the whole state once."""
-        return await self._get("state", StateView)
+        return await self._get(f"state?role={self.role}", StateView)
 
     async def heads(self) -> Any:
         """Signed heads of the journal, as the engine lists them."""
         return await self._request("GET", "heads", None, Any, REQUEST_SECONDS)
-
-    async def journal(self, from_seq: int = 0) -> AsyncIterator[bytes]:
-        """Journal lines from a sequence number, each with its newline."""
-        import aiohttp  # noqa: PLC0415
-
-        try:
-            async with self._open().get(
-                f"http://engine/v1/journal?from={from_seq}",
-                timeout=aiohttp.ClientTimeout(total=None, sock_read=REQUEST_SECONDS),
-            ) as response:
-                if response.status != 200:
-                    raise _error_of(await response.read(), response.status)
-                buffered = b""
-                async for chunk in response.content.iter_any():
-                    *lines, buffered = (buffered + chunk).split(b"\n")
-                    for line in lines:
-                        yield line + b"\n"
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise self._unreachable(error) from error
-
-    async def stream(self, role: str = "", person: str = "") -> AsyncIterator[StateView]:
-        """Every state as it changes, reconnecting for ever with short waits; counts as attending.
-
-        `connected` tells between two states whether the link is up.
-        """
-        hello = msgspec.json.encode(
-            {"role": role or self.role, "person": person or self.person}
-        ).decode()
-        attempt = 0
-        while True:
-            async for view in self._stream_once(hello):
-                attempt = 0
-                yield view
-            await asyncio.sleep(RECONNECT_SECONDS[min(attempt, len(RECONNECT_SECONDS) - 1)])
-            attempt += 1
-
-    async def _stream_once(self, hello: str) -> AsyncIterator[StateView]:
-        """States of one connection; ends when it is lost or refused."""
-        import aiohttp  # noqa: PLC0415
-
-        decoder = msgspec.json.Decoder(StateView)
-        try:
-            async with self._open().ws_connect(
-                "http://engine/v1/stream", max_msg_size=64 * 1024 * 1024
-            ) as socket:
-                await socket.send_str(hello)
-                self._connected = True
-                attending = asyncio.create_task(_say_hello(socket, hello))
-                try:
-                    async for message in socket:
-                        if message.type is aiohttp.WSMsgType.TEXT:
-                            yield decoder.decode(message.data)
-                finally:
-                    attending.cancel()
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await attending
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            return
-        finally:
-            self._connected = False
 
     # --- session ---------------------------------------------------------------------------
 
@@ -270,9 +163,7 @@ class EngineClient:
 
     async def run_recon(self) -> ReconView:
         """Compare the three sides."""
-        return await self._post(
-            "recon/run", requests.Request(person=self.person), ReconView, SLOW_SECONDS
-        )
+        return await self._post("recon/run", self._reason(""), ReconView, SLOW_SECONDS)
 
     async def answer_break(self, run_id: str, break_id: str, answer: str) -> StateView:
         """Answer one break."""
@@ -292,9 +183,7 @@ class EngineClient:
 
     async def write_pack(self) -> PackView:
         """Write the pack's files; its tag manifest is signed next."""
-        return await self._post(
-            "pack/write", requests.Request(person=self.person), PackView, SLOW_SECONDS
-        )
+        return await self._post("pack/write", self._reason(""), PackView, SLOW_SECONDS)
 
     async def sign_pack(self, sha256: str, signature: str) -> StateView:
         """Hand in a signature over the tag manifest."""
@@ -314,7 +203,7 @@ class EngineClient:
 
     async def snapshot(self) -> SnapshotTaken:
         """Write the whole state to a file, its hash to the journal."""
-        return await self._post("snapshot", requests.Request(person=self.person), SnapshotTaken)
+        return await self._post("snapshot", self._reason(""), SnapshotTaken)
 
     async def release_document(self) -> ReleaseDocument:
         """The text to sign for releasing the latch."""
@@ -349,93 +238,3 @@ class EngineClient:
 
     def _signed(self, sha256: str, signature: str) -> requests.SignRequest:
         return requests.SignRequest(person=self.person, sha256=sha256, signature=signature)
-
-    async def _change(
-        self, route: str, body: requests.Request, seconds: float = REQUEST_SECONDS
-    ) -> StateView:
-        return (await self._post(route, body, Changed, seconds)).state
-
-    async def _get(self, route: str, kind: type[_Reply]) -> _Reply:
-        reply: _Reply = await self._request("GET", route, None, kind, REQUEST_SECONDS)
-        return reply
-
-    async def _post(
-        self,
-        route: str,
-        body: requests.Request,
-        kind: type[_Reply],
-        seconds: float = REQUEST_SECONDS,
-    ) -> _Reply:
-        reply: _Reply = await self._request("POST", route, msgspec.json.encode(body), kind, seconds)
-        return reply
-
-    async def _request(
-        self, method: str, route: str, body: bytes | None, kind: Any, seconds: float
-    ) -> Any:
-        import aiohttp  # noqa: PLC0415
-
-        try:
-            async with self._open().request(
-                method,
-                f"http://engine/v1/{route}",
-                data=body,
-                headers={"Content-Type": "application/json"} if body is not None else {},
-                timeout=aiohttp.ClientTimeout(total=seconds),
-            ) as response:
-                content, status = await response.read(), response.status
-        except aiohttp.ClientConnectorError as error:
-            raise self._unreachable(error) from error
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise self._lost(method, route, error) from error
-        if status != 200:
-            raise _error_of(content, status)
-        try:
-            return msgspec.json.decode(content, type=kind)
-        except msgspec.MsgspecError as error:
-            raise PeakError(
-                what=f"the engine's reply does not fit this version ({error})",
-                where=route,
-                todo="stop the engine and start it again with this version",
-            ) from error
-
-    def _open(self) -> aiohttp.ClientSession:
-        import aiohttp  # noqa: PLC0415
-
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.UnixConnector(path=str(self.socket_path))
-            )
-        return self._session
-
-    def _unreachable(self, error: BaseException) -> EngineUnreachable:
-        return EngineUnreachable(
-            what=f"no engine answers ({type(error).__name__})",
-            where=str(self.socket_path),
-            todo="start it with `peakctl`, or stop the market with `peakctl kill`",
-        )
-
-    def _lost(self, method: str, route: str, error: BaseException) -> EngineUnreachable:
-        if method == "GET":
-            return self._unreachable(error)
-        return EngineUnreachable(
-            what=f"the connection was lost during {route}; it may have been done",
-            where=str(self.socket_path),
-            todo="look at the state before trying again",
-            code="OUTCOME_UNKNOWN",
-        )
-
-
-async def _say_hello(socket: aiohttp.ClientWebSocketResponse, hello: str) -> None:
-    """Keep saying who attends, so that silence means that nobody does."""
-    with contextlib.suppress(ConnectionError):
-        while True:
-            await asyncio.sleep(HELLO_SECONDS)
-            await socket.send_str(hello)
-
-
-def _error_of(content: bytes, status: int) -> PeakError:
-    try:
-        wire = msgspec.json.decode(content, type=dict[str, dict[str, str]])["error"]
-    except (msgspec.MsgspecError, KeyError):
-        return PeakError(what=f"the engine answered {status} without a reason")
-    return error_from_wire(wire)

@@ -1,0 +1,74 @@
+"""One HTTP/1.1 exchange over a Unix socket: standard library, blocking, with one deadline for all.
+
+For callers that must not wait for an event loop or for imports: the kill key and the supervisor.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+_MAX_REPLY = 64 * 1024 * 1024
+
+
+def exchange(
+    socket_path: Path,
+    method: str,
+    path: str,
+    deadline: float,
+    body: Mapping[str, object] | None = None,
+) -> tuple[int, bytes]:
+    """Send one request, return status and content. `deadline` is on the monotonic clock, seconds.
+
+    The reply must carry a Content-Length. Raises OSError (TimeoutError too) and ValueError.
+    """
+    content = b"" if body is None else json.dumps(body).encode("ascii")
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    ).encode("ascii")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_left(deadline))
+        connection.connect(str(socket_path))
+        connection.settimeout(_left(deadline))
+        connection.sendall(head + content)
+        return _read_reply(connection, deadline)
+
+
+def _read_reply(connection: socket.socket, deadline: float) -> tuple[int, bytes]:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += _more(connection, deadline)
+    head, _, content = received.partition(b"\r\n\r\n")
+    status_line, *fields = head.decode("latin-1").split("\r\n")
+    headers = {
+        name.strip().lower(): value.strip()
+        for name, _, value in (field.partition(":") for field in fields)
+    }
+    length = int(headers["content-length"]) if "content-length" in headers else -1
+    if not 0 <= length <= _MAX_REPLY:
+        raise ValueError("reply without a usable length")
+    chunks, missing = [content], length - len(content)
+    while missing > 0:
+        chunks.append(_more(connection, deadline))
+        missing -= len(chunks[-1])
+    status = status_line.split(" ", 2)[1:2]
+    return int(status[0] if status else ""), b"".join(chunks)[:length]
+
+
+def _more(connection: socket.socket, deadline: float) -> bytes:
+    connection.settimeout(_left(deadline))
+    chunk = connection.recv(65536)
+    if not chunk:
+        raise ConnectionResetError("connection closed before the answer")
+    return chunk
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("time is up")
+    return left

@@ -1,0 +1,141 @@
+"""Signing as a person: `ssh-keygen -Y sign` from stdin to stdout, with a key file or an agent.
+
+Passphrases never pass through us: ssh-keygen asks on the terminal itself (or through the agent),
+so a full-screen application steps aside first when `asks_on_terminal` says so. `signals` are a
+process's own observations of who runs it, recorded beside each decision.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.contracts.documents import Namespace
+from engine.contracts.errors import AnswerNo, WorkspaceError
+
+#: The kernel's "not set" for loginuid and sessionid.
+_UNSET = str(2**32 - 1)
+_AGENT_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Signer:
+    """One person's key: a private key file, or a `.pub` file whose key an agent holds."""
+
+    key: Path
+
+    def asks_on_terminal(self) -> bool:
+        """Whether ssh-keygen will talk to the terminal: a passphrase, a PIN or a touch."""
+        public = self._public_line()
+        if public.startswith("sk-"):
+            return True
+        if _agent_holds(public):
+            return False
+        return self.key.suffix != ".pub" and not _opens_without_passphrase(self.key)
+
+    def sign(self, message: bytes, namespace: Namespace) -> str:
+        """The armoured SSHSIG over `message`. Raises AnswerNo when no signature was made.
+
+        Blocks until the person has answered ssh-keygen's questions, if it has any.
+        """
+        command = [_ssh_keygen(), "-q", "-Y", "sign", "-f", str(self.key), "-n", namespace.value]
+        self._check()
+        done = subprocess.run(
+            command, input=message, capture_output=True, check=False, env=_environment()
+        )
+        signature = done.stdout.decode("ascii", "replace")
+        if done.returncode != 0 or not signature.startswith("-----BEGIN SSH SIGNATURE-----"):
+            said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            reason = said[-1] if said else "no reason given"
+            raise AnswerNo(
+                what=f"ssh-keygen made no signature ({reason})",
+                where=str(self.key),
+                todo="check the key, its passphrase or the agent (ssh-add -l)",
+                code="NOT_SIGNED",
+            )
+        return signature
+
+    def _check(self) -> None:
+        if not self.key.is_file():
+            raise WorkspaceError(
+                what="no such key", where=str(self.key), todo="name your key with --key"
+            )
+
+    def _public_line(self) -> str:
+        self._check()
+        path = self.key if self.key.suffix == ".pub" else Path(f"{self.key}.pub")
+        try:
+            return path.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+
+def signals() -> dict[str, str]:
+    """What this process sees of who runs it; `unset` and `none` mean not known, never different."""
+    connection = os.environ.get("SSH_CONNECTION", "").split()
+    return {
+        "uid": str(os.getuid()),
+        "loginuid": _proc("loginuid"),
+        "sessionid": _proc("sessionid"),
+        "tty": _tty(),
+        "ssh_peer": connection[0] if connection else "none",
+    }
+
+
+def _proc(name: str) -> str:
+    try:
+        text = Path(f"/proc/self/{name}").read_text(encoding="ascii").strip()
+    except OSError:
+        return "unknown"
+    return "unset" if text == _UNSET else text
+
+
+def _tty() -> str:
+    for descriptor in (0, 1, 2):
+        try:
+            return os.ttyname(descriptor)
+        except OSError:
+            continue
+    return "none"
+
+
+def _ssh_keygen() -> str:
+    from engine.signatures.keygen import find_ssh_keygen  # noqa: PLC0415
+
+    return find_ssh_keygen()
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with messages in English so that reasons read the same everywhere."""
+    return {**os.environ, "LC_ALL": "C"}
+
+
+def _agent_holds(public_line: str) -> bool:
+    if not os.environ.get("SSH_AUTH_SOCK") or not public_line:
+        return False
+    try:
+        listed = subprocess.run(
+            ["ssh-add", "-L"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_AGENT_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    wanted = public_line.split()[:2]
+    return any(line.split()[:2] == wanted for line in listed.stdout.splitlines())
+
+
+def _opens_without_passphrase(key: Path) -> bool:
+    probe = subprocess.run(
+        [_ssh_keygen(), "-y", "-P", "", "-f", str(key)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=_AGENT_SECONDS,
+    )
+    return probe.returncode == 0
