@@ -1,0 +1,128 @@
+"""The venue port over the Binance Spot API: one account, its requests and its streams.
+
+A facade: what a request does is in `trading` and `queries`, how it travels in `rest`, what a
+failure means in `errors`, and the two streams keep themselves alive. Streams and requests share one
+pool of connections, opened before the first order needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+from engine.contracts.fill import Fill
+from engine.contracts.instrument import Instrument
+from engine.contracts.order import OrderIntent
+from engine.venues.binance import queries, trading
+from engine.venues.binance.market_stream import MarketStream
+from engine.venues.binance.options import BinanceOptions
+from engine.venues.binance.rest import RestClient
+from engine.venues.binance.user_stream import UserStream
+from engine.venues.port import (
+    CancelOutcome,
+    ClockReading,
+    MarketEvent,
+    OrderReport,
+    RateUse,
+    SubmitOutcome,
+    UserEvent,
+)
+
+#: Connections opened in advance: one for an order, one for a cancel beside it.
+WARM_CONNECTIONS = 2
+
+
+class BinanceVenue:
+    """One account on one Binance-like venue; implements `engine.venues.port.Venue`."""
+
+    def __init__(self, options: BinanceOptions) -> None:
+        self.name = options.name
+        self._options = options
+        self._rest = RestClient(options)
+        self._closed = asyncio.Event()
+        self._streams: set[MarketStream | UserStream] = set()
+
+    async def open(self) -> None:
+        """Connect, measure the clock, read the rules of the symbols. Raises VenueQueryFailed."""
+        try:
+            await asyncio.gather(*(self._rest.ping() for _ in range(WARM_CONNECTIONS)))
+            await self._rest.measure_clock()
+            for symbol in self._options.symbols:
+                await queries.instrument(self._rest, symbol)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close every connection; the streams end."""
+        self._closed.set()
+        for stream in tuple(self._streams):
+            await stream.close()
+        await self._rest.close()
+
+    async def clock(self) -> ClockReading:
+        """Measure the clock offset and use it from now on. Raises VenueQueryFailed."""
+        return await self._rest.measure_clock()
+
+    async def instrument(self, symbol: str) -> Instrument:
+        """Read the rules of one symbol, as they are now. Raises VenueQueryFailed."""
+        return await queries.instrument(self._rest, symbol)
+
+    async def submit(self, intent: OrderIntent) -> SubmitOutcome:
+        """Send one order, once."""
+        return await trading.submit(self._rest, intent)
+
+    async def cancel(self, symbol: str, client_order_id: str, cancel_id: str) -> CancelOutcome:
+        """Cancel one order; not open any more is Rejected("-2011")."""
+        return await trading.cancel(self._rest, symbol, client_order_id, cancel_id)
+
+    async def cancel_all(self, symbol: str) -> CancelOutcome:
+        """Cancel every open order of the symbol; none open is `Canceled(())`."""
+        return await trading.cancel_all(self._rest, symbol)
+
+    async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
+        """Ask for one order; None when the venue has none. Raises VenueQueryFailed."""
+        return await queries.order(self._rest, symbol, client_order_id)
+
+    async def open_orders(self, symbol: str) -> tuple[OrderReport, ...]:
+        """All open orders of the symbol. Raises VenueQueryFailed."""
+        return await queries.open_orders(self._rest, symbol)
+
+    async def orders(self, symbol: str, since_us: int) -> tuple[OrderReport, ...]:
+        """All orders since a time of the venue's clock, oldest first. Raises VenueQueryFailed."""
+        return await queries.orders(self._rest, symbol, since_us)
+
+    async def fills(self, symbol: str, since_us: int) -> tuple[Fill, ...]:
+        """Own trades since a time of the venue's clock, oldest first. Raises VenueQueryFailed."""
+        return await queries.fills(self._rest, symbol, since_us)
+
+    async def balances(self) -> dict[str, tuple[Decimal, Decimal]]:
+        """Asset -> (free, locked), zeros left out. Raises VenueQueryFailed."""
+        return await queries.balances(self._rest)
+
+    async def market_events(self, symbol: str) -> AsyncIterator[MarketEvent]:
+        """Endless: book and trades; each reader has a connection of its own."""
+        stream = MarketStream(self._options, self._rest, symbol, self._closed)
+        self._streams.add(stream)
+        try:
+            async for event in stream.events():
+                yield event
+        finally:
+            self._streams.discard(stream)
+            await stream.close()
+
+    async def user_events(self) -> AsyncIterator[UserEvent]:
+        """Endless: own orders and balances; each reader has a connection of its own."""
+        stream = UserStream(self._options, self._rest, self._closed)
+        self._streams.add(stream)
+        try:
+            async for event in stream.events():
+                yield event
+        finally:
+            self._streams.discard(stream)
+            await stream.close()
+
+    def rate_use(self) -> RateUse | None:
+        """Return the last weight count seen, or None before the first."""
+        return self._rest.budget.reading(self._rest.venue_now_us())
