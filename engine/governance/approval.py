@@ -107,21 +107,25 @@ def judge_cosign(facts: CosignFacts) -> Approved | Denied:
     """Judge the reviewer's decision; both signatures and all facts are judged again now."""
     if facts.stage != "signed":
         return Denied("STAGE", "no packet signed by the operator is waiting; ask for go first")
-    if facts.cosign is None:
-        return Denied("COSIGN_MISSING", "there is no cosign document; decide and sign it")
-    try:
-        cosign = parse_cosign(facts.cosign)
-    except InputError as error:
-        return Denied("COSIGN_UNREADABLE", f"{error.line()}; make the document again")
-    case = _open(facts, cosign)
+    cosign = _read_cosign(facts.cosign)
+    case = cosign if isinstance(cosign, Denied) else _open(facts, cosign)
     if isinstance(case, Denied):
         return case
     denied = _cosign_bound(case) or _decision(case) or _reviewer_signature(case, facts)
     if denied is not None:
         return denied
-    if cosign["decision"] == "NO-GO":
+    if case.cosign["decision"] == "NO-GO":
         return _walk(case, _ALWAYS)
     return _walk(case, (*_GO_RULES, _short_code))
+
+
+def _read_cosign(document: bytes | None) -> dict[str, Any] | Denied:
+    if document is None:
+        return Denied("COSIGN_MISSING", "there is no cosign document; decide and sign it")
+    try:
+        return parse_cosign(document)
+    except InputError as error:
+        return Denied("COSIGN_UNREADABLE", f"{error.line()}; make the document again")
 
 
 def _walk(case: _Case, rules: tuple[_Rule, ...]) -> Approved | Denied:
@@ -167,7 +171,10 @@ def _session_bound(case: _Case) -> Denied | None:
         return Denied("SESSION_MISMATCH", "the packet is of another session; ask for go here")
     if packet["environment"] != facts.environment:
         return Denied("ENVIRONMENT_MISMATCH", "the packet is of another environment; ask again")
-    charter = facts.charter
+    return _charter_bound(facts.charter, packet)
+
+
+def _charter_bound(charter: Charter | None, packet: dict[str, Any]) -> Denied | None:
     if charter is None:
         return Denied("CHARTER_MISSING", "the charter is not known; write a charter")
     if packet["charter_sha256"] != charter_sha256(charter):
@@ -213,8 +220,10 @@ def _two_logins(case: _Case) -> Denied | None:
         return Denied("WAIVER_NOT_ALLOWED", "the same-uid waiver counts in dev only; remove it")
     if packet["allow_same_uid"] != case.facts.allow_same_uid:
         return Denied("WAIVER_CHANGED", "packet and configuration differ on the same-uid waiver")
-    if packet["allow_same_uid"]:
-        return None
+    return None if packet["allow_same_uid"] else _two_users(packet)
+
+
+def _two_users(packet: dict[str, Any]) -> Denied | None:
     uids = packet["operator"]["uid"], packet["reviewer"]["uid"]
     if None in uids:
         return Denied("UID_UNKNOWN", "a Unix user is not known; connect through the socket")
@@ -313,6 +322,10 @@ def _cosign_bound(case: _Case) -> Denied | None:
         return Denied("GO_SHA_MISMATCH", "the decision is about another packet; decide again")
     if cosign["reviewer_nonce"] != packet["reviewer_nonce"]:
         return Denied("NONCE_MISMATCH", "the decision carries another nonce; join and decide again")
+    return _cosigner(cosign, packet)
+
+
+def _cosigner(cosign: dict[str, Any], packet: dict[str, Any]) -> Denied | None:
     if cosign["reviewer"]["person"] == packet["operator"]["person"]:
         return Denied("SELF_APPROVAL", "the operator cannot approve; the reviewer must decide")
     for name in ("person", "principal", "fingerprint"):

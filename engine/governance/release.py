@@ -114,6 +114,10 @@ def _release_text(facts: LatchFacts, document: dict[str, Any]) -> Denied | None:
         return Denied("ROSTER_CHANGED", "the roster has changed since; make the document again")
     if not document["reason"].strip():
         return Denied("REASON_MISSING", "a release needs a reason; write one sentence")
+    return _release_fresh(facts, document)
+
+
+def _release_fresh(facts: LatchFacts, document: dict[str, Any]) -> Denied | None:
     nonce = document["nonce"]
     if not is_nonce(nonce) or nonce in (facts.used_nonces or ()):
         return Denied("NONCE_REPLAYED", "the nonce is not fresh; make the document again")

@@ -1,6 +1,6 @@
 """The exact fields of go.json, cosign.json and release.json; unknown or missing ones are refused.
 
-`Party` and the inputs of the builders in `packet` are what the engine knows; these are what is written.
+`packet` builds and reads them; a pack's VERIFY.md names the same fields.
 All times µs UTC, all numbers of money text, all hashes 64 lower-case hex digits.
 """
 
