@@ -1,0 +1,235 @@
+"""The DuckDB side of the store: opening, filling, scanning, replacing. One thread, one connection.
+
+DuckDB's own recovery is no witness: a deleted, cut or damaged `.wal` opens without an error and
+with rows missing, and damaged blocks are noticed only when they are read. So `scan` reads
+everything and recomputes every hash, and what comes out is compared with the journal.
+
+Nothing else in the process may open or hash the live file: closing any descriptor of it drops
+DuckDB's lock (POSIX `fcntl` locks belong to the process). The `.wal` is copied aside only before
+connecting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.contracts.errors import PeakError, WorkspaceError
+from engine.contracts.event import Recorded
+from engine.journal.chain import ZERO_HASH, decode_line
+from engine.journal.segments import sync_folder
+from engine.store.batch import End, Line, events_batch
+
+_HERE = Path(__file__).parent
+_SCAN_ROWS = 20_000
+_BUILD_ROWS = 20_000
+_EMPTY = End(0, ZERO_HASH)
+
+
+class StoreFailed(PeakError):  # noqa: N818  (as its siblings in contracts.errors)
+    """The store cannot be used; the journal is complete without it and rebuilds it."""
+
+    default_code = "STORE_FAILED"
+
+
+class Scan(msgspec.Struct, frozen=True):
+    """What a full read found: the rows that are good in a row, and what is wrong after them."""
+
+    end: End
+    fault: str
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Fixed at opening: `memory_limit` as DuckDB writes it, the one folder that COPY may use."""
+
+    memory_limit: str
+    threads: int
+    export_folder: Path
+
+
+def statement(name: str) -> str:
+    """Text of a query of ours: `queries/<name>.sql`."""
+    return (_HERE / "queries" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+class Database:
+    """One open DuckDB file with our schema, its configuration locked."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        """Open or make the file. Raises duckdb.Error when it is damaged."""
+        self.path = path
+        self.end = _EMPTY
+        self._connection = duckdb.connect(
+            str(path),
+            config={
+                "debug_abort_on_wal_failure": True,
+                "wal_autocheckpoint": "1MB",
+                "memory_limit": settings.memory_limit,
+                "threads": settings.threads,
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            },
+        )
+        try:
+            self._set_up(settings)
+        except duckdb.Error:
+            self._connection.close()
+            raise
+
+    def _set_up(self, settings: Settings) -> None:
+        run = self._connection.execute
+        run((_HERE / "schema.sql").read_text(encoding="utf-8"))
+        for view in sorted((_HERE / "views").glob("*.sql")):
+            run(view.read_text(encoding="utf-8"))
+        run("CHECKPOINT")
+        folder = str(settings.export_folder.resolve()).replace("'", "''")
+        run(f"SET allowed_directories = ['{folder}']")
+        run("SET enable_external_access = false")
+        run("SET lock_configuration = true")
+
+    def insert(self, lines: Sequence[Line]) -> None:
+        """Add lines that continue the table, in one durable transaction."""
+        batch, end = events_batch(lines, self.end)
+        self._connection.register("batch", batch)
+        try:
+            self._connection.execute("INSERT INTO events SELECT * FROM batch")
+        finally:
+            self._connection.unregister("batch")
+        self.end = end
+
+    def insert_all(self, lines: Iterator[bytes]) -> None:
+        """Add raw journal lines, decoded on the way, in transactions of bounded size."""
+        while part := list(islice(lines, _BUILD_ROWS)):
+            self.insert(list(_decoded(part, self.end.size)))
+
+    def scan(self) -> Scan:
+        """Read and check everything; leaves `end` at the last row that is good."""
+        end, fault = _EMPTY, ""
+        try:
+            found = self._connection.sql(statement("scan"))
+            for batch in found.to_arrow_reader(_SCAN_ROWS):
+                fault = _fault(batch, end)
+                if fault:
+                    break
+                end = End(end.size + batch.num_rows, batch.column("hash")[-1].as_py())
+        except (duckdb.Error, pa.ArrowException) as error:
+            fault = f"the file cannot be read through ({_first_line(error)})"
+        self.end = end
+        return Scan(end, fault)
+
+    def rows(self, sql: str, parameters: dict[str, str] | None = None) -> list[tuple[Any, ...]]:
+        """Run one of our own queries."""
+        found: list[tuple[Any, ...]] = self._connection.execute(sql, parameters or {}).fetchall()
+        return found
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Return a second connection to the same file, for another thread."""
+        return self._connection.cursor()
+
+    def checkpoint(self) -> None:
+        """Move the log into the file, so that a lost `.wal` loses nothing of it."""
+        self._connection.execute("CHECKPOINT")
+
+    def close(self) -> None:
+        """Checkpoint and close."""
+        self._connection.close()
+
+
+def set_wal_aside(path: Path) -> Path | None:
+    """Copy a left-over `.wal` beside itself, before DuckDB replays or cuts it. Never while open."""
+    log = wal_path(path)
+    if not log.exists():
+        return None
+    aside = path.with_name(path.name + ".wal.aside")
+    shutil.copyfile(log, aside)
+    return aside
+
+
+def wal_path(path: Path) -> Path:
+    """Where DuckDB keeps the log of the file."""
+    return path.with_name(path.name + ".wal")
+
+
+def open_or_damage(path: Path, settings: Settings) -> tuple[Database | None, str]:
+    """Open the file, or say in one line how it is damaged.
+
+    Raises WorkspaceError naming the pid when another process has it open.
+    """
+    for folder in (path.parent, settings.export_folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    set_wal_aside(path)
+    try:
+        return Database(path, settings), ""
+    except duckdb.Error as error:
+        text = _first_line(error)
+        if "Could not set lock" in text:
+            holder = re.search(r"\(PID (\d+)\)", text)
+            raise WorkspaceError(
+                what=f"the store is open in another process (pid {holder[1] if holder else '?'})",
+                where=str(path),
+                todo="end that process; read the store through the engine instead",
+                code="STORE_LOCKED",
+            ) from error
+        return None, f"the file cannot be opened ({text})"
+
+
+def build(path: Path, lines: Iterator[bytes], settings: Settings) -> End:
+    """Make a new file at `path` from journal lines, closed and without a log."""
+    for stale in (path, wal_path(path)):
+        stale.unlink(missing_ok=True)
+    database = Database(path, settings)
+    try:
+        database.insert_all(lines)
+        database.checkpoint()
+    finally:
+        database.close()
+    return database.end
+
+
+def put_in_place(new: Path, path: Path) -> None:
+    """Rename the new file over the old, which is kept as `.replaced`. Both must be closed."""
+    if path.exists():
+        path.replace(path.with_name(path.name + ".replaced"))
+    wal_path(path).unlink(missing_ok=True)
+    new.replace(path)
+    sync_folder(path.parent)
+
+
+def discard(database: Database | None) -> None:
+    """Close a file that is about to be replaced; a damaged one may complain, and need not work."""
+    if database is not None:
+        with contextlib.suppress(duckdb.Error):
+            database.close()
+
+
+def _fault(batch: pa.RecordBatch, end: End) -> str:
+    """Say what is wrong in one batch of the scan: a gap, a changed row or a broken link."""
+    seq, prev, hashes = (batch.column(name) for name in ("seq", "prev", "hash"))
+    expected = pa.array(range(end.size, end.size + batch.num_rows), pa.int64())
+    if not seq.equals(expected):
+        at = pc.index(pc.equal(seq, expected), value=False).as_py()
+        return f"event {seq[at].as_py()} is where {expected[at].as_py()} must be"
+    if (at := pc.index(pc.fill_null(batch.column("whole"), False), value=False).as_py()) >= 0:
+        return f"event {seq[at].as_py()} was changed"
+    if prev[0].as_py() != end.head or not prev.slice(1).equals(hashes.slice(0, len(hashes) - 1)):
+        return f"events {seq[0].as_py()} to {seq[-1].as_py()} are not one chain"
+    return ""
+
+
+def _decoded(lines: Iterable[bytes], first_seq: int) -> Iterator[tuple[Recorded, bytes]]:
+    for seq, line in enumerate(lines, start=first_seq):
+        yield decode_line(line, f"journal, event {seq}")[0], line
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

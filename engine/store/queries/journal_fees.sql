@@ -1,0 +1,5 @@
+SELECT symbol, fee_asset, sum(fee) AS fee
+FROM fills
+WHERE session_id = $session_id
+GROUP BY symbol, fee_asset
+ORDER BY symbol, fee_asset

@@ -1,0 +1,418 @@
+"""The store: everything in the journal, queryable; always second, never the truth.
+
+Usage by the host: `store = await Store.open(...)`, `await store.align(journal)`, then
+`journal.subscribe(store.project)`. Rows follow the journal by at most a batch (`lag`); whoever must
+see them waits for `flushed`. One thread owns the connection; questions from people run on a cursor
+in a second thread, inside a read-only transaction, so that they neither write nor hold rows back.
+
+`journal_orders`, `journal_fills` and `journal_movements` are the third side of reconciliation: SQL
+over the events alone, sharing no code with the engine's ledgers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Context, Decimal
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import duckdb
+import msgspec
+
+from engine.contracts.errors import InputError, IntegrityError, Refused
+from engine.contracts.money import plain
+from engine.store.batch import Line
+from engine.store.database import (
+    Database,
+    Settings,
+    StoreFailed,
+    build,
+    discard,
+    open_or_damage,
+    put_in_place,
+    statement,
+)
+
+__all__ = ["Alignment", "JournalSource", "Movements", "QueryResult", "Store", "StoreFailed"]
+
+_T = TypeVar("_T")
+_INSERT_ROWS = 20_000
+_EXACT = Context(prec=100)
+
+#: What of a session goes into its pack, as Parquet.
+_EXPORTS = {
+    name: f"SELECT * FROM {name} WHERE session_id = $session_id"  # noqa: S608  (our own names)
+    for name in (
+        "orders",
+        "fills",
+        "positions",
+        "sessions",
+        "approvals",
+        "alarms",
+        "checklists",
+        "kills",
+        "notes",
+    )
+}
+
+
+class JournalSource(Protocol):
+    """What the store needs of the journal."""
+
+    @property
+    def size(self) -> int:
+        """Number of durable events."""
+        ...
+
+    def head_at(self, size: int) -> str:
+        """Hash (hex) of the line that made it `size` events."""
+        ...
+
+    def lines(self, from_seq: int = 0, until: int | None = None) -> Iterator[bytes]:
+        """Raw lines, newlines included."""
+        ...
+
+
+class Alignment(msgspec.Struct, frozen=True):
+    """What `align` found and did: "" is equal; `rebuilt` means a new file, else rows were added."""
+
+    reason: str
+    rebuilt: bool
+    events: int
+
+
+class QueryResult(msgspec.Struct, frozen=True):
+    """Rows of a person's question; `truncated` when there were more than the limit."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    truncated: bool
+
+
+class Movements(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session's trades moved in one symbol: base and quote (without fees), fees by asset."""
+
+    symbol: str
+    base: Decimal
+    quote: Decimal
+    fees: dict[str, Decimal]
+
+
+class Store:
+    """The open store of one workspace. Made by `Store.open`; its methods belong to one loop."""
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        *,
+        export_folder: Path,
+        memory_limit: str = "128MB",
+        threads: int = 2,
+    ) -> Store:
+        """Open or make the file; `export_folder` is the one place where COPY may write.
+
+        A damaged file is not an error here: `compare` names it and `rebuild` replaces it. Raises
+        WorkspaceError when another process has the file open.
+        """
+        settings = Settings(memory_limit, threads, export_folder)
+        store = cls(path, settings)
+        try:
+            store._database, store._damage = await store._on_thread(
+                lambda: open_or_damage(path, settings)
+            )
+        except BaseException:
+            store._executor.shutdown()
+            store._readers.shutdown()
+            raise
+        return store
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self._path = path
+        self._settings = settings
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-query")
+        self._database: Database | None = None
+        self._damage = ""
+        self._failed: StoreFailed | None = None
+        self._waiting: list[Line] = []
+        self._waiting_lock = threading.Lock()
+        self._reading = threading.Lock()
+        self._seen = 0
+        self._closed = False
+
+    # --- following the journal -------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """Number of events in the store."""
+        return self._database.end.size if self._database else 0
+
+    @property
+    def lag(self) -> int:
+        """Number of events that the journal has handed over and the store has not yet written."""
+        return max(0, self._seen - self.size)
+
+    @property
+    def failed(self) -> StoreFailed | None:
+        """Why rows are no longer added, or None. `align` repairs it from the journal."""
+        return self._failed
+
+    def project(self, batch: list[Line]) -> None:
+        """Hand over a durable group of the journal: returns at once (a journal subscriber)."""
+        if not batch:
+            return
+        self._seen = max(self._seen, batch[-1][0].seq + 1)
+        if self._closed or self._failed is not None:
+            return
+        with self._waiting_lock:
+            drain = not self._waiting
+            self._waiting.extend(batch)
+        if drain:
+            self._executor.submit(self._drain)
+
+    async def flushed(self, seq: int) -> None:
+        """Return once event `seq` is committed in the store. Raises StoreFailed if it cannot be."""
+        await self._on_thread(lambda: None)
+        if self._failed is not None:
+            raise self._failed
+        if seq >= self.size:
+            raise InputError(what=f"event {seq} was never handed to the store", where="store")
+
+    async def compare(self, journal: JournalSource) -> str | None:
+        """Read everything and compare with the journal: the reason when they differ, or None."""
+        return (await self._on_thread(lambda: self._compare(journal)))[0]
+
+    async def align(self, journal: JournalSource) -> Alignment:
+        """Make the store equal the journal: add what it is short of, or rebuild it."""
+        reason, short = await self._on_thread(lambda: self._compare(journal))
+        if reason is None:
+            return Alignment("", rebuilt=False, events=self.size)
+        if not short:
+            return Alignment(reason, rebuilt=True, events=await self.rebuild(journal))
+        await self._on_thread(lambda: self._catch_up(journal))
+        return Alignment(reason, rebuilt=False, events=self.size)
+
+    async def rebuild(self, journal: JournalSource) -> int:
+        """Make a new file from the journal, put it in place and return its number of events."""
+        return await self._on_thread(lambda: self._rebuild(journal))
+
+    async def checkpoint(self) -> None:
+        """Make the file complete without its log: after go/no-go, halt and session end."""
+        await self._on_thread(lambda: self._open_database().checkpoint())
+
+    async def close(self) -> None:
+        """Write what waits, checkpoint and close. Harmless when repeated."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._on_thread(lambda: discard(self._database))
+        self._executor.shutdown()
+        self._readers.shutdown()
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    async def query(self, sql: str, *, limit: int = 10_000, timeout_s: float = 10) -> QueryResult:
+        """Answer one SELECT, WITH, DESCRIBE or SHOW in a read-only transaction.
+
+        At most `limit` rows. Raises Refused for anything else, InputError for wrong SQL or when it
+        takes longer than `timeout_s` seconds.
+        """
+        _refuse_writing(sql)
+        running: list[duckdb.DuckDBPyConnection] = []
+        task = asyncio.get_running_loop().run_in_executor(
+            self._readers, lambda: self._read(sql, limit, running)
+        )
+        done, _ = await asyncio.wait({task}, timeout=timeout_s)
+        if not done:
+            for cursor in running:
+                cursor.interrupt()
+        return await task
+
+    async def journal_orders(
+        self, session_id: str
+    ) -> list[tuple[str, str | None, str, Decimal, Decimal, Decimal | None]]:
+        """Orders of a session in order of intent.
+
+        (client_order_id, venue_order_id, state, quantity, filled_quantity, price); state is open,
+        filled, canceled, rejected, expired or unknown; quantities in base, price in quote.
+        """
+        rows = await self._session_rows("journal_orders", session_id)
+        return [(*row[:3], *map(_plain, row[3:])) for row in rows]
+
+    async def journal_fills(
+        self, session_id: str
+    ) -> list[tuple[str, str, str, Decimal, Decimal, Decimal, str]]:
+        """Distinct fills of a session in order of arrival.
+
+        (trade_id, client_order_id, side, price, quantity, fee, fee_asset); price in quote,
+        quantity in base, fee in fee_asset.
+        """
+        rows = await self._session_rows("journal_fills", session_id)
+        return [(*row[:3], *map(_plain, row[3:6]), row[6]) for row in rows]
+
+    async def journal_movements(self, session_id: str) -> list[Movements]:
+        """What the session's trades moved, by symbol: for positions and expected balances.
+
+        The balance of the base asset moves by `base`, of the quote asset by `quote`, and each asset
+        of `fees` by minus its fee.
+        """
+        trades = await self._session_rows("journal_trades", session_id)
+        fees = await self._session_rows("journal_fees", session_id)
+        base: dict[str, Decimal] = {}
+        quote: dict[str, Decimal] = {}
+        for symbol, side, price, quantity in trades:
+            signed = quantity if side == "BUY" else -quantity
+            base[symbol] = _EXACT.add(base.get(symbol, Decimal(0)), signed)
+            value = _EXACT.multiply(price, signed)
+            quote[symbol] = _EXACT.subtract(quote.get(symbol, Decimal(0)), value)
+        return [
+            Movements(
+                symbol=symbol,
+                base=plain(base[symbol]),
+                quote=plain(quote[symbol]),
+                fees={asset: plain(fee) for name, asset, fee in fees if name == symbol},
+            )
+            for symbol in base
+        ]
+
+    async def export_parquet(self, session_id: str) -> dict[str, Path]:
+        """Write the session's tables into the export folder: file name -> path."""
+        return await self._on_thread(lambda: self._export(session_id))
+
+    # --- on the store's thread -------------------------------------------------------------------
+
+    async def _on_thread(self, call: Callable[[], _T]) -> _T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+        except (duckdb.Error, OSError) as error:
+            raise StoreFailed(
+                what=str(error).partition("\n")[0],
+                where=str(self._path),
+                todo="the journal is complete; restart the engine to align the store",
+            ) from error
+
+    def _open_database(self) -> Database:
+        if self._database is None:
+            raise StoreFailed(
+                what=self._damage, where=str(self._path), todo="rebuild it: peakctl store rebuild"
+            )
+        return self._database
+
+    def _drain(self) -> None:
+        """Insert all that waits, in order; rows that a rebuild has already put in are skipped."""
+        with self._waiting_lock:
+            waiting, self._waiting = self._waiting, []
+        try:
+            database = self._open_database()
+            fresh = [line for line in waiting if line[0].seq >= database.end.size]
+            for start in range(0, len(fresh), _INSERT_ROWS):
+                database.insert(fresh[start : start + _INSERT_ROWS])
+        except (duckdb.Error, IntegrityError) as error:
+            self._failed = StoreFailed(
+                what=f"rows cannot be added ({str(error).partition(chr(10))[0]})",
+                where=str(self._path),
+                todo="the journal is complete; restart the engine to align the store",
+            )
+        except StoreFailed as error:
+            self._failed = error
+
+    def _compare(self, journal: JournalSource) -> tuple[str | None, bool]:
+        """Return the reason, and whether the store is a true beginning of the journal."""
+        if self._database is None:
+            return self._damage, False
+        scan = self._database.scan()
+        size, end = journal.size, scan.end
+        if scan.fault:
+            return scan.fault, False
+        if end.size > size:
+            return f"the store has {end.size} events, the journal {size}", False
+        if end.head != journal.head_at(end.size):
+            return f"the first {end.size} events are not the journal's", False
+        if end.size < size:
+            return f"the store has {end.size} events, the journal {size}", True
+        return None, False
+
+    def _catch_up(self, journal: JournalSource) -> None:
+        database = self._open_database()
+        database.insert_all(journal.lines(database.end.size, journal.size))
+        database.checkpoint()
+        self._recovered(database)
+
+    def _rebuild(self, journal: JournalSource) -> int:
+        """Close, build beside, rename: two open files at once would cost their memory twice."""
+        new = self._path.with_name(self._path.name + ".rebuild")
+        with self._reading:
+            discard(self._database)
+            self._database, self._damage = None, "the file was being rebuilt"
+            end = build(new, journal.lines(0, journal.size), self._settings)
+            put_in_place(new, self._path)
+            self._database = Database(self._path, self._settings)
+            self._database.end = end
+        self._recovered(self._database)
+        return end.size
+
+    def _recovered(self, database: Database) -> None:
+        self._failed = None
+        self._damage = ""
+        self._seen = max(self._seen, database.end.size)
+
+    def _export(self, session_id: str) -> dict[str, Path]:
+        database = self._open_database()
+        files: dict[str, Path] = {}
+        for name, select in _EXPORTS.items():
+            path = self._settings.export_folder / f"{name}.parquet"
+            target = str(path).replace("'", "''")
+            copy = f"COPY ({select}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
+            database.rows(copy, {"session_id": session_id})
+            files[path.name] = path
+        return files
+
+    async def _session_rows(self, name: str, session_id: str) -> list[tuple[Any, ...]]:
+        sql = statement(name)
+        return await self._on_thread(
+            lambda: self._open_database().rows(sql, {"session_id": session_id})
+        )
+
+    # --- on the query thread ---------------------------------------------------------------------
+
+    def _read(self, sql: str, limit: int, running: list[duckdb.DuckDBPyConnection]) -> QueryResult:
+        with self._reading:
+            cursor = self._open_database().cursor()
+            running.append(cursor)
+            try:
+                cursor.execute("BEGIN TRANSACTION READ ONLY")
+                cursor.execute(sql)
+                columns = tuple(column[0] for column in cursor.description or ())
+                rows = cursor.fetchmany(limit + 1)
+            except duckdb.Error as error:
+                raise InputError(what=str(error).partition("\n")[0], where="query") from error
+            finally:
+                with contextlib.suppress(duckdb.Error):
+                    cursor.execute("ROLLBACK")
+                cursor.close()
+        return QueryResult(columns, rows[:limit], len(rows) > limit)
+
+
+def _refuse_writing(sql: str) -> None:
+    """Let one reading statement through. The read-only transaction is the second lock."""
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        raise InputError(what=str(error).partition("\n")[0], where="query") from error
+    if len(statements) != 1:
+        raise Refused(what=f"{len(statements)} statements", where="query", todo="ask one question")
+    if statements[0].type is not duckdb.StatementType.SELECT:
+        raise Refused(
+            what=f"{statements[0].type.name} is not a question",
+            where="query",
+            todo="use SELECT, WITH, DESCRIBE or SHOW",
+        )
+
+
+def _plain(value: Decimal | None) -> Decimal | None:
+    return None if value is None else plain(value)

@@ -1,0 +1,26 @@
+-- Each trade once: the venue may report it twice, and the first report counts.
+CREATE OR REPLACE VIEW fills AS
+SELECT
+    seq,
+    ts_us,
+    session_id,
+    data ->> '$.fill.symbol' AS symbol,
+    data ->> '$.fill.trade_id' AS trade_id,
+    data ->> '$.fill.client_order_id' AS client_order_id,
+    data ->> '$.fill.venue_order_id' AS venue_order_id,
+    data ->> '$.fill.side' AS side,
+    CAST(data ->> '$.fill.price' AS DECIMAL(38, 18)) AS price,
+    CAST(data ->> '$.fill.quantity' AS DECIMAL(38, 18)) AS quantity,
+    CAST(data ->> '$.fill.fee' AS DECIMAL(38, 18)) AS fee,
+    data ->> '$.fill.fee_asset' AS fee_asset,
+    data ->> '$.fill.liquidity' AS liquidity,
+    CAST(data ->> '$.fill.time_us' AS BIGINT) AS time_us
+FROM events
+WHERE kind = 'order.filled'
+QUALIFY row_number() OVER (PARTITION BY symbol, trade_id ORDER BY seq) = 1;
+COMMENT ON VIEW fills IS 'our trades as the venue reported them, each once';
+COMMENT ON COLUMN fills.ts_us IS 'time of the event, µs UTC';
+COMMENT ON COLUMN fills.price IS 'quote currency for one unit of base';
+COMMENT ON COLUMN fills.quantity IS 'base currency';
+COMMENT ON COLUMN fills.fee IS 'in fee_asset';
+COMMENT ON COLUMN fills.time_us IS 'time of the trade at the venue, µs UTC';

@@ -1,0 +1,88 @@
+-- One row an intended order. `state` is what the events say, computed here without the engine's
+-- state machine: the first of (canceled, expired, rejected, filled in full) ends an order, whatever
+-- arrives later; doubt lasts until an acknowledgement or an end.
+CREATE OR REPLACE VIEW orders AS
+WITH intents AS (
+    SELECT
+        seq,
+        ts_us,
+        session_id,
+        data ->> '$.intent.client_order_id' AS client_order_id,
+        data ->> '$.intent.symbol' AS symbol,
+        data ->> '$.intent.side' AS side,
+        data ->> '$.intent.type' AS type,
+        data ->> '$.intent.time_in_force' AS time_in_force,
+        CAST(data ->> '$.intent.quantity' AS DECIMAL(38, 18)) AS quantity,
+        CAST(data ->> '$.intent.price' AS DECIMAL(38, 18)) AS price,
+        data ->> '$.owner' AS owner
+    FROM events
+    WHERE kind = 'order.intended'
+    QUALIFY row_number() OVER (PARTITION BY client_order_id ORDER BY seq) = 1
+),
+news AS (
+    SELECT
+        data ->> '$.client_order_id' AS client_order_id,
+        arg_min(data ->> '$.venue_order_id', seq) FILTER (kind = 'order.acknowledged') AS venue_order_id,
+        max(seq) FILTER (kind = 'order.acknowledged') AS acknowledged,
+        max(seq) FILTER (kind = 'order.unknown') AS doubted,
+        min(seq) FILTER (kind IN ('order.canceled', 'order.expired', 'order.rejected')) AS ended,
+        arg_min(kind, seq) FILTER (kind IN ('order.canceled', 'order.expired', 'order.rejected')) AS ended_by,
+        max(ts_us) AS ts_us
+    FROM events
+    WHERE kind IN (
+        'order.acknowledged', 'order.unknown', 'order.canceled', 'order.expired', 'order.rejected',
+        'order.cancel_requested', 'order.cancel_refused', 'order.closed'
+    )
+    GROUP BY ALL
+),
+running AS (
+    SELECT
+        fills.*,
+        sum(quantity) OVER (PARTITION BY client_order_id ORDER BY seq) AS filled_so_far
+    FROM fills
+),
+traded AS (
+    SELECT
+        running.client_order_id,
+        arg_min(running.venue_order_id, running.seq) AS venue_order_id,
+        sum(running.quantity) AS filled_quantity,
+        min(running.seq) FILTER (running.filled_so_far >= intents.quantity) AS filled,
+        max(running.ts_us) AS ts_us
+    FROM running
+    JOIN intents USING (client_order_id)
+    GROUP BY ALL
+)
+SELECT
+    intents.seq,
+    intents.session_id,
+    intents.client_order_id,
+    coalesce(news.venue_order_id, traded.venue_order_id) AS venue_order_id,
+    intents.symbol,
+    intents.side,
+    intents.type,
+    intents.time_in_force,
+    intents.quantity,
+    intents.price,
+    intents.owner,
+    CASE
+        WHEN traded.filled < coalesce(news.ended, traded.filled + 1) THEN 'filled'
+        WHEN news.ended_by = 'order.canceled' THEN 'canceled'
+        WHEN news.ended_by = 'order.expired' THEN 'expired'
+        WHEN news.ended_by = 'order.rejected' THEN 'rejected'
+        WHEN news.doubted > coalesce(news.acknowledged, -1) THEN 'unknown'
+        ELSE 'open'
+    END AS state,
+    coalesce(traded.filled_quantity, 0) AS filled_quantity,
+    intents.ts_us AS intended_us,
+    greatest(intents.ts_us, news.ts_us, traded.ts_us) AS updated_us
+FROM intents
+LEFT JOIN news USING (client_order_id)
+LEFT JOIN traded USING (client_order_id);
+COMMENT ON VIEW orders IS 'our orders as the events tell them';
+COMMENT ON COLUMN orders.seq IS 'journal sequence of the intent';
+COMMENT ON COLUMN orders.quantity IS 'base currency';
+COMMENT ON COLUMN orders.price IS 'quote currency for one unit of base; NULL for a market order';
+COMMENT ON COLUMN orders.state IS 'open, filled, canceled, expired, rejected or unknown';
+COMMENT ON COLUMN orders.filled_quantity IS 'base currency, the sum of the distinct fills';
+COMMENT ON COLUMN orders.intended_us IS 'time of the intent, µs UTC';
+COMMENT ON COLUMN orders.updated_us IS 'time of the last event of the order, µs UTC';

@@ -1,0 +1,23 @@
+CREATE OR REPLACE VIEW approvals AS
+SELECT
+    seq,
+    ts_us,
+    session_id,
+    kind,
+    actor_name AS person,
+    actor_proof AS proof,
+    coalesce(data ->> '$.role', CASE kind WHEN 'go.signed' THEN 'operator' WHEN 'go.decided' THEN 'reviewer' END) AS role,
+    data ->> '$.decision' AS decision,
+    data ->> '$.fingerprint' AS fingerprint,
+    data ->> '$.code' AS code,
+    data ->> '$.reason' AS reason,
+    coalesce(
+        data ->> '$.packet_sha256', data ->> '$.report_sha256', data ->> '$.tagmanifest_sha256', data ->> '$.document_sha256'
+    ) AS document_sha256
+FROM events
+WHERE kind IN (
+    'go.requested', 'go.signed', 'go.decided', 'go.voided', 'approval.refused', 'recon.signed', 'pack.signed', 'latch.released'
+);
+COMMENT ON VIEW approvals IS 'every request, signature, decision and refusal of two-person approval';
+COMMENT ON COLUMN approvals.ts_us IS 'time of the event, µs UTC';
+COMMENT ON COLUMN approvals.document_sha256 IS 'sha256 (hex) of the document that was signed or refused';

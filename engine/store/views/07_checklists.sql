@@ -1,0 +1,15 @@
+CREATE OR REPLACE VIEW checklists AS
+SELECT
+    seq,
+    ts_us AS answered_us,
+    session_id,
+    data ->> '$.item_id' AS item_id,
+    data ->> '$.role' AS role,
+    data ->> '$.value' AS value,
+    data ->> '$.result' AS result,
+    data ->> '$.detail' AS detail,
+    actor_name AS answered_by
+FROM events
+WHERE kind = 'checklist.answered';
+COMMENT ON VIEW checklists IS 'every probe and answer; the last of an item and role counts';
+COMMENT ON COLUMN checklists.answered_us IS 'µs UTC';
