@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ from engine.contracts.documents import DOMAIN
 from engine.contracts.errors import InputError, IntegrityError, WorkspaceError
 from engine.contracts.people import Role
 from engine.evidence import bag
+from engine.journal.heads import parse_head
 
 _CHUNK = 1 << 20
 _SIGNATURE_NAMES = {
@@ -96,26 +98,10 @@ class PackWrittenResult(msgspec.Struct, frozen=True, kw_only=True):
     tagmanifest_bytes: bytes
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """A journal head: how many lines (`size`) and the sha256 of the last one."""
-
-    origin: str
-    size: int
-    hash: str
-
-
 def folder_name(started_us: int, session_id: str) -> str:
     """The sealed name, `YYYYMMDD_HHMMSS_<session id>`, by the session's start in UTC."""
     start = datetime.fromtimestamp(started_us // 1_000_000, UTC)
     return f"{start:%Y%m%d_%H%M%S}_{session_id}"
-
-
-def parse_head(raw: bytes, where: str) -> Head:
-    """Read the three lines of head.txt. Raises IntegrityError."""
-    lines = raw.decode("ascii", "replace").split("\n")
-    if len(lines) != 4 or lines[3] or not lines[1].isdigit() or len(lines[2]) != 64:
-        raise IntegrityError(what="is not a head of three lines: origin, size, hash", where=where)
-    return Head(origin=lines[0], size=int(lines[1]), hash=lines[2])
 
 
 def write_pack(folder: Path, inputs: PackInputs) -> PackWrittenResult:
@@ -188,23 +174,23 @@ def finish(folder: Path) -> Path:
 def verify_text(inputs: PackInputs) -> bytes:
     """VERIFY.md for this pack: the template with its principals and session id."""
     template = files("engine.evidence").joinpath("verify_template.md").read_text("utf-8")
-    for mark, value in (
-        ("@SESSION@", inputs.session_id),
-        ("@OPERATOR@", inputs.operator),
-        ("@REVIEWER@", inputs.reviewer),
-        ("@LOG@", inputs.log),
-        ("@DOMAIN@", DOMAIN),
-        ("@FOLDER@", folder_name(inputs.started_us, inputs.session_id)),
-    ):
-        template = template.replace(mark, value)
-    return template.encode("utf-8")
+    values = {
+        "SESSION": inputs.session_id,
+        "OPERATOR": inputs.operator,
+        "REVIEWER": inputs.reviewer,
+        "LOG": inputs.log,
+        "DOMAIN": DOMAIN,
+        "FOLDER": folder_name(inputs.started_us, inputs.session_id),
+    }
+    marks = re.compile(f"@({'|'.join(values)})@")
+    return marks.sub(lambda mark: values[mark[1]], template).encode("utf-8")
 
 
 def _check_inputs(inputs: PackInputs) -> None:
     for principal in (inputs.operator, inputs.reviewer, inputs.log):
         if not bag.legal_principal(principal):
             raise InputError(
-                what=f"principal {principal!r} has characters outside A-Z a-z 0-9 . _ : @ -",
+                what=f"principal {principal!r} has characters outside A-Z a-z 0-9 . _ : @ + -",
                 where="allowed_signers",
             )
     if not bag.legal_name(inputs.session_id):
@@ -216,7 +202,7 @@ def _check_inputs(inputs: PackInputs) -> None:
 
 
 def _documents(inputs: PackInputs) -> Iterator[tuple[str, bytes]]:
-    head = parse_head(inputs.head, "head")
+    head = parse_head(inputs.head.decode("ascii", "replace"), "head")
     run = {
         **inputs.run,
         "type": "peakctl-run-1",
@@ -254,7 +240,7 @@ def _documents(inputs: PackInputs) -> Iterator[tuple[str, bytes]]:
 
 
 def _copy_journal(writer: _Writer, inputs: PackInputs) -> None:
-    head = parse_head(inputs.head, "head")
+    head = parse_head(inputs.head.decode("ascii", "replace"), "head")
     last = b""
 
     def lines() -> Iterator[bytes]:

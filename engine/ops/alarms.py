@@ -210,8 +210,8 @@ class AlarmFold:
         """The event that raises `code`, or None while the same alarm is active.
 
         The same alarm is one of the same code, session and detail. Ids count from the journal's
-        first alarm, so they are the same after a restart; journal one before asking for the next. Raises KeyError for a code that is not in
-        `ALARMS`: that is a fault of ours.
+        first alarm, so they are the same after a restart; journal one before asking for the next.
+        Raises KeyError for a code that is not in `ALARMS`: that is a fault of ours.
         """
         definition = ALARMS[code]
         text = f"{definition.text}: {detail}" if detail else definition.text

@@ -1,8 +1,8 @@
 """The engine's own diary: JSON lines for whoever maintains it. Not evidence; that is the journal.
 
 No secret leaves (I10): every value that goes through here is searched for the secrets this process
-holds, and for fields named like one, before it is written. Redaction works on the finished line too: an
-exception's text or a third party's message may carry a key in the middle.
+holds, and for fields named like one, before it is written. Redaction works on the finished line
+too: an exception's text or a third party's message may carry a key in the middle.
 """
 
 from __future__ import annotations

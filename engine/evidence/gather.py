@@ -1,0 +1,150 @@
+"""From a journal and its side files to the inputs of a pack.
+
+Takes the signed documents out of the journal (the exact text that was signed) instead of from
+anywhere else, and refuses to gather what is not there: a pack is written for a session that is
+reconciled and signed by both, with every recording that its journal names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from engine.contracts import event as ev
+from engine.contracts.errors import IntegrityError, Refused
+from engine.contracts.people import Role
+from engine.evidence.pack import ApprovalFiles, PackInputs, ReconFiles
+from engine.evidence.reports import build_reports
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is not in the journal; fields as in `PackInputs`.
+
+    The folders are where the recordings and snapshots that the journal names are looked for.
+    """
+
+    operator: str
+    reviewer: str
+    log: str
+    allowed_signers: bytes
+    roster: bytes
+    config: bytes
+    runbook: bytes
+    journal_segments: tuple[Path, ...]
+    head: bytes
+    head_signature: str
+    run: dict[str, str]
+    config_inputs: tuple[tuple[str, bytes], ...] = ()
+    market_folders: tuple[Path, ...] = ()
+    snapshot_folders: tuple[Path, ...] = ()
+
+
+def gather(records: Sequence[ev.Recorded], session_id: str, around: Surroundings) -> PackInputs:
+    """Build the inputs of the session's pack. `records` is the journal up to the signed head.
+
+    Raises Refused while the reconciliation is not signed by both, IntegrityError for a recording
+    that is gone.
+    """
+    mine = [one for one in records if getattr(one.event, "session_id", None) == session_id]
+    market, snapshots = _named_files(mine, around)
+    return PackInputs(
+        session_id=session_id,
+        started_us=mine[0].ts_us if mine else 0,
+        operator=around.operator,
+        reviewer=around.reviewer,
+        log=around.log,
+        allowed_signers=around.allowed_signers,
+        roster=around.roster,
+        config=around.config,
+        journal_segments=around.journal_segments,
+        head=around.head,
+        head_signature=around.head_signature,
+        recon=_recon(mine),
+        reports=build_reports(records, session_id),
+        run=around.run,
+        approval=_approval(mine),
+        runbook=around.runbook,
+        config_inputs=_flat(around.config_inputs),
+        snapshots=snapshots,
+        market=market,
+    )
+
+
+def _approval(mine: Sequence[ev.Recorded]) -> ApprovalFiles | None:
+    """The packet that got its GO last, with both signatures."""
+    packets: dict[str, str] = {}
+    signatures: dict[str, str] = {}
+    approval = None
+    for record in mine:
+        match record.event:
+            case ev.GoRequested(packet=packet, packet_sha256=digest):
+                packets[digest] = packet
+            case ev.GoSigned(packet_sha256=digest, signature=signature):
+                signatures[digest] = signature
+            case ev.GoDecided(decision="GO") as decided:
+                approval = ApprovalFiles(
+                    go=packets[decided.packet_sha256].encode("ascii"),
+                    go_signature=signatures[decided.packet_sha256],
+                    cosign=decided.cosign.encode("ascii"),
+                    cosign_signature=decided.signature,
+                )
+    return approval
+
+
+def _recon(mine: Sequence[ev.Recorded]) -> ReconFiles:
+    run: ev.ReconRun | None = None
+    signatures: dict[Role, str] = {}
+    for record in mine:
+        match record.event:
+            case ev.ReconRun() as found:
+                run, signatures = found, {}
+            case ev.ReconSigned(role=role, signature=signature):
+                signatures[role] = signature
+    if run is None or set(signatures) != set(Role):
+        raise Refused(
+            what="the reconciliation is not signed by both",
+            where="pack",
+            todo="reconcile and sign first",
+            code="RECON_UNSIGNED",
+        )
+    return ReconFiles(
+        report=run.report.encode("ascii"),
+        operator_signature=signatures[Role.OPERATOR],
+        reviewer_signature=signatures[Role.REVIEWER],
+    )
+
+
+def _named_files(
+    mine: Sequence[ev.Recorded], around: Surroundings
+) -> tuple[dict[str, Path], dict[str, Path]]:
+    market: dict[str, Path] = {}
+    snapshots: dict[str, Path] = {}
+    for record in mine:
+        match record.event:
+            case ev.MarketRecorded(file=file):
+                market[PurePosixPath(file).name] = _find(file, around.market_folders)
+            case ev.SnapshotTaken(file=file):
+                snapshots[PurePosixPath(file).name] = _find(file, around.snapshot_folders)
+    return market, snapshots
+
+
+def _find(file: str, folders: Sequence[Path]) -> Path:
+    name = PurePosixPath(file).name
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    raise IntegrityError(
+        what="a file that the journal names is gone",
+        where=name,
+        todo="bring it back from a backup; its hash is in the journal",
+    )
+
+
+def _flat(inputs: Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
+    """Input files under plain names: the order number, then the last part of the path."""
+    return {
+        f"{number:02d}_{PurePosixPath(path).name.lstrip('.')}": content
+        for number, (path, content) in enumerate(inputs, 1)
+    }

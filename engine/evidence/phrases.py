@@ -1,0 +1,125 @@
+"""One sentence per event, for the runlog. Events that would only repeat another have none. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from engine.contracts import event as ev
+from engine.contracts.money import to_text
+from engine.contracts.order import OrderIntent
+from engine.evidence.text import stamp
+
+_PHRASES: dict[type[ev.Event], Callable[[Any], str]] = {
+    ev.EngineStarted: lambda e: f"engine {e.version} started on {e.hostname} ({e.environment})",
+    ev.EngineStopped: lambda e: f"engine stopped: {e.reason}",
+    ev.EngineRecovered: lambda e: (
+        f"engine recovered {e.events} events, {len(e.unknown_orders)} orders to ask for"
+    ),
+    ev.JournalRepaired: lambda e: (
+        f"journal: {e.bytes_removed} torn bytes of {e.file} moved to {e.saved_as}"
+    ),
+    ev.StoreRebuilt: lambda e: f"store rebuilt from {e.events} events: {e.reason}",
+    ev.VenueConnected: lambda e: (
+        f"{e.venue} {e.stream} connected, clock offset {e.clock_offset_us} µs"
+    ),
+    ev.VenueDisconnected: lambda e: f"{e.venue} {e.stream} lost: {e.reason}",
+    ev.MarketRecorded: lambda e: f"market data {e.file}: {e.rows} rows, sha256 {e.sha256}",
+    ev.SnapshotTaken: lambda e: f"snapshot {e.file}, sha256 {e.sha256}",
+    ev.ConfigNoticed: lambda e: f"config differs from the last start: {', '.join(e.changed)}",
+    ev.SessionChartered: lambda e: f"session {e.session_id} chartered",
+    ev.ChecklistStarted: lambda e: (
+        f"checklist {e.checklist.runbook} version {e.checklist.version} started"
+    ),
+    ev.ItemAnswered: lambda e: (
+        f"checklist {e.item_id} ({e.role}): {e.value} -> {e.result.value.upper()} {e.detail}"
+    ),
+    ev.ReviewerJoined: lambda e: f"reviewer {e.reviewer} joined",
+    ev.GoRequested: lambda e: (
+        f"go asked for, packet {e.packet_sha256}, expires {stamp(e.expires_us)}"
+    ),
+    ev.GoSigned: lambda e: f"operator signed the packet with {e.fingerprint}",
+    ev.GoDecided: lambda e: f"{e.decision} by the reviewer with {e.fingerprint} {e.reason}",
+    ev.GoVoided: lambda e: f"approval void: {e.code} {e.reason}",
+    ev.ApprovalRefused: lambda e: f"{e.role} signature not accepted: {e.code} {e.reason}",
+    ev.SessionMoved: lambda e: (
+        f"{e.before.value} -> {e.after.value} ({e.cause}) {e.reason}".rstrip()
+    ),
+    ev.NoteAdded: lambda e: f"note: {e.text}",
+    ev.AttendanceLost: lambda e: f"no operator console for {e.silent_seconds} s",
+    ev.AttendanceRegained: lambda _: "operator console is back",
+    ev.OrderIntended: lambda e: f"order {_intent(e.intent)} for {e.owner}",
+    ev.OrderBlocked: lambda e: f"blocked {_intent(e.intent)}: {_reasons(e)}",
+    ev.OrderAcknowledged: lambda e: f"{e.client_order_id} acknowledged as {e.venue_order_id}",
+    ev.OrderRejected: lambda e: f"{e.client_order_id} rejected: {e.code} {e.reason}",
+    ev.OrderUnknown: lambda e: f"{e.client_order_id} UNKNOWN: {e.cause}",
+    ev.OrderFilled: lambda e: (
+        f"{e.fill.client_order_id} filled {to_text(e.fill.quantity)} at"
+        f" {to_text(e.fill.price)} (trade {e.fill.trade_id})"
+    ),
+    ev.CancelRequested: lambda e: f"cancel of {e.client_order_id} asked for: {e.cause}",
+    ev.CancelRefused: lambda e: f"cancel of {e.client_order_id} refused: {e.code} {e.reason}",
+    ev.OrderCanceled: lambda e: (
+        f"{e.client_order_id} canceled, {to_text(e.filled_quantity)} filled"
+    ),
+    ev.OrderExpired: lambda e: f"{e.client_order_id} expired: {e.reason}",
+    ev.OrphanFound: lambda e: (
+        f"ORPHAN at the venue: {e.side.value} {to_text(e.quantity)} {e.symbol} at"
+        f" {to_text(e.price)}, {e.client_order_id} {e.venue_order_id}"
+    ),
+    ev.BalancesRead: lambda e: (
+        f"balances ({e.moment}): "
+        + ", ".join(
+            f"{asset} {to_text(free)} free {to_text(locked)} locked"
+            for asset, (free, locked) in sorted(e.balances.items())
+        )
+    ),
+    ev.KillLatched: lambda e: f"KILL latched from {e.source}: {e.reason}",
+    ev.KillStage: lambda e: f"kill: {e.stage} after {e.elapsed_us} µs {e.detail}",
+    ev.KillVerdict: lambda e: (
+        f"kill {e.verdict} after {e.elapsed_us} µs, {e.canceled} canceled,"
+        f" {len(e.open_orders)} open {e.detail}"
+    ),
+    ev.LatchReleased: lambda e: f"latch released by two signatures: {e.reason}",
+    ev.WatchdogActed: lambda e: (
+        f"watchdog canceled {e.canceled}: {e.reason}, {e.verdict} after {e.elapsed_us} µs"
+    ),
+    ev.ReconRun: lambda e: (
+        f"reconciliation {e.run_id}: "
+        + ", ".join(f"{count} {name}" for name, count in sorted(e.breaks.items()))
+    ),
+    ev.BreakAnswered: lambda e: f"break {e.break_id}: {e.answer}",
+    ev.ReconSigned: lambda e: f"reconciliation {e.run_id} signed by the {e.role.value}",
+    ev.LessonsWritten: lambda e: f"{len(e.points)} lessons written",
+    ev.PackWritten: lambda e: f"pack written, tag manifest {e.tagmanifest_sha256}",
+    ev.PackSigned: lambda e: f"pack signed by the {e.role.value} with {e.fingerprint}",
+    ev.PackSealed: lambda e: f"pack sealed as {e.folder}",
+    ev.AlarmRaised: lambda e: f"ALARM {e.alarm_id} {e.code} priority {e.priority}: {e.text}",
+    ev.AlarmAcknowledged: lambda e: f"alarm {e.alarm_id} taken {e.note}",
+    ev.AlarmCleared: lambda e: f"alarm {e.alarm_id} cleared",
+    ev.IncidentOpened: lambda e: f"incident {e.incident_id} opened: {e.title}",
+    ev.IncidentNoted: lambda e: f"incident {e.incident_id}: {e.text}",
+    ev.IncidentClosed: lambda e: f"incident {e.incident_id} closed: {e.text}",
+    ev.DrillFinished: lambda e: f"drill {e.name}: {'passed' if e.passed else 'FAILED'}",
+}
+
+#: Events that a person reading the story does not need: the chain's own, and a final agreement.
+UNTOLD = (ev.SegmentOpened, ev.OrderClosed)
+
+
+def phrase(event: ev.Event) -> str:
+    """The event in one sentence; "" for those in `UNTOLD`."""
+    tell = _PHRASES.get(type(event))
+    return tell(event).strip() if tell else ""
+
+
+def _intent(intent: OrderIntent) -> str:
+    price = "market" if intent.price is None else to_text(intent.price)
+    return (
+        f"{intent.client_order_id} {intent.side.value} {to_text(intent.quantity)}"
+        f" {intent.symbol} {intent.type.value} {price}"
+    )
+
+
+def _reasons(event: ev.OrderBlocked) -> str:
+    return "; ".join(f"{check.code}: {check.text}" for check in event.decision.reasons)
