@@ -25,6 +25,7 @@ from engine.reconcile.causes import CAUSES, GREEN, RED, YELLOW
 from engine.reconcile.report import Break, Report
 from engine.reconcile.rows import (
     CANCELED,
+    ENDED,
     EXPIRED,
     FILLED,
     OPEN,
@@ -42,7 +43,8 @@ ROUNDING = Decimal("0.00000001")
 
 _NOTHING = "-"
 _RANK = {RED: 0, YELLOW: 1, GREEN: 2}
-_ENDED = frozenset({FILLED, CANCELED, EXPIRED, REJECTED})
+_UNFILLED = frozenset({CANCELED, EXPIRED, REJECTED, ENDED})
+_ENDED = _UNFILLED | {FILLED}
 
 Row = TypeVar("Row", OrderRow, FillRow)
 
@@ -120,7 +122,7 @@ def _order_causes(
     in_doubt = any(row.state_class == UNKNOWN for row in present)
     if in_doubt:
         yield "ORDER_UNKNOWN"
-    if venue is None and not in_doubt and any(row.state_class != REJECTED for row in own):
+    if venue is None and not in_doubt and not all(_never_there(row) for row in own):
         yield "ORDER_MISSING_VENUE"
     if not in_doubt:
         yield from _state_causes(own, venue)
@@ -141,12 +143,16 @@ def _order_field_causes(present: list[OrderRow]) -> Iterator[str]:
 def _state_causes(own: list[OrderRow], venue: OrderRow | None) -> Iterator[str]:
     """How the states differ, if they do. Two sides of ours that differ is always red."""
     classes = {row.state_class for row in own}
+    if ENDED in classes and classes <= _UNFILLED:
+        classes = classes - {ENDED} or classes
     if len(classes) > 1:
         yield "ORDER_STATE"
         return
-    if venue is None or classes == {venue.state_class}:
+    (here,) = classes
+    if venue is None or venue.state_class == here:
         return
-    here = own[0].state_class
+    if here == ENDED and venue.state_class in _UNFILLED:
+        return
     if venue.state_class == OPEN and here in _ENDED:
         yield "ORDER_ALIVE"
     elif here == OPEN and venue.state_class in _ENDED:
@@ -155,6 +161,13 @@ def _state_causes(own: list[OrderRow], venue: OrderRow | None) -> Iterator[str]:
         yield "ORDER_ENDING"
     else:
         yield "ORDER_STATE"
+
+
+def _never_there(row: OrderRow) -> bool:
+    """Rejected, or closed without ever having been shown by the venue."""
+    if row.state_class == ENDED:
+        return row.venue_order_id is None and not row.filled_quantity
+    return row.state_class == REJECTED
 
 
 def _order_text(row: OrderRow) -> str:

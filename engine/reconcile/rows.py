@@ -13,7 +13,6 @@ from decimal import Decimal
 import msgspec
 
 from engine.contracts.fill import Fill
-from engine.contracts.money import ZERO
 from engine.contracts.order import Order, OrderState, Side
 
 OPEN = "OPEN"
@@ -22,6 +21,8 @@ CANCELED = "CANCELED"
 EXPIRED = "EXPIRED"
 REJECTED = "REJECTED"
 UNKNOWN = "UNKNOWN"
+#: canceled, expired or rejected: all that a CLOSED order still tells; equals any of the three
+ENDED = "ENDED"
 
 #: Our states as classes; CLOSED depends on what was filled (`order_row`).
 STATE_CLASS: dict[OrderState, str] = {
@@ -102,7 +103,7 @@ class Sides(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def order_row(order: Order) -> OrderRow:
-    """The row of one of our orders; a CLOSED one is FILLED, CANCELED or REJECTED by its figures."""
+    """The row of one of our orders; a CLOSED one is FILLED or ENDED by its figures."""
     intent = order.intent
     return OrderRow(
         client_order_id=intent.client_order_id,
@@ -136,7 +137,4 @@ def venue_state_class(status: str) -> str:
 def _class_of(order: Order) -> str:
     if order.state is not OrderState.CLOSED:
         return STATE_CLASS[order.state]
-    if order.filled_quantity == order.intent.quantity:
-        return FILLED
-    never_there = order.venue_order_id is None and order.filled_quantity == ZERO
-    return REJECTED if never_there else CANCELED
+    return FILLED if order.filled_quantity == order.intent.quantity else ENDED

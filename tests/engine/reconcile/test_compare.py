@@ -410,20 +410,41 @@ def test_every_state_of_ours_has_a_class(state: OrderState) -> None:
     assert order_row(our_order(state)).state_class == STATE_CLASS[state]
 
 
+def test_closed_order_is_classed_by_its_figures() -> None:
+    assert order_row(our_order(OrderState.CLOSED, "1")).state_class == "FILLED"
+    assert order_row(our_order(OrderState.CLOSED, "0.5")).state_class == "ENDED"
+
+
 @pytest.mark.parametrize(
-    ("filled", "venue_order_id", "state_class"),
+    ("journal", "venue", "expected"),
     [
-        ("1", "7", "FILLED"),
-        ("0.5", "7", "CANCELED"),
-        ("0", "7", "CANCELED"),
-        ("0", None, "REJECTED"),
+        ("ENDED", "CANCELED", []),
+        ("CANCELED", "CANCELED", []),
+        ("EXPIRED", "EXPIRED", []),
+        ("CANCELED", "EXPIRED", ["ORDER_ENDING"]),
+        ("ENDED", "OPEN", ["ORDER_ALIVE"]),
+        ("ENDED", "FILLED", ["ORDER_STATE"]),
+        ("FILLED", "FILLED", ["ORDER_STATE"]),
+        ("OPEN", "CANCELED", ["ORDER_STATE"]),
     ],
 )
-def test_closed_order_is_classed_by_its_figures(
-    filled: str, venue_order_id: str | None, state_class: str
+def test_closed_order_agrees_with_any_end_but_a_fill(
+    journal: str, venue: str, expected: list[str]
 ) -> None:
-    row = order_row(our_order(OrderState.CLOSED, filled, venue_order_id))
-    assert row.state_class == state_class
+    sides = agreeing(
+        0,
+        engine_orders=[order(state_class="ENDED")],
+        journal_orders=[order(state_class=journal)],
+        venue_orders=[order(state_class=venue)],
+    )
+    assert codes(sides) == expected
+
+
+def test_closed_order_that_the_venue_never_had_need_not_be_there() -> None:
+    gone = [order(state_class="ENDED", venue_order_id=None, filled_quantity=D(0))]
+    assert codes(agreeing(0, engine_orders=gone, journal_orders=gone)) == []
+    seen = [order(state_class="ENDED", filled_quantity=D(0))]
+    assert codes(agreeing(0, engine_orders=seen, journal_orders=seen)) == ["ORDER_MISSING_VENUE"]
 
 
 def test_word_of_the_venue_that_is_new_is_doubt() -> None:

@@ -17,6 +17,7 @@ from engine.contracts.decision import Check, Verdict
 from engine.contracts.order import OrderState, OrderType, Side
 from engine.contracts.session import SessionState
 from engine.risk import limits as risk
+from engine.risk.exposure import usable_book
 from engine.risk.limits import CHECKS, check_order, duplicate_key
 
 D = Decimal
@@ -191,6 +192,79 @@ def test_order_that_is_not_a_number_blocks(world: Any, field: str, value: str) -
 def test_not_trading_symbol_is_refused(world: Any) -> None:
     halted = msgspec.structs.replace(world.INSTRUMENT, trading=False)
     assert answer(world, "VENUE_FILTER", instrument=halted).verdict is Verdict.BLOCK
+
+
+@pytest.mark.parametrize(
+    ("quantity", "verdict"),
+    [
+        ("0.1", Verdict.ALLOW),
+        ("0.099", Verdict.BLOCK),
+        ("1", Verdict.ALLOW),
+        ("1.001", Verdict.BLOCK),
+    ],
+)
+def test_venues_own_quantity_bounds_are_inclusive(
+    world: Any, quantity: str, verdict: Verdict
+) -> None:
+    narrow = msgspec.structs.replace(
+        world.INSTRUMENT, min_quantity=D("0.1"), max_quantity=D(1), min_notional=D(1)
+    )
+    intent = world.intent(quantity=D(quantity))
+    assert answer(world, "VENUE_FILTER", intent, instrument=narrow).verdict is verdict
+
+
+def test_locks_that_are_closed_are_all_named(world: Any) -> None:
+    bare = msgspec.structs.replace(LOCKED, code="ROSTER", text="")
+    refused = answer(world, "LOCKS", locks=(LOCKED, bare))
+    assert refused.text == "LOCKS: LOCK_ENV: environment is dev; ROSTER"
+    assert (refused.value, refused.limit) == ("2", "0")
+
+
+def test_headroom_is_what_is_left_before_this_order(world: Any) -> None:
+    seen = {
+        check.code: check.headroom
+        for check in check_order(
+            world.intent(),
+            world.facts(
+                position=D(2),
+                session_pnl=D(-30),
+                session_orders=20,
+                open_orders=(world.open_order(),),
+            ),
+        ).checks
+    }
+    assert seen["MAX_POSITION"] == "2"
+    assert seen["SESSION_LOSS"] == "70"
+    assert seen["RATE_SESSION"] == "30"
+    assert seen["MAX_OPEN_ORDERS"] == "3"
+    assert seen["MAX_NOTIONAL"] == "300"
+    assert seen["WINDOW"] == "10"
+    assert answer(world, "MAX_POSITION", position=D(9)).headroom == "0"
+
+
+def test_duplicate_says_how_old_the_youngest_equal_order_is(world: Any) -> None:
+    key = duplicate_key(world.intent())
+    recent = ((key, NOW - 700_000), (key, NOW - 300_000), ("other", NOW))
+    refused = answer(world, "DUPLICATE", intents_hash_recent=recent)
+    assert refused.text == "DUPLICATE: an equal order was sent 300 ms ago"
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "usable"),
+    [
+        ("1", "2", True),
+        ("2", "2", True),
+        ("2.01", "2", False),
+        ("0", "2", False),
+        ("-1", "2", False),
+    ],
+)
+def test_book_is_used_only_when_positive_and_not_crossed(
+    world: Any, bid: str, ask: str, usable: bool
+) -> None:
+    book = usable_book(world.facts(best_bid=D(bid), best_ask=D(ask)))
+    assert (book == (D(bid), D(ask))) is usable
+    assert (book is None) is not usable
 
 
 def test_reason_reads_as_code_words_and_units(world: Any) -> None:
