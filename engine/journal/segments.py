@@ -76,10 +76,8 @@ def verify_folder(folder: Path) -> Verified:
             check_opening(walked.first_line, path, paths[len(segments) - 1].name)
         count = walked.link.size - link.size
         tail = walked.tail
-        if tail and path is not paths[-1]:
-            broken(f"{path}:{count + 1}", "the line has no end, and it is not the last file")
-        if tail and _continues(tail[:-1] + b"\n", walked.link):
-            broken(f"{path}:{count + 1}", "the newline of the last line was changed")
+        if tail:
+            check_tail(tail, walked.link, f"{path}:{count + 1}", last_file=path is paths[-1])
         segments.append(Segment(path, link.size, count))
         link = walked.link
         before = f"{path}:{count}"
@@ -95,6 +93,14 @@ def check_opening(line: bytes, path: Path, previous: str) -> SegmentOpened:
     if (event.file, event.previous_file) != (path.name, previous):
         broken(f"{path}:1", f"the file calls itself {event.file} after {event.previous_file}")
     return event
+
+
+def check_tail(tail: bytes, link: Link, where: str, *, last_file: bool) -> None:
+    """Refuse bytes after the last newline that a torn write cannot explain."""
+    if not last_file:
+        broken(where, "the line has no end, and it is not the last file")
+    if _continues(tail[:-1] + b"\n", link):
+        broken(where, "the newline of the last line was changed")
 
 
 def repair_tail(folder: Path, verified: Verified) -> JournalRepaired | None:

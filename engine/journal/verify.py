@@ -18,7 +18,7 @@ import msgspec
 from engine.contracts.errors import IntegrityError
 from engine.journal.chain import ZERO_HASH, Link, check_form, line_hash, walk
 from engine.journal.heads import Head
-from engine.journal.segments import check_opening, segment_paths
+from engine.journal.segments import check_opening, check_tail, segment_paths
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -89,9 +89,10 @@ class _Reading:
                     )
             count = walked.link.size - self.link.size
             self.torn_bytes = len(walked.tail)
-            if walked.tail and path is not paths[-1]:
-                raise IntegrityError(what="the line has no end", where=f"{path}:{count + 1}")
             self.link = walked.link
+            if walked.tail:
+                place = f"{path}:{count + 1}"
+                check_tail(walked.tail, self.link, place, last_file=path is paths[-1])
             self.files += 1
             previous_name, previous_sha256 = path.name, digest.hexdigest()
             before = f"{path}:{count}"

@@ -81,7 +81,7 @@ class MarketRecorder:
         self._writes: list[Future[None]] = []
         self._closed = False
 
-    def book(  # noqa: PLR0913  (one argument a column)
+    def book(
         self,
         symbol: str,
         update_id: int,
@@ -93,7 +93,7 @@ class MarketRecorder:
         """Record the best levels after an update, best first, (price, quantity)."""
         self._add("book", (symbol, update_id, bids, asks, venue_time_us, received_us))
 
-    def trade(  # noqa: PLR0913  (one argument a column)
+    def trade(
         self,
         symbol: str,
         trade_id: int,
