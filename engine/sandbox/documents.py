@@ -1,0 +1,202 @@
+"""Orders, trades and balances as the wire shows them (venue.md 2.3 and 2.8)."""
+
+from __future__ import annotations
+
+from engine.sandbox.accounts import Account
+from engine.sandbox.book import BUY
+from engine.sandbox.orders import Order, OwnTrade, Position, Report
+from engine.sandbox.rules import Rules, amount_text
+
+_NOTHING = amount_text(0)
+
+
+def side_text(side: int) -> str:
+    """The side's word."""
+    return "BUY" if side == BUY else "SELL"
+
+
+def _common(rules: Rules, order: Order, client_id: str) -> dict[str, object]:
+    document: dict[str, object] = {
+        "symbol": rules.symbol,
+        "orderId": order.order_id,
+        "orderListId": -1,
+        "clientOrderId": client_id,
+        "price": rules.price_text(order.price),
+        "origQty": rules.quantity_text(order.quantity),
+        "executedQty": rules.quantity_text(order.filled),
+        "origQuoteOrderQty": amount_text(order.quote_amount),
+        "cummulativeQuoteQty": amount_text(order.filled_value),
+        "status": order.status,
+        "timeInForce": order.time_in_force,
+        "type": order.type,
+        "side": side_text(order.side),
+        "selfTradePreventionMode": order.stp,
+    }
+    if order.expiry_reason:
+        document["expiryReason"] = order.expiry_reason
+    return document
+
+
+def placed(rules: Rules, order: Order, form: str) -> dict[str, object]:
+    """Answer to a new order; `form` is ACK, RESULT or FULL."""
+    if form == "ACK":
+        return {
+            "symbol": rules.symbol,
+            "orderId": order.order_id,
+            "orderListId": -1,
+            "clientOrderId": order.client_id,
+            "transactTime": order.created_us // 1000,
+        }
+    document = _common(rules, order, order.client_id)
+    document["transactTime"] = order.created_us // 1000
+    document["workingTime"] = order.created_us // 1000
+    if form == "FULL":
+        document["fills"] = [
+            {
+                "price": rules.price_text(fill.price),
+                "qty": rules.quantity_text(fill.quantity),
+                "commission": amount_text(fill.fee),
+                "commissionAsset": fill.fee_asset,
+                "tradeId": fill.trade_id,
+            }
+            for fill in order.fills
+        ]
+    return document
+
+
+def queried(rules: Rules, order: Order) -> dict[str, object]:
+    """An order as GET order shows it."""
+    return {
+        **_common(rules, order, order.client_id),
+        "stopPrice": _NOTHING,
+        "icebergQty": _NOTHING,
+        "time": order.created_us // 1000,
+        "updateTime": order.updated_us // 1000,
+        "isWorking": True,
+        "workingTime": order.created_us // 1000,
+    }
+
+
+def canceled(rules: Rules, order: Order, cancel_id: str) -> dict[str, object]:
+    """Answer to a cancel: `clientOrderId` is the cancel's id."""
+    return {
+        **_common(rules, order, cancel_id),
+        "origClientOrderId": order.client_id,
+        "transactTime": order.updated_us // 1000,
+    }
+
+
+def own_trade(rules: Rules, trade: OwnTrade) -> dict[str, object]:
+    """One trade of GET myTrades."""
+    return {
+        "symbol": rules.symbol,
+        "id": trade.trade_id,
+        "orderId": trade.order_id,
+        "orderListId": -1,
+        "price": rules.price_text(trade.price),
+        "qty": rules.quantity_text(trade.quantity),
+        "quoteQty": amount_text(trade.value),
+        "commission": amount_text(trade.fee),
+        "commissionAsset": trade.fee_asset,
+        "time": trade.time_us // 1000,
+        "isBuyer": trade.buyer,
+        "isMaker": trade.maker,
+        "isBestMatch": True,
+    }
+
+
+def commission_rates(rules: Rules) -> dict[str, str]:
+    """The account's fee rates."""
+    return {
+        "maker": rules.rate_text(maker=True),
+        "taker": rules.rate_text(maker=False),
+        "buyer": _NOTHING,
+        "seller": _NOTHING,
+    }
+
+
+def account_document(rules: Rules, account: Account, *, omit_zero: bool) -> dict[str, object]:
+    """GET account."""
+    return {
+        "makerCommission": rules.maker_fee_ppm // 100,
+        "takerCommission": rules.taker_fee_ppm // 100,
+        "buyerCommission": 0,
+        "sellerCommission": 0,
+        "commissionRates": commission_rates(rules),
+        "canTrade": True,
+        "canWithdraw": False,
+        "canDeposit": False,
+        "brokered": False,
+        "requireSelfTradePrevention": False,
+        "preventSor": True,
+        "updateTime": account.updated_us // 1000,
+        "accountType": "SPOT",
+        "balances": [
+            {"asset": asset, "free": amount_text(held.free), "locked": amount_text(held.locked)}
+            for asset, held in sorted(account.balances.items())
+            if held.free or held.locked or not omit_zero
+        ],
+        "permissions": ["SPOT"],
+        "uid": account.uid,
+    }
+
+
+def execution_report(rules: Rules, report: Report) -> dict[str, object]:
+    """The executionReport event of the user data stream."""
+    order, trade = report.order, report.trade
+    cancel = report.execution == "CANCELED"
+    at_ms = report.time_us // 1000
+    document: dict[str, object] = {
+        "e": "executionReport",
+        "E": at_ms,
+        "s": rules.symbol,
+        "c": report.cancel_id if cancel else order.client_id,
+        "S": side_text(order.side),
+        "o": order.type,
+        "f": order.time_in_force,
+        "q": rules.quantity_text(order.quantity),
+        "p": rules.price_text(order.price),
+        "P": _NOTHING,
+        "F": _NOTHING,
+        "g": -1,
+        "C": order.client_id if cancel else "",
+        "x": report.execution,
+        "X": report.status,
+        "r": "NONE",
+        "i": order.order_id,
+        "l": rules.quantity_text(trade.quantity if trade else 0),
+        "z": rules.quantity_text(report.filled),
+        "L": rules.price_text(trade.price if trade else 0),
+        "n": amount_text(trade.fee if trade else 0),
+        "N": trade.fee_asset if trade else None,
+        "T": at_ms,
+        "t": trade.trade_id if trade else -1,
+        "I": report.time_us,
+        "w": report.resting,
+        "m": trade.maker if trade else False,
+        "M": trade is not None,
+        "O": order.created_us // 1000,
+        "Z": amount_text(report.filled_value),
+        "Y": amount_text(trade.value if trade else 0),
+        "Q": amount_text(order.quote_amount),
+        "V": order.stp,
+    }
+    if order.rested or report.execution == "NEW":
+        document["W"] = order.created_us // 1000
+    if report.execution == "EXPIRED" and order.expiry_reason:
+        document["eR"] = order.expiry_reason
+    return document
+
+
+def account_position(position: Position) -> dict[str, object]:
+    """The outboundAccountPosition event of the user data stream."""
+    at_ms = position.time_us // 1000
+    return {
+        "e": "outboundAccountPosition",
+        "E": at_ms,
+        "u": at_ms,
+        "B": [
+            {"a": asset, "f": amount_text(free), "l": amount_text(locked)}
+            for asset, (free, locked) in position.balances.items()
+        ],
+    }

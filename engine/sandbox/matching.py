@@ -1,0 +1,409 @@
+"""Matching: what happens to an order, a cancel or a replayed market event.
+
+Fills are made at the maker's price, best price first, first come first filled within a price. The
+engine is pure: time comes in as µs, and what happened comes out of `take()` in the order it
+happened (trades, execution reports, then balances), for the wire to publish. Promises, held by
+property tests: quantities and money are conserved (fees apart), the book never crosses, a balance
+is never negative, and exactly what open orders need is locked.
+
+Orders without an account are market flow: they match like all others but hold no balances. In a
+replay the recorded levels rest as such orders, one a level (`set_level`, `replay_trade`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine.sandbox.accounts import Account
+from engine.sandbox.book import BUY, SELL, Book
+from engine.sandbox.errors import (
+    duplicate_order,
+    filter_failure,
+    unknown_order,
+    would_match,
+)
+from engine.sandbox.orders import NewOrder, Order, Output, OwnTrade, Position, Report, Trade
+from engine.sandbox.rules import Rules
+
+
+class Matching:
+    """One symbol's matching engine with its order and trade id sequences."""
+
+    def __init__(self, rules: Rules, *, first_order_id: int = 1, first_trade_id: int = 1) -> None:
+        self.rules = rules
+        self.book: Book[Order] = Book()
+        self.next_order_id = first_order_id
+        self.next_trade_id = first_trade_id
+        self.last_price = 0
+        self.resting: dict[int, Order] = {}
+        #: told of the first fill of an account's order: (account, as maker); counts unfilled orders
+        self.on_first_fill: Callable[[Account, bool], None] = lambda _account, _maker: None
+        self._replayed: dict[tuple[int, int], Order] = {}
+        self._out: list[Output] = []
+        self._touched: dict[str, Account] = {}
+
+    def take(self, now_us: int) -> list[Output]:
+        """What happened since the last call, oldest first."""
+        for account in self._touched.values():
+            account.updated_us = now_us
+            held = {a: account.balances[a] for a in sorted(account.touched)}
+            account.touched.clear()
+            state = {asset: (balance.free, balance.locked) for asset, balance in held.items()}
+            self._out.append(Position(account=account, balances=state, time_us=now_us))
+        self._touched.clear()
+        out, self._out = self._out, []
+        return out
+
+    # --- orders of accounts ---------------------------------------------------------------------
+
+    def place(self, account: Account, new: NewOrder, now_us: int) -> Order:
+        """Accept and match an order. Raises VenueError and changes nothing when it is refused."""
+        quantity, to_lock = self.check(account, new)
+        order = self._new_order(account, new, quantity, now_us)
+        self._lock(order, to_lock)
+        account.orders[order.order_id] = order
+        account.latest_by_client_id[order.client_id] = order
+        account.open_orders[order.client_id] = order
+        self._report(order, "NEW", now_us)
+        self._match(order, now_us)
+        if order.open:
+            self._rest_or_expire(order, now_us)
+        return order
+
+    def check(self, account: Account, new: NewOrder) -> tuple[int, int]:
+        """All that could refuse an order. Returns its quantity (steps) and the amount to lock."""
+        if new.client_id in account.open_orders:
+            raise duplicate_order()
+        if len(account.open_orders) >= self.rules.max_orders:
+            raise filter_failure("MAX_NUM_ORDERS")
+        asset = self.rules.quote if new.side == BUY else self.rules.base
+        if new.type == "MARKET":
+            quantity, value = self._reach(account, new)
+            wanted = new.quantity or quantity
+            reference = self.rules.value(self.last_price, wanted)
+            self.rules.check_notional(new.quote_amount or reference)
+            needed = value if new.side == BUY else wanted * self.rules.step
+            account.require(asset, max(needed, new.quote_amount if new.side == BUY else 0))
+            return wanted, needed
+        value = self.rules.value(new.price, new.quantity)
+        self.rules.check_notional(value)
+        if self.last_price:
+            self.rules.check_percent_price(new.price, self.last_price)
+        needed = value if new.side == BUY else new.quantity * self.rules.step
+        account.require(asset, needed)
+        if new.type == "LIMIT_MAKER" and self.book.side(-new.side).crosses(new.price):
+            raise would_match()
+        return new.quantity, needed
+
+    def cancel(self, order: Order, cancel_id: str, now_us: int) -> None:
+        """Cancel what remains. Raises VenueError -2011 when it is not open."""
+        if not order.open:
+            raise unknown_order()
+        self._end(order, "CANCELED", now_us, cancel_id=cancel_id)
+
+    # --- market flow -----------------------------------------------------------------------------
+
+    def flow_order(self, side: int, price: int, quantity: int, now_us: int) -> Order:
+        """A limit order of market flow (GTC)."""
+        new = NewOrder(client_id="", side=side, type="LIMIT", price=price, quantity=quantity)
+        order = self._new_order(None, new, quantity, now_us)
+        self._match(order, now_us)
+        if order.remaining:
+            order.rested = True
+            self.book.add(order)
+        return order
+
+    def flow_market(self, side: int, quantity: int, now_us: int) -> Order:
+        """A market order of market flow; what finds no liquidity is gone."""
+        new = NewOrder(client_id="", side=side, type="MARKET", quantity=quantity)
+        order = self._new_order(None, new, quantity, now_us)
+        self._match(order, now_us)
+        order.remaining = 0
+        return order
+
+    def flow_cancel(self, order: Order) -> None:
+        """Take an order of market flow off the book."""
+        self.book.remove(order)
+
+    # --- replay ----------------------------------------------------------------------------------
+
+    def set_level(self, side: int, price: int, quantity: int, now_us: int) -> None:
+        """Make the replayed quantity of a level this much (0 removes it).
+
+        A level that comes through orders of ours fills them at their price first; replayed levels
+        of the other side that it comes through are out of date and go.
+        """
+        left = quantity
+        opposite = self.book.side(-side)
+        while left and opposite.crosses(price):
+            maker = self.book.front(-side)
+            assert maker is not None, "a side that crosses has a front"
+            if maker.account is None:
+                self.book.remove(maker)
+                continue
+            taker = self._replay_taker(side, min(left, maker.remaining), now_us)
+            left -= taker.quantity
+            self._trade(taker, maker, taker.quantity, now_us)
+        known = self._replayed.get((side, price))
+        if known is None or not known.remaining:
+            if left:
+                new = NewOrder(client_id="", side=side, type="LIMIT", price=price, quantity=left)
+                order = self._new_order(None, new, left, now_us)
+                order.rested = True
+                self.book.add(order)
+                self._replayed[side, price] = order
+            return
+        if left > known.remaining:
+            self.book.grow(known, left - known.remaining)
+        elif left < known.remaining:
+            self.book.reduce(known, known.remaining - left)
+        if not left:
+            del self._replayed[side, price]
+
+    def replay_trade(self, taker_side: int, price: int, quantity: int, now_us: int) -> None:
+        """A recorded trade: it fills our orders at or through its price, the rest goes on the tape.
+
+        The recorded levels are not touched here: the recorded book events say what became of them.
+        """
+        left = quantity
+        hit = [
+            order
+            for order in self.resting.values()
+            if order.side == -taker_side and (price - order.price) * taker_side >= 0
+        ]
+        for maker in sorted(hit, key=lambda order: (order.price * taker_side, order.order_id)):
+            if not left:
+                return
+            taker = self._replay_taker(taker_side, min(left, maker.remaining), now_us)
+            left -= taker.quantity
+            self._trade(taker, maker, taker.quantity, now_us)
+        if left:
+            taker = self._replay_taker(taker_side, left, now_us)
+            self._print(taker, price, left, now_us)
+
+    def _replay_taker(self, side: int, quantity: int, now_us: int) -> Order:
+        new = NewOrder(client_id="", side=side, type="MARKET", quantity=quantity)
+        return self._new_order(None, new, quantity, now_us)
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _new_order(
+        self, account: Account | None, new: NewOrder, quantity: int, now_us: int
+    ) -> Order:
+        order_id = self.next_order_id
+        self.next_order_id += 1
+        return Order(
+            order_id=order_id,
+            account=account,
+            client_id=new.client_id,
+            side=new.side,
+            type=new.type,
+            time_in_force=new.time_in_force,
+            price=new.price,
+            quantity=quantity,
+            remaining=quantity,
+            created_us=now_us,
+            updated_us=now_us,
+            quote_amount=new.quote_amount,
+            stp=new.stp,
+        )
+
+    def _reach(self, account: Account, new: NewOrder) -> tuple[int, int]:
+        """Quantity and value that an order would take from the book as it stands now.
+
+        The account's own orders do not count (self-trade prevention), and the two modes that end
+        the taker end the walk.
+        """
+        quantity = value = 0
+        limit = new.price if new.type != "MARKET" else None
+        for price, level in self.book.side(-new.side).best_first(limit):
+            for maker in level.queue:
+                if maker.account is account and new.stp != "NONE" and maker.remaining:
+                    if new.stp in {"EXPIRE_TAKER", "EXPIRE_BOTH"}:
+                        return quantity, value
+                    continue
+                taken = maker.remaining
+                if new.quote_amount:
+                    left = new.quote_amount - value
+                    taken = min(taken, left // self.rules.value(price, 1))
+                else:
+                    taken = min(taken, new.quantity - quantity)
+                quantity += taken
+                value += self.rules.value(price, taken)
+                if taken < maker.remaining:
+                    return quantity, value
+        return quantity, value
+
+    def _match(self, taker: Order, now_us: int) -> None:
+        """Trade with the other side for as long as price, quantity and self-trade mode allow."""
+        if taker.time_in_force == "FOK" and taker.account is not None:
+            wanted = NewOrder(
+                client_id=taker.client_id,
+                side=taker.side,
+                type=taker.type,
+                price=taker.price,
+                quantity=taker.quantity,
+                stp=taker.stp,
+            )
+            if self._reach(taker.account, wanted)[0] < taker.quantity:
+                return
+        market = taker.type == "MARKET"
+        opposite = self.book.side(-taker.side)
+        while taker.remaining and (market or opposite.crosses(taker.price)):
+            maker = self.book.front(-taker.side)
+            if maker is None:
+                return
+            own = maker.account is taker.account and taker.account is not None
+            if own and taker.stp != "NONE":
+                if taker.stp != "EXPIRE_TAKER":
+                    self._end(maker, "EXPIRED_IN_MATCH", now_us)
+                if taker.stp != "EXPIRE_MAKER":
+                    self._end(taker, "EXPIRED_IN_MATCH", now_us)
+                    return
+                continue
+            self._trade(taker, maker, min(taker.remaining, maker.remaining), now_us)
+
+    def _trade(self, taker: Order, maker: Order, quantity: int, now_us: int) -> None:
+        self.book.reduce(maker, quantity)
+        taker.remaining -= quantity
+        trade_id = self._print(taker, maker.price, quantity, now_us)
+        for order, is_maker in ((taker, False), (maker, True)):
+            self._fill(order, trade_id, maker.price, quantity, now_us, maker=is_maker)
+
+    def _print(self, taker: Order, price: int, quantity: int, now_us: int) -> int:
+        trade_id = self.next_trade_id
+        self.next_trade_id += 1
+        self.last_price = price
+        self._out.append(
+            Trade(
+                trade_id=trade_id,
+                price=price,
+                quantity=quantity,
+                time_us=now_us,
+                buyer_is_maker=taker.side == SELL,
+                taker_order_id=taker.order_id,
+            )
+        )
+        return trade_id
+
+    def _fill(
+        self, order: Order, trade_id: int, price: int, quantity: int, now_us: int, *, maker: bool
+    ) -> None:
+        """Book a fill on an order and, when it has an account, on the account's balances."""
+        value = self.rules.value(price, quantity)
+        first = not order.filled
+        order.filled += quantity
+        order.filled_value += value
+        order.updated_us = now_us
+        order.status = "PARTIALLY_FILLED" if order.filled < order.quantity else "FILLED"
+        account = order.account
+        if account is None:
+            return
+        base = quantity * self.rules.step
+        spent, got = (value, base) if order.side == BUY else (base, value)
+        asset = self.rules.base if order.side == BUY else self.rules.quote
+        fee = self.rules.fee(got, maker=maker)
+        account.spend_locked(self._locked_asset(order), spent)
+        order.locked -= spent
+        account.receive(asset, got - fee)
+        own = OwnTrade(
+            trade_id=trade_id,
+            order_id=order.order_id,
+            price=price,
+            quantity=quantity,
+            value=value,
+            fee=fee,
+            fee_asset=asset,
+            time_us=now_us,
+            buyer=order.side == BUY,
+            maker=maker,
+        )
+        order.fills.append(own)
+        account.trades.append(own)
+        self._touched[account.name] = account
+        if order.status == "FILLED":
+            self._close(order)
+        self._release(order)
+        self._report(order, "TRADE", now_us, trade=own)
+        if first:
+            self.on_first_fill(account, maker)
+
+    def _rest_or_expire(self, order: Order, now_us: int) -> None:
+        if order.type == "MARKET":
+            order.expiry_reason = "INSUFFICIENT_LIQUIDITY"
+        elif order.time_in_force == "IOC":
+            order.expiry_reason = "UNFILLED_IOC_QUANTITY_EXPIRED"
+        elif order.time_in_force == "FOK":
+            order.expiry_reason = "UNFILLED_FOK_ORDER_EXPIRED"
+        else:
+            order.rested = True
+            self.resting[order.order_id] = order
+            self.book.add(order)
+            return
+        self._end(order, "EXPIRED", now_us)
+
+    def _end(self, order: Order, status: str, now_us: int, *, cancel_id: str = "") -> None:
+        """End an order that is not filled: off the book, balance released, reported."""
+        if order.rested:
+            self.book.remove(order)
+        order.remaining = 0
+        order.status = status
+        order.updated_us = now_us
+        self._close(order)
+        self._release(order)
+        execution = "CANCELED" if status == "CANCELED" else "EXPIRED"
+        self._report(order, execution, now_us, cancel_id=cancel_id)
+
+    def _close(self, order: Order) -> None:
+        self.resting.pop(order.order_id, None)
+        if order.account is not None:
+            order.account.open_orders.pop(order.client_id, None)
+
+    def _locked_asset(self, order: Order) -> str:
+        return self.rules.quote if order.side == BUY else self.rules.base
+
+    def _lock(self, order: Order, amount: int) -> None:
+        assert order.account is not None, "only orders of accounts lock balances"
+        order.account.lock(self._locked_asset(order), amount)
+        order.locked = amount
+        self._touched[order.account.name] = order.account
+
+    def _release(self, order: Order) -> None:
+        """Give back what is locked beyond what the rest of the order can cost."""
+        if order.account is None:
+            return
+        if order.type == "MARKET":
+            needed = order.locked if order.open else 0
+        elif order.side == BUY:
+            needed = self.rules.value(order.price, order.remaining)
+        else:
+            needed = order.remaining * self.rules.step
+        if order.locked > needed:
+            order.account.unlock(self._locked_asset(order), order.locked - needed)
+            order.locked = needed
+            self._touched[order.account.name] = order.account
+
+    def _report(
+        self,
+        order: Order,
+        execution: str,
+        now_us: int,
+        *,
+        cancel_id: str = "",
+        trade: OwnTrade | None = None,
+    ) -> None:
+        if order.account is None:
+            return
+        self._out.append(
+            Report(
+                order=order,
+                execution=execution,
+                status=order.status,
+                filled=order.filled,
+                filled_value=order.filled_value,
+                time_us=now_us,
+                cancel_id=cancel_id,
+                trade=trade,
+                resting=order.rested and bool(order.remaining),
+            )
+        )

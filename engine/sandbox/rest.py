@@ -1,0 +1,150 @@
+"""REST over aiohttp: weight, signature, answer, headers, for every row of the endpoint tables."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+
+from engine.sandbox.accounts import Account
+from engine.sandbox.errors import VenueError, illegal, status_unknown
+from engine.sandbox.exchange import Exchange
+from engine.sandbox.faults import FaultRequest
+from engine.sandbox.rest_market import PUBLIC, Endpoint
+from engine.sandbox.rest_trading import FREE, SIGNED, SignedEndpoint
+from engine.sandbox.wire import Params, authenticate, parse_params
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+#: How long a silent request is held at most, in seconds.
+_SILENCE = 120
+
+
+def encode(value: object) -> bytes:
+    """JSON bytes."""
+    return msgspec.json.encode(value)
+
+
+def _refused(error: VenueError) -> web.Response:
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return _response(encode(error.body()), error.status, headers)
+
+
+def _response(body: bytes, status: int, headers: dict[str, str]) -> web.Response:
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
+
+
+class Rest:
+    """The routes of one exchange."""
+
+    def __init__(self, exchange: Exchange, *, control: bool) -> None:
+        self._exchange = exchange
+        self._control = control
+
+    def routes(self) -> list[web.RouteDef]:
+        """All routes under /api/v3, and the fault switch when it is on."""
+        made = [
+            web.get(f"/api/v3/{path}", self._public(endpoint)) for path, endpoint in PUBLIC.items()
+        ]
+        for (method, path), endpoint in SIGNED.items():
+            handler = self._signed(method, path, endpoint)
+            made.append(web.route(method, f"/api/v3/{path}", handler))
+        if self._control:
+            made.append(web.post("/sandbox/faults", self._faults))
+        return made
+
+    def _public(self, endpoint: Endpoint) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            try:
+                params = parse_params(_query(request), "")
+                self._charge(request, endpoint.weight, params)
+                answer = endpoint.answer(self._exchange, params)
+                params.finish()
+            except VenueError as error:
+                return self._with_weight(request, _refused(error))
+            return self._with_weight(request, _response(encode(answer), 200, {}))
+
+        return handle
+
+    def _signed(self, method: str, path: str, endpoint: SignedEndpoint) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            query = _query(request)
+            try:
+                try:
+                    body = (await request.read()).decode() if request.can_read_body else ""
+                except UnicodeDecodeError:
+                    raise illegal("body", "percent-encoded UTF-8") from None
+                params = parse_params(query, body)
+                weight = self._charge(request, endpoint.weight, params)
+                key = request.headers.get("X-MBX-APIKEY")
+                account = authenticate(self._exchange, key, query, body, params)
+                if (method, path) == ("POST", "order"):
+                    mode, accept = self._exchange.faults.take_submit()
+                    if mode:
+                        return await self._fail(request, endpoint, account, params, mode, accept)
+                answer = endpoint.answer(self._exchange, account, params)
+            except VenueError as error:
+                return self._with_weight(request, _refused(error))
+            now_us = self._exchange.clock_us()
+            headers: dict[str, str] = {}
+            if (method, path) in FREE:
+                self._exchange.limits.refund(_address(request), weight, now_us)
+            if (method, path) == ("POST", "order"):
+                short, day = self._exchange.limits.order_counts(account.name, now_us)
+                headers = {"X-MBX-ORDER-COUNT-10S": str(short), "X-MBX-ORDER-COUNT-1D": str(day)}
+            return self._with_weight(request, _response(encode(answer), 200, headers))
+
+        return handle
+
+    async def _fail(
+        self,
+        request: web.Request,
+        endpoint: SignedEndpoint,
+        account: Account,
+        params: Params,
+        mode: str,
+        accept: bool,  # noqa: FBT001  (a value of the fault, not a flag of ours)
+    ) -> web.StreamResponse:
+        """The submit_timeout fault: perhaps place the order, never answer properly."""
+        if accept:
+            endpoint.answer(self._exchange, account, params)
+        if mode == "code":
+            return self._with_weight(request, _refused(status_unknown()))
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (_SILENCE if mode == "silent" else 0)
+        while loop.time() < until and request.transport is not None:  # noqa: ASYNC110  (no event)
+            await asyncio.sleep(0.1)
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=504)
+
+    async def _faults(self, request: web.Request) -> web.StreamResponse:
+        try:
+            wanted = msgspec.json.decode(await request.read(), type=FaultRequest)
+        except msgspec.DecodeError as error:
+            return _response(encode({"code": -1100, "msg": str(error)}), 400, {})
+        armed = self._exchange.faults.arm(wanted, self._exchange.clock_us())
+        return _response(encode(armed), 200, {})
+
+    def _charge(
+        self, request: web.Request, weight: int | Callable[[Params], int], params: Params
+    ) -> int:
+        cost = weight if isinstance(weight, int) else weight(params)
+        self._exchange.limits.charge(_address(request), cost, self._exchange.clock_us())
+        return cost
+
+    def _with_weight(self, request: web.Request, response: web.Response) -> web.Response:
+        used = self._exchange.limits.used_weight(_address(request), self._exchange.clock_us())
+        response.headers["X-MBX-USED-WEIGHT"] = str(used)
+        response.headers["X-MBX-USED-WEIGHT-1M"] = str(used)
+        return response
+
+
+def _address(request: web.Request) -> str:
+    return request.remote or ""
+
+
+def _query(request: web.Request) -> str:
+    """The query exactly as it came: the signature is over these bytes."""
+    return request.raw_path.partition("?")[2]
