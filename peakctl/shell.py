@@ -1,0 +1,300 @@
+"""The shell that both applications share: around the screens, before the client.
+
+It owns the link (a worker after the first paint), the clock (a tick four times a second), the
+kill key (any thread), leaving, and which screen is on top. What a screen shows and does is the
+screen's; the engine's state is the engine's. Nothing heavy is imported before the first paint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.traceback import Traceback
+from textual.app import App
+from textual.binding import Binding
+from textual.message import Message
+from textual.screen import ModalScreen
+
+from engine.contracts.errors import EngineUnreachable, InputError, PeakError, Refused
+from engine.contracts.session import END_STATES, Charter, SessionState
+from engine.contracts.view import StateView
+from peakctl.client.client import EngineClient
+from peakctl.client.kill import send_kill
+from peakctl.keys import ACTIONS, EVERYWHERE
+from peakctl.signing import Signer
+from peakctl.tools import draft_charter, make_tools
+from peakctl.workspace import Workspace
+from screens.alarms import AlarmsScreen
+from screens.base import PeakModal, PeakScreen
+from screens.checklist import ChecklistScreen
+from screens.desk import Tools
+from screens.help import Help
+from screens.kill_driver import KillDriver
+from screens.live import LiveScreen
+from screens.model import KillPress, Model, Said
+from screens.prompt import QuitPrompt
+from screens.reconcile import ReconcileScreen
+from screens.seal import SealScreen
+from screens.stopped import KillScreen
+from screens.themes import DARK, LIGHT
+
+if TYPE_CHECKING:
+    from peakctl.client.port import Console
+
+TICK_S = 0.25
+
+_SHARED = (ChecklistScreen, LiveScreen, ReconcileScreen, SealScreen, KillScreen, AlarmsScreen)
+
+
+def _bindings() -> list[Binding]:
+    """The keys of everywhere; ctrl+c yields to an input, where it copies."""
+    return [
+        Binding(row.keys, row.id, row.label, show=False, priority=row.keys != "ctrl+c")
+        for row in ACTIONS
+        if row.screens == EVERYWHERE
+    ]
+
+
+class PeakApp(App[int]):
+    """What both consoles share. `desk` for the screens."""
+
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[Any]] = _bindings()
+    ROLE: ClassVar[str]
+    STEPS: ClassVar[dict[SessionState | None, str]]
+    SCREENS_OF: ClassVar[tuple[type[PeakScreen], ...]]
+
+    class KillNews(Message):
+        """How a press of the kill key stands; posted from its own thread."""
+
+        def __init__(self, press: KillPress) -> None:
+            super().__init__()
+            self.press = press
+
+    def __init__(
+        self, workspace: Workspace, person: str, key: Path | None, banner: str = ""
+    ) -> None:
+        super().__init__(driver_class=KillDriver)
+        for theme in (DARK, LIGHT):
+            self.register_theme(theme)
+        self.theme = (LIGHT if _light_terminal() else DARK).name
+        self.workspace = workspace
+        self.socket_path = workspace.socket
+        self.model = Model(role=self.ROLE, person=person, banner=banner)
+        self.tools: Tools = make_tools(workspace, self.sign, lambda: self._draft)
+        self.nonce = ""
+        self._signer = Signer(key or workspace.key_of(self.ROLE))
+        self._client: EngineClient | None = None
+        self._draft: Charter | None = None
+        self._heard_at = 0.0
+        self._at_step: tuple[object, ...] = ()
+
+    # --- life ---
+
+    def on_mount(self) -> None:
+        """First paint from nothing; everything that takes time comes after it."""
+        for kind in (*self.SCREENS_OF, *_SHARED):
+            self.install_screen(kind(self.ROLE), kind.NAME)
+        self.push_screen(self.STEPS[None])
+        self.set_interval(TICK_S, self.tick)
+        self.call_after_refresh(self._after_first_paint)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, lambda: self.exit(return_code=143))
+
+    def _after_first_paint(self) -> None:
+        self.run_worker(self._listen(), exit_on_error=True)
+        self.run_worker(self._make_draft, thread=True, exit_on_error=True)
+
+    async def _listen(self) -> None:
+        """Follow the engine for ever; the client reconnects by itself."""
+        async with EngineClient(self.socket_path, self.model.person, self.ROLE) as client:
+            self._client = client
+            async for view in client.stream():
+                self._heard_at = time.monotonic()
+                self._take(view)
+
+    def _make_draft(self) -> None:
+        try:
+            self._draft = draft_charter(self.workspace, self.model.person)
+        except (PeakError, OSError, ValueError) as error:
+            words = error.line() if isinstance(error, PeakError) else str(error)
+            self.call_from_thread(self.say, f"No charter could be prepared: {words}", "soon")
+
+    def _take(self, view: StateView) -> None:
+        """A new state: kept now, drawn at the next tick, followed at once."""
+        self.model = replace(self.model, state=view, link_up=True, silent_ms=0)
+        self.follow()
+
+    def tick(self) -> None:
+        """Clock, age, link; then draw what changed."""
+        up = self._client is not None and self._client.connected
+        silent = int((time.monotonic() - self._heard_at) * 1000) if self._heard_at else None
+        words = "connecting" if self._client is not None else "starting"
+        now_us = time.time_ns() // 1_000
+        self.model = replace(
+            self.model, link_up=up, silent_ms=silent, link_words=words, now_us=now_us
+        )
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw the screen on top, and the one below a dialog."""
+        for screen in self.screen_stack[-2:]:
+            if isinstance(screen, PeakScreen | PeakModal):
+                screen.show(self.model)
+
+    # --- the desk ---
+
+    @property
+    def client(self) -> Console:
+        """The client, once there is one."""
+        if self._client is None:
+            raise EngineUnreachable(what="not connected yet", todo="wait a moment")
+        return self._client
+
+    def act(self, doing: Coroutine[Any, Any, str]) -> None:
+        """Run one action of a screen beside the screen."""
+        self.run_worker(self._act(doing), exit_on_error=True)
+
+    async def _act(self, doing: Coroutine[Any, Any, str]) -> None:
+        try:
+            words = await doing
+            self._take(await self.client.state())
+        except (Refused, InputError) as error:
+            self.say(error.line(), "soon")
+        except PeakError as error:
+            self.say(error.line(), "now")
+        else:
+            self.say(words)
+
+    def say(self, words: str, tone: str = "plain") -> None:
+        """Put words on the answer line, and draw at once."""
+        self.model = replace(self.model, said=Said(words, tone))
+        self.draw()
+
+    def monotonic_ms(self) -> int:
+        """Milliseconds of a clock that never goes back."""
+        return time.monotonic_ns() // 1_000_000
+
+    async def sign(self, namespace: str, message: bytes) -> str:
+        """Sign with this person's key; step aside when ssh-keygen must ask something.
+
+        While it asks, the kill key is `peakctl kill` in another shell: the terminal is ssh-keygen's.
+        """
+        from engine.contracts.documents import Namespace  # noqa: PLC0415
+
+        if await asyncio.to_thread(self._signer.asks_on_terminal):
+            with self.suspend():
+                return self._signer.sign(message, Namespace(namespace))
+        return await asyncio.to_thread(self._signer.sign, message, Namespace(namespace))
+
+    # --- kill ---
+
+    def kill_now(self, pressed_us: int) -> None:
+        """Send the kill from any thread, on its own thread and connection; never waits, never asks."""
+        self.post_message(self.KillNews(KillPress("sent", pressed_us)))
+        threading.Thread(
+            target=self._send_kill, args=(pressed_us,), name="kill", daemon=True
+        ).start()
+
+    def _send_kill(self, pressed_us: int) -> None:
+        try:
+            got = send_kill(
+                self.socket_path,
+                person=self.model.person,
+                reason="kill key",
+                source=f"{self.ROLE}-key",
+                pressed_us=pressed_us,
+            )
+        except PeakError as error:
+            self.post_message(self.KillNews(KillPress("failed", pressed_us, error.what)))
+        else:
+            press = KillPress("answered", pressed_us, f"{got.state} in {got.elapsed_ms:.1f} ms")
+            self.post_message(self.KillNews(press))
+
+    def on_peak_app_kill_news(self, news: KillNews) -> None:
+        """Show it at once."""
+        self.model = replace(self.model, press=news.press)
+        self.draw()
+
+    def action_kill(self) -> None:
+        """The same key where no input thread took it out (web, tests)."""
+        self.kill_now(time.time_ns() // 1_000)
+
+    # --- moving ---
+
+    def follow(self) -> None:
+        """Show the session's own step when it changes, and the kill when one is latched."""
+        state = self.model.state
+        session = state.session if state else None
+        step = (session.id, session.state) if session else (None, None)
+        latched = state.kill.kill_id if state and state.kill.state != "READY" else ""
+        if self._at_step == (*step, latched):
+            return
+        newly_latched = bool(latched) and latched not in self._at_step
+        self._at_step = (*step, latched)
+        self._show("stopped" if newly_latched else self.STEPS[step[1]])
+
+    def _show(self, name: str) -> None:
+        while isinstance(self.screen, ModalScreen):
+            self.screen.dismiss(None)
+        if self.screen.name != name:
+            self.switch_screen(name)
+
+    def action_go_to(self, name: str) -> None:
+        """Look at another screen; not from inside a dialog."""
+        if not isinstance(self.screen, ModalScreen) and self.screen.name != name:
+            self.switch_screen(name)
+
+    def action_leave(self) -> None:
+        """Back to the session's own step."""
+        session = self.model.session
+        self.action_go_to(self.STEPS[session.state if session else None])
+
+    def action_help(self) -> None:
+        """The keys of the screen on top."""
+        if isinstance(self.screen, Help):
+            self.screen.dismiss(None)
+        elif isinstance(self.screen, PeakScreen):
+            self.push_screen(Help(self.screen.NAME, self.ROLE))
+
+    def action_ask_quit(self) -> None:
+        """Leave at once only when nothing is open."""
+        session = self.model.session
+        if session is None or session.state in END_STATES:
+            self.exit(0)
+        elif not isinstance(self.screen, QuitPrompt):
+            self.push_screen(QuitPrompt(self.leaving_words()), self._left)
+
+    def leaving_words(self) -> str:
+        """What goes on without this console."""
+        session = self.model.session
+        name, state = (session.id, session.state) if session else ("", "")
+        return f"Session {name} is open ({state}). The engine goes on without this terminal."
+
+    def _left(self, answer: str | None) -> None:
+        if answer:
+            self.exit(0)
+
+    def action_say_ctrl_c(self) -> None:
+        """Nobody leaves by reflex."""
+        self.say("ctrl+q leaves the console; F9 or ctrl+x stops all trading.")
+
+    def _fatal_error(self) -> None:
+        # Textual's own crash screen prints local variables, which may be secrets (I10).
+        self.bell()
+        trace = Traceback(show_locals=False, width=None)
+        self._exit_renderables.append(trace)
+        self._close_messages_no_wait()
+
+
+def _light_terminal() -> bool:
+    """COLORFGBG `fg;bg` says a light background where the terminal sets it."""
+    return os.environ.get("COLORFGBG", "").rpartition(";")[2] in {"7", "15"}

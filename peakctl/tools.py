@@ -1,0 +1,137 @@
+"""The callables that the consoles hand to their screens: signing, packet reading, checking a pack.
+
+Screens may not import the engine's rooms; here the pure ones are bound to this person, this key
+and this workspace. Heavy imports (settings, verification) happen at the call, after first paint.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engine.contracts.canonical import sha256_hex
+from engine.contracts.errors import PeakError
+from engine.contracts.session import Charter, Environment, Mode
+from engine.governance.packet import (
+    CosignContent,
+    Party,
+    build_cosign,
+    packet_lines,
+    parse_packet,
+    short_code,
+)
+from peakctl.signing import signals
+from peakctl.workspace import Workspace
+from screens.desk import CosignFacts, Sign, Tools
+
+DEFAULT_WINDOW_MINUTES = 60
+
+_MODES = {
+    Environment.DEV: Mode.PAPER,
+    Environment.SHADOW: Mode.SHADOW,
+    Environment.TESTNET: Mode.TESTNET,
+    Environment.PROD: Mode.LIVE,
+}
+
+
+def make_tools(
+    workspace: Workspace, sign: Sign, draft: Callable[[], Charter | None], min_dwell_ms: int = 1500
+) -> Tools:
+    """Everything a screen needs from other rooms."""
+    return Tools(
+        sign=sign,
+        short_code=short_code,
+        packet_lines=_lines_of,
+        cosign_document=_cosign_of,
+        new_nonce=lambda: secrets.token_hex(32),
+        signals=signals,
+        verify_pack=lambda folder: _verify(workspace, folder),
+        charter_draft=draft,
+        min_dwell_ms=min_dwell_ms,
+    )
+
+
+#: Lines of the packet that are times, µs UTC: people read them as a clock.
+_TIMES = {"window from", "window until", "issued", "expires"}
+
+
+def _lines_of(packet: str) -> tuple[tuple[str, str], ...]:
+    try:
+        lines = packet_lines(parse_packet(packet.encode()))
+    except PeakError as error:
+        return (("NOT READABLE", error.line()),)
+    return tuple((label, _clock(value) if label in _TIMES else value) for label, value in lines)
+
+
+def _clock(time_us: str) -> str:
+    if not time_us.isdigit():
+        return time_us
+    moment = time.gmtime(int(time_us) // 1_000_000)
+    return f"{time.strftime('%Y-%m-%d %H:%M:%SZ', moment)} ({time_us})"
+
+
+def _cosign_of(facts: CosignFacts) -> str:
+    packet: dict[str, Any] = parse_packet(facts.packet.encode())
+    reviewer = packet["reviewer"]
+    document = CosignContent(
+        session_id=packet["session"],
+        go_sha256=sha256_hex(facts.packet.encode()),
+        decision=facts.decision,
+        reason=facts.reason,
+        reviewer_nonce=facts.nonce,
+        decided_at_us=time.time_ns() // 1_000,
+        reviewer=Party(
+            person=reviewer["person"],
+            principal=reviewer["principal"],
+            fingerprint=reviewer["fingerprint"],
+            uid=os.getuid(),
+            signals=signals(),
+        ),
+        typed_code=facts.short_code,
+    )
+    return build_cosign(document).decode("ascii")
+
+
+def _verify(workspace: Workspace, folder: str) -> tuple[bool, tuple[str, ...]]:
+    from engine.evidence.verify import verify_pack  # noqa: PLC0415
+
+    report = verify_pack(Path(folder), workspace.allowed_signers, workspace.revoked_keys)
+    return report.ok, tuple(f"{finding.file}: {finding.what}" for finding in report.findings)
+
+
+def draft_charter(workspace: Workspace, person: str) -> Charter:
+    """A first charter from the config in force: its limits, its venue, the roster's reviewer."""
+    from config.settings import load  # noqa: PLC0415
+
+    settings = load(workspace.root, os.environ, {}).settings
+    roster = tomllib.loads(workspace.people_file.read_text(encoding="utf-8"))
+    people = roster.get("people", [])
+    reviewers = [str(row["id"]) for row in people if row.get("role") == "reviewer"]
+    books = sorted(path.stem for path in workspace.runbooks.glob("*.md"))
+    now_us = time.time_ns() // 1_000
+    minutes = min(DEFAULT_WINDOW_MINUTES, settings.session.window_max_minutes)
+    return Charter(
+        mode=_MODES[settings.environment],
+        venue=settings.venue.name,
+        account=settings.venue.account,
+        instruments=tuple(settings.venue.symbols[:1]),
+        limits=settings.limits.to_limits(),
+        window_from_us=now_us,
+        window_until_us=now_us + minutes * 60_000_000,
+        operator=person,
+        reviewer=reviewers[0] if reviewers else "",
+        runbook=_session_runbook(books),
+        attendance_seconds=settings.session.attendance_seconds,
+        purpose="",
+    )
+
+
+def _session_runbook(books: list[str]) -> str:
+    """The runbook of a session day: the one called so, else the first."""
+    named = [book for book in books if "session" in book]
+    return (named or books or [""])[0]

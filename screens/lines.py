@@ -1,0 +1,164 @@
+"""`Lines`: a widget of one-line rows that repaints only the rows that changed.
+
+Every figure on the screens is drawn by it. A row is text and style, compared with what stands
+there; an unchanged state sends no byte to the terminal. Drawing is a pure function of the state and
+the size, handed in by the screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from textual.content import Content
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.strip import Strip
+from textual.visual import Visual
+from textual.widget import Widget
+
+Draw = Callable[[int, int], Sequence[Content]]
+
+
+def _nothing(_width: int, _height: int) -> Sequence[Content]:
+    return ()
+
+
+class Lines(Widget):
+    """Rows of text drawn by a function of (width, height); no padding or border of its own."""
+
+    DEFAULT_CSS = "Lines { height: auto; width: 1fr; }"
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self._draw: Draw = _nothing
+        self._rows: list[Content] = []
+        self._drawn_size = (-1, -1)
+
+    def show(self, draw: Draw) -> None:
+        """Draw with this function from now on, and now."""
+        self._draw = draw
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Compute the rows and repaint those that changed."""
+        width, height = self.content_size
+        if width <= 0:
+            return
+        rows = list(self._draw(width, height))
+        before, self._rows = self._rows, rows
+        if self._drawn_size != (width, height):
+            self._drawn_size = (width, height)
+            self.refresh(layout=len(rows) != len(before))
+            return
+        if len(rows) != len(before):
+            self.refresh(layout=self.styles.height is None or self.styles.height.is_auto)
+            return
+        for y, (new, old) in enumerate(zip(rows, before, strict=True)):
+            if not new.is_same(old):
+                self.refresh(Region(0, y, width, 1))
+
+    @property
+    def plain_rows(self) -> list[str]:
+        """The rows as text."""
+        return [row.plain for row in self._rows]
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many rows as are drawn."""
+        del container, viewport
+        return len(self._draw(width, 0)) if width > 0 else 0
+
+    def render_line(self, y: int) -> Strip:
+        """One row."""
+        width = self.content_size.width
+        base = self.visual_style
+        if y >= len(self._rows):
+            return Strip.blank(width, base.rich_style)
+        row = self._rows[y].truncate(width, ellipsis=True)
+        strips = Visual.to_strips(self, row, width, 1, base, apply_selection=False, pad=True)
+        return strips[0] if strips else Strip.blank(width, base.rich_style)
+
+    def on_resize(self) -> None:
+        """Another size, other rows."""
+        self.redraw()
+
+
+class Picker(Lines, can_focus=True):
+    """Lines with a selected row, moved by up and down; the screen draws the mark."""
+
+    BINDINGS = [  # noqa: RUF012  (Textual reads a plain list)
+        ("up", "move(-1)", "Up"),
+        ("down", "move(1)", "Down"),
+    ]
+
+    class Moved(Message):
+        """The selected row changed."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self.keys: tuple[str, ...] = ()
+        self.selected = ""
+
+    def offer(self, keys: Sequence[str]) -> None:
+        """The keys that can be selected; the selection stays on its key when it is still there."""
+        before = self.keys
+        self.keys = tuple(keys)
+        if self.selected not in self.keys:
+            index = before.index(self.selected) if self.selected in before else 0
+            self.selected = self.keys[min(index, len(self.keys) - 1)] if self.keys else ""
+
+    def action_move(self, step: int) -> None:
+        """Select the next or previous key."""
+        if not self.keys:
+            return
+        index = self.keys.index(self.selected) if self.selected in self.keys else 0
+        self.selected = self.keys[max(0, min(len(self.keys) - 1, index + step))]
+        self.post_message(self.Moved())
+
+
+class Choice(Lines, can_focus=True):
+    """One of a few words on one line: left, right or space choose."""
+
+    BINDINGS = [  # noqa: RUF012  (Textual reads a plain list)
+        ("left", "turn(-1)", "Previous"),
+        ("right", "turn(1)", "Next"),
+        ("space", "turn(1)", "Next"),
+    ]
+
+    class Changed(Message):
+        """Another word was chosen."""
+
+    def __init__(self, words: Sequence[str], *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.words = tuple(words)
+        self.value = self.words[0]
+        self._draw = self._draw_choice
+
+    def action_turn(self, step: int) -> None:
+        """Choose the next or previous word."""
+        self.choose(self.words[(self.words.index(self.value) + step) % len(self.words)])
+
+    def choose(self, word: str) -> None:
+        """Choose this word."""
+        self.value = word
+        self.redraw()
+        self.post_message(self.Changed())
+
+    def on_focus(self) -> None:
+        """Draw the focus."""
+        self.redraw()
+
+    def on_blur(self) -> None:
+        """Draw without it."""
+        self.redraw()
+
+    def _draw_choice(self, _width: int, _height: int) -> Sequence[Content]:
+        parts = [
+            Content.styled(f"▸{word}◂" if word == self.value else f" {word} ", self._tone(word))
+            for word in self.words
+        ]
+        return [Content(" ").join(parts)]
+
+    def _tone(self, word: str) -> str:
+        if word != self.value:
+            return "$quiet"
+        return "bold $inverse on $accented" if self.has_focus else "bold"

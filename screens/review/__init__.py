@@ -1,0 +1,1 @@
+"""The reviewer's own screens: waiting, and the packet with the decision."""

@@ -1,0 +1,176 @@
+"""The reviewer's packet: drawn from the bytes received and hashed here, then GO or NO-GO, signed.
+
+The short code is not shown: the reviewer types what the operator reads aloud, and this process
+compares it with the code of its own hash. Nothing is chosen beforehand, and a decision is taken
+only after the packet has been on the screen for the minimum dwell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.types import CSSPathType
+from textual.widget import Widget
+from textual.widgets import Input, Label
+
+from engine.contracts.documents import Namespace
+from engine.contracts.errors import InputError, IntegrityError, Refused
+from engine.contracts.view import GoView
+from screens.base import BASE_CSS, PeakScreen
+from screens.desk import CosignFacts
+from screens.draw import BLANK, mark, text, title, wrap
+from screens.go import Seen, expiry_row, hash_row, packet_rows, reason_rows, see
+from screens.lines import Choice, Lines
+from screens.model import Model
+from screens.words import GO_STAGES, mark_of
+
+UNDECIDED = "not decided"
+
+
+def same_code(typed: str, code: str) -> bool:
+    """Words compared without case, hyphens and spaces."""
+    return _letters(typed) == _letters(code) != ""
+
+
+def _letters(words: str) -> str:
+    return "".join(words.lower().replace("-", " ").split())
+
+
+class PacketScreen(PeakScreen):
+    """F4 of the reviewer."""
+
+    NAME = "packet"
+    CSS_PATH: ClassVar[CSSPathType | None] = [BASE_CSS, "packet.tcss"]
+
+    def __init__(self, role: str) -> None:
+        super().__init__(role)
+        self._seen: Seen | None = None
+        self._seen_packet = ""
+        self._first_seen_ms = 0
+
+    def body(self) -> Iterable[Widget]:
+        """Packet above, decision below."""
+        yield Lines(id="packet-title")
+        yield Lines(id="packet-head")
+        with VerticalScroll(id="packet-scroll"):
+            yield Lines(id="packet-rows")
+        with Horizontal(classes="field"):
+            yield Label("short code", markup=False)
+            box = Input(id="packet-code", compact=True, max_length=60, placeholder="as read to you")
+            box.cursor_blink = False
+            yield box
+            yield Lines(id="packet-match")
+        with Horizontal(classes="field"):
+            yield Label("decision", markup=False)
+            yield Choice([UNDECIDED, "GO", "NO-GO"], id="packet-decision")
+        with Horizontal(classes="field"):
+            yield Label("reason", markup=False)
+            why = Input(
+                id="packet-reason", compact=True, max_length=200, placeholder="NO-GO needs one"
+            )
+            why.cursor_blink = False
+            yield why
+
+    def on_mount(self) -> None:
+        """The packet has the focus: it is to be read first."""
+        super().on_mount()
+        self.query_one("#packet-scroll").focus()
+
+    @property
+    def go(self) -> GoView | None:
+        """The go/no-go."""
+        return self.model.session.go if self.model.session else None
+
+    def seen(self) -> Seen | None:
+        """The packet, read once; a new packet empties what was typed."""
+        go = self.go
+        if go is None or not go.packet:
+            self._seen, self._seen_packet = None, ""
+        elif self._seen_packet != go.packet:
+            self._seen, self._seen_packet = see(go, self.desk.tools), go.packet
+            self._first_seen_ms = self.desk.monotonic_ms()
+            self.query_one("#packet-code", Input).value = ""
+            self.query_one("#packet-reason", Input).value = ""
+            self.query_one("#packet-decision", Choice).choose(UNDECIDED)
+        return self._seen
+
+    def show_body(self, model: Model) -> None:
+        """Packet and what is missing."""
+        go, seen = self.go, self.seen()
+        stage = mark_of(GO_STAGES, go.stage if go else "none")
+        self.lines("packet-title").show(lambda width, _h: [title("The packet", width, mark(stage))])
+        self.lines("packet-head").show(lambda width, _h: self._head(go, seen, model, width))
+        rows = seen.lines if seen else ()
+        self.lines("packet-rows").show(lambda width, _h: packet_rows(rows, width))
+        self._show_match()
+
+    def _head(
+        self, go: GoView | None, seen: Seen | None, model: Model, width: int
+    ) -> list[Content]:
+        if go is None or seen is None:
+            words = "Nothing to decide yet. The packet comes when the operator asks for go."
+            return [*wrap(words, width, "quiet"), *reason_rows(go, width)]
+        return [hash_row(seen), expiry_row(go, model.now_us), *reason_rows(go, width)]
+
+    def _show_match(self) -> None:
+        typed = self.query_one("#packet-code", Input).value
+        seen = self._seen
+        row = BLANK
+        if typed.strip() and seen is not None:
+            fits = same_code(typed, seen.short_code)
+            row = text(" ✔ MATCH", "loud") if fits else text(" ✖ not this packet's code", "soon")
+        self.lines("packet-match").show(lambda _w, _h: [row])
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Compare as it is typed."""
+        event.stop()
+        self._show_match()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter goes on; it never signs."""
+        event.stop()
+        after = {"packet-code": "#packet-decision"}.get(event.input.id or "", "#packet-scroll")
+        self.query_one(after).focus()
+
+    def action_decide(self) -> None:
+        """Sign the decision."""
+        self.desk.act(self._decide())
+
+    def _facts(self) -> CosignFacts:
+        go, seen = self.go, self.seen()
+        if go is None or seen is None or go.stage != "signed":
+            raise Refused(
+                what="there is no signed packet to decide on", todo="wait for the operator"
+            )
+        if not seen.matches:
+            raise IntegrityError(what="the packet's hash differs from the engine's")
+        shown_ms = self.desk.monotonic_ms() - self._first_seen_ms
+        if shown_ms < self.desk.tools.min_dwell_ms:
+            raise Refused(what="the packet has just appeared", todo="read it first")
+        decision = self.query_one("#packet-decision", Choice).value
+        typed = self.query_one("#packet-code", Input).value
+        reason = self.query_one("#packet-reason", Input).value.strip()
+        if decision == UNDECIDED:
+            raise InputError(what="choose GO or NO-GO", where="decision")
+        if decision == "NO-GO" and not reason:
+            raise InputError(what="NO-GO needs a reason", where="reason")
+        if not same_code(typed, seen.short_code):
+            raise InputError(what="is not this packet's code", where="short code", todo="ask again")
+        return CosignFacts(
+            packet=go.packet,
+            packet_sha256=seen.sha256,
+            decision=decision,
+            reason=reason,
+            short_code=seen.short_code,
+            nonce=self.desk.nonce,
+        )
+
+    async def _decide(self) -> str:
+        facts = self._facts()
+        document = self.desk.tools.cosign_document(facts)
+        signature = await self.desk.tools.sign(Namespace.COSIGN, document.encode())
+        await self.desk.client.cosign(document, signature)
+        return f"{facts.decision} is signed and sent."

@@ -1,0 +1,178 @@
+"""Lessons and seal: one to three lessons, the pack written, signed by both, verified.
+
+Both sign the pack's tag manifest, hashed here from its own bytes. Verification is the same that an
+auditor runs (`peakctl verify`), on the folder, after sealing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.types import CSSPathType
+from textual.widget import Widget
+from textual.widgets import Input, Label
+
+from engine.contracts.documents import Namespace
+from engine.contracts.errors import InputError, IntegrityError, Refused
+from engine.contracts.session import SessionState
+from engine.contracts.view import PackView
+from screens.base import BASE_CSS, PeakScreen
+from screens.draw import join, mark, text, title, wrap
+from screens.lines import Lines
+from screens.model import Model
+from screens.words import PACKS, mark_of
+
+_STEPS = ("write", "operator signs", "reviewer signs", "sealed", "verified")
+
+
+def steps_done(pack: PackView | None, verified: bool | None) -> int:  # noqa: FBT001
+    """How many of the five steps are done."""
+    if pack is None or pack.stage == "writing":
+        return 0
+    if pack.stage == "sealed":
+        return 5 if verified else 4
+    return 1 + ("operator" in pack.signed_by) + ("reviewer" in pack.signed_by)
+
+
+def progress_row(done: int) -> Content:
+    """The five steps with their marks."""
+    parts = []
+    for n, name in enumerate(_STEPS):
+        shape, tone = (
+            ("✔", "plain") if n < done else ("▶", "accent") if n == done else ("□", "quiet")
+        )
+        parts.append(text(f"{shape} {name}", tone))
+    return Content("   ").join(parts)
+
+
+def pack_rows(
+    pack: PackView | None, verified: bool | None, findings: tuple[str, ...], width: int
+) -> list[Content]:  # noqa: FBT001
+    """Progress, folder, hash, signatures, verification."""
+    rows = [progress_row(steps_done(pack, verified))]
+    if pack is None:
+        return [
+            *rows,
+            *wrap(
+                "No pack yet. It is written when the reconciliation is signed by both.",
+                width,
+                "quiet",
+            ),
+        ]
+    rows.append(mark(mark_of(PACKS, pack.stage)))
+    rows += [join(text("folder ", "quiet"), part) for part in wrap(pack.folder, max(10, width - 7))]
+    if pack.tagmanifest:
+        same = hashlib.sha256(pack.tagmanifest.encode()).hexdigest() == pack.tagmanifest_sha256
+        words = "✔ manifest hashed here, equal: " if same else "✖ HASH DIFFERS: do not sign "
+        rows.append(text(words + pack.tagmanifest_sha256[:32] + "…", "quiet" if same else "now"))
+    rows.append(join(text("signed by ", "quiet"), text(", ".join(pack.signed_by) or "nobody yet")))
+    if verified is not None:
+        words = "✔ VERIFIED" if verified else "✖ VERIFICATION FAILED"
+        rows.append(text(words, "loud" if verified else "now"))
+    for finding in findings:
+        rows += wrap(finding, width, "now" if verified is False else "quiet")
+    if pack.stage == "sealed":
+        rows += wrap(f"check it anywhere: peakctl verify {pack.folder}", width, "quiet")
+    return rows
+
+
+class SealScreen(PeakScreen):
+    """F7."""
+
+    NAME = "seal"
+    CSS_PATH: ClassVar[CSSPathType | None] = [BASE_CSS, "seal.tcss"]
+
+    def __init__(self, role: str) -> None:
+        super().__init__(role)
+        self._verified: bool | None = None
+        self._findings: tuple[str, ...] = ()
+        self._checked_folder = ""
+
+    def body(self) -> Iterable[Widget]:
+        """Lessons above, pack below."""
+        yield Lines(id="seal-title")
+        with VerticalScroll(id="seal-lessons", can_focus=False):
+            for n in (1, 2, 3):
+                box = Input(id=f"lesson-{n}", compact=True, max_length=300)
+                box.cursor_blink = False
+                yield Horizontal(Label(f"lesson {n}", markup=False), box, classes="field")
+        yield Lines(id="pack-title")
+        with VerticalScroll(id="pack-scroll"):
+            yield Lines(id="pack-rows")
+
+    def on_mount(self) -> None:
+        """The operator starts with the lessons."""
+        super().on_mount()
+        first = "#lesson-1" if self.role == "operator" else "#pack-scroll"
+        self.query_one(first).focus()
+
+    def show_body(self, model: Model) -> None:
+        """Lessons stay while the pack is not written."""
+        pack = model.session.pack if model.session else None
+        self.query_one("#seal-lessons").display = self.role == "operator" and pack is None
+        heading = "Lessons: one to three, also on a green day" if pack is None else "Seal"
+        self.lines("seal-title").show(lambda width, _h: [title(heading, width)])
+        self.lines("pack-title").show(lambda width, _h: [title("Evidence pack", width)])
+        folder = pack.folder if pack else ""
+        if folder != self._checked_folder:
+            self._verified, self._findings = None, ()
+        verified, findings = self._verified, self._findings
+        self.lines("pack-rows").show(lambda width, _h: pack_rows(pack, verified, findings, width))
+        if pack is not None and pack.stage == "sealed" and self._checked_folder != folder:
+            self._checked_folder = folder
+            self.desk.act(self._verify(folder))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter goes to the next lesson, and stays in the last."""
+        event.stop()
+        self.query_one({"lesson-1": "#lesson-2"}.get(event.input.id or "", "#lesson-3")).focus()
+
+    def action_write_pack(self) -> None:
+        """Write the lessons, then the pack."""
+        points = tuple(box.value.strip() for box in self.query(Input) if box.value.strip())
+        self.desk.act(self._write(points))
+
+    async def _write(self, points: tuple[str, ...]) -> str:
+        if not points:
+            raise InputError(what="is empty", where="lesson 1", todo="write at least one lesson")
+        session = self.model.session
+        if session is None or session.state is not SessionState.RECONCILED:
+            raise Refused(what="the session is not reconciled", todo="both sign at F6 first")
+        await self.desk.client.write_lessons(points)
+        await self.desk.client.write_pack()
+        return "The pack is written. Sign its manifest with ^S."
+
+    def action_sign_pack(self) -> None:
+        """Sign the tag manifest's bytes."""
+        self.desk.act(self._sign())
+
+    async def _sign(self) -> str:
+        pack = self.model.session.pack if self.model.session else None
+        if pack is None or not pack.tagmanifest:
+            raise Refused(what="there is no written pack to sign", todo="write it with ^R")
+        manifest = pack.tagmanifest.encode()
+        sha256 = hashlib.sha256(manifest).hexdigest()
+        if sha256 != pack.tagmanifest_sha256:
+            raise IntegrityError(what="the manifest's hash differs from the engine's")
+        role = Namespace.PACK if self.role == "operator" else Namespace.PACK_REVIEW
+        signature = await self.desk.tools.sign(role, manifest)
+        await self.desk.client.sign_pack(sha256, signature)
+        return "The pack is signed."
+
+    def action_check_pack(self) -> None:
+        """Verify the folder as an auditor would."""
+        pack = self.model.session.pack if self.model.session else None
+        if pack is None or pack.stage != "sealed":
+            self.desk.say("There is no sealed pack to verify yet.", "soon")
+        else:
+            self.desk.act(self._verify(pack.folder))
+
+    async def _verify(self, folder: str) -> str:
+        work = self.run_worker(lambda: self.desk.tools.verify_pack(folder), thread=True)
+        self._verified, self._findings = await work.wait()
+        self.show_body(self.model)
+        return f"The pack verifies: {folder}" if self._verified else "The pack does NOT verify."
