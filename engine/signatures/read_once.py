@@ -23,7 +23,7 @@ def read_once(path: Path, *, private: bool = False) -> bytes:
     """The file's bytes. Raises WorkspaceError; with `private`, also when others may read it."""
     where = path.name
     try:
-        with open(path, "rb", opener=_opener) as file:  # noqa: PTH123  (Path.open takes no opener)
+        with open(path, "rb", opener=_opener) as file:
             status = os.fstat(file.fileno())
             content = file.read(_MAX_BYTES + 1) if stat.S_ISREG(status.st_mode) else None
     except OSError as error:
