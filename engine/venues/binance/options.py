@@ -46,6 +46,8 @@ class BinanceOptions:
     silence_s: float = 2.0
     #: Pause between two pings of a stream; the answer is due within the same time.
     ping_s: float = 10.0
+    #: An order or cancel that the venue confirmed is on the user stream within this time.
+    report_due_s: float = 3.0
     #: First and longest pause before a stream is connected again.
     reconnect_first_s: float = 0.1
     reconnect_longest_s: float = 10.0

@@ -5,15 +5,17 @@
             -> StreamUp -> events -> lost, stalled or terminated: StreamDown, pause, connect
 
 Nothing is replayed after a reconnect, so each StreamUp tells the reader to ask for its orders.
-A connection that is open and silent is told from a quiet account by a ping of the API itself, whose
-answer is due before the next one. Duplicates are passed on: the ledgers drop them by trade id.
+A connection that is open and silent is told from a quiet account in two ways: a ping of the API
+itself must be answered before the next one, and what the venue confirmed by REST must be reported
+here soon after. Duplicates are passed on: the ledgers drop them by trade id.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import aiohttp
 import msgspec
@@ -24,14 +26,20 @@ from engine.venues.binance.options import BinanceOptions
 from engine.venues.binance.rest import CLOCK_CODE, RestClient
 from engine.venues.binance.signing import Params, signed_ws_params
 from engine.venues.binance.stream import Stream, StreamLost, receive_text
-from engine.venues.port import StreamUp, UserEvent
+from engine.venues.port import OrderUpdate, StreamUp, UserEvent
 
 NAME = "user"
+#: Reports remembered, so that one which overtakes the answer by REST is not waited for.
+MOST_REMEMBERED = 5000
 #: Events after which the connection brings nothing more.
 LAST_WORDS = {
     "eventStreamTerminated": "the venue ended the subscription",
     "serverShutdown": "the venue announced its shutdown",
 }
+
+
+#: Client order id and execution.
+Report = tuple[str, str]
 
 
 class UserStream(Stream[UserEvent]):
@@ -44,6 +52,18 @@ class UserStream(Stream[UserEvent]):
         self._signer = options.signer()
         self._last_request = 0
         self._early: list[UserEvent] = []
+        self._live_since = math.inf  # monotonic s
+        self._reported: dict[Report, None] = {}
+        self._expected: dict[Report, float] = {}  # due, monotonic s
+
+    def expect(self, reports: Iterable[Report], asked: float) -> None:
+        """Tell what the venue confirmed to a request sent at `asked` (monotonic s)."""
+        if asked < self._live_since:
+            return
+        due = time.monotonic() + self._options.report_due_s
+        for report in reports:
+            if report not in self._reported:
+                self._expected.setdefault(report, due)
 
     def _url(self) -> str:
         return self._options.ws_api_url
@@ -53,7 +73,11 @@ class UserStream(Stream[UserEvent]):
     ) -> AsyncIterator[UserEvent]:
         """Emit the events of one connection; raises when it is of no more use."""
         self._early.clear()
+        self._reported.clear()
+        self._expected.clear()
+        self._live_since = math.inf
         await self._subscribe(socket)
+        self._live_since = time.monotonic()
         yield StreamUp(stream=NAME)
         for event in self._early:
             yield event
@@ -66,13 +90,32 @@ class UserStream(Stream[UserEvent]):
                 ping = await self._send(socket, "ping", {})
                 due = time.monotonic() + self._options.ping_s
                 continue
-            frame = await _receive(socket, left_s)
+            frame = await _receive(socket, min(left_s, self._options.report_due_s))
             if frame is None:
+                self._check_expected()
                 continue
             if ping and frame.id == ping:
                 ping = 0
             if (arrived := _event(frame)) is not None:
+                self._note(arrived)
                 yield arrived
+            self._check_expected()
+
+    def _note(self, event: UserEvent) -> None:
+        if isinstance(event, OrderUpdate):
+            report = (event.report.client_order_id, event.execution)
+            self._expected.pop(report, None)
+            self._reported[report] = None
+            if len(self._reported) > MOST_REMEMBERED:
+                del self._reported[next(iter(self._reported))]
+
+    def _check_expected(self) -> None:
+        """Raise StreamLost when a confirmed change is overdue on the stream."""
+        now = time.monotonic()
+        late = [report for report, due in self._expected.items() if due < now]
+        if late:
+            client_order_id, execution = late[0]
+            raise StreamLost(f"stalled: {execution} of {client_order_id} was not reported")
 
     async def _subscribe(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         if self._signer.logs_on:

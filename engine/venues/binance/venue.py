@@ -8,7 +8,8 @@ pool of connections, opened before the first order needs it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterable
 from decimal import Decimal
 
 from engine.contracts.fill import Fill
@@ -20,6 +21,8 @@ from engine.venues.binance.options import BinanceOptions
 from engine.venues.binance.rest import RestClient
 from engine.venues.binance.user_stream import UserStream
 from engine.venues.port import (
+    Accepted,
+    Canceled,
     CancelOutcome,
     ClockReading,
     MarketEvent,
@@ -71,15 +74,27 @@ class BinanceVenue:
 
     async def submit(self, intent: OrderIntent) -> SubmitOutcome:
         """Send one order, once."""
-        return await trading.submit(self._rest, intent)
+        asked = time.monotonic()
+        outcome = await trading.submit(self._rest, intent)
+        if isinstance(outcome, Accepted):
+            self._expect((outcome.report,), "NEW", asked)
+        return outcome
 
     async def cancel(self, symbol: str, client_order_id: str, cancel_id: str) -> CancelOutcome:
         """Cancel one order; not open any more is Rejected("-2011")."""
-        return await trading.cancel(self._rest, symbol, client_order_id, cancel_id)
+        asked = time.monotonic()
+        outcome = await trading.cancel(self._rest, symbol, client_order_id, cancel_id)
+        if isinstance(outcome, Canceled):
+            self._expect(outcome.reports, "CANCELED", asked)
+        return outcome
 
     async def cancel_all(self, symbol: str) -> CancelOutcome:
         """Cancel every open order of the symbol; none open is `Canceled(())`."""
-        return await trading.cancel_all(self._rest, symbol)
+        asked = time.monotonic()
+        outcome = await trading.cancel_all(self._rest, symbol)
+        if isinstance(outcome, Canceled):
+            self._expect(outcome.reports, "CANCELED", asked)
+        return outcome
 
     async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
         """Ask for one order; None when the venue has none. Raises VenueQueryFailed."""
@@ -126,3 +141,10 @@ class BinanceVenue:
     def rate_use(self) -> RateUse | None:
         """Return the last weight count seen, or None before the first."""
         return self._rest.budget.reading(self._rest.venue_now_us())
+
+    def _expect(self, reports: Iterable[OrderReport], execution: str, asked: float) -> None:
+        """Let the user streams watch for what the venue has just confirmed."""
+        expected = [(report.client_order_id, execution) for report in reports]
+        for stream in self._streams:
+            if isinstance(stream, UserStream):
+                stream.expect(expected, asked)

@@ -1,13 +1,17 @@
-"""A venue that misbehaves on purpose: raw HTTP on loopback, one answer decided per request."""
+"""A venue that misbehaves on purpose (raw HTTP on loopback), and the sandbox with two accounts."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
+from engine.sandbox.server import Sandbox, SandboxOptions
 from engine.venues.binance import BinanceOptions, BinanceVenue
 
 SECRET = "the-shared-secret-of-the-test"
@@ -89,3 +93,108 @@ async def adapter(raw: RawVenue) -> AsyncIterator[BinanceVenue]:
     )
     yield venue
     await venue.close()
+
+
+class Market:
+    """A running sandbox without flow, two accounts on it, and its fault switches."""
+
+    def __init__(self, ready: dict[str, Any]) -> None:
+        self.ready = ready
+        self._venues: list[BinanceVenue] = []
+
+    def options(self, account: int = 0, **changes: Any) -> BinanceOptions:
+        hmac = self.ready["accounts"][account]["hmac"]
+        plain = {
+            "name": "sandbox",
+            "rest_url": self.ready["rest"],
+            "ws_url": self.ready["ws"],
+            "ws_api_url": self.ready["ws_api"],
+            "api_key": hmac["key"],
+            "secret": hmac["secret"],
+            "symbols": ("BTCUSDT",),
+            "reconnect_first_s": 0.02,
+        }
+        return BinanceOptions(**{**plain, **changes})
+
+    async def venue(self, account: int = 0, **changes: Any) -> BinanceVenue:
+        """An opened adapter of one of the two accounts."""
+        venue = BinanceVenue(self.options(account, **changes))
+        await venue.open()
+        self._venues.append(venue)
+        return venue
+
+    async def fault(self, **switches: Any) -> None:
+        url = f"{self.ready['rest']}/sandbox/faults"
+        async with aiohttp.ClientSession() as session, session.post(url, json=switches) as answer:
+            assert answer.status == 200, await answer.text()
+
+    async def close(self) -> None:
+        for venue in self._venues:
+            await venue.close()
+
+
+@pytest.fixture
+async def market(tmp_path: Path) -> AsyncIterator[Market]:
+    sandbox = Sandbox(
+        SandboxOptions(
+            flow=False, control=True, accounts=("ours", "theirs"), key_folder=tmp_path / "keys"
+        )
+    )
+    ready = await sandbox.start()
+    running = asyncio.create_task(sandbox.run())
+    market = Market(ready)
+    yield market
+    await market.close()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await sandbox.close()
+
+
+class Watch:
+    """Reads a stream in the background; `until` waits for an event with a deadline."""
+
+    def __init__(self, events: AsyncIterator[Any]) -> None:
+        self.seen: list[Any] = []
+        self._read = 0
+        self._arrived = asyncio.Event()
+        self._task = asyncio.create_task(self._pump(events))
+
+    async def _pump(self, events: AsyncIterator[Any]) -> None:
+        async for event in events:
+            self.seen.append(event)
+            self._arrived.set()
+
+    async def until(self, matches: Callable[[Any], Any], within_s: float = 5.0) -> Any:
+        """The first event after the last one waited for that matches."""
+        async with asyncio.timeout(within_s):
+            while True:
+                while self._read < len(self.seen):
+                    event = self.seen[self._read]
+                    self._read += 1
+                    if matches(event):
+                        return event
+                self._arrived.clear()
+                await self._arrived.wait()
+
+    async def kind(self, kind: type, within_s: float = 5.0) -> Any:
+        return await self.until(lambda event: isinstance(event, kind), within_s)
+
+    async def finished(self) -> None:
+        async with asyncio.timeout(5):
+            await self._task
+
+    def cancel(self) -> None:
+        self._task.cancel()
+
+
+@pytest.fixture
+async def watch() -> AsyncIterator[Callable[[AsyncIterator[Any]], Watch]]:
+    watches: list[Watch] = []
+
+    def start(events: AsyncIterator[Any]) -> Watch:
+        watches.append(Watch(events))
+        return watches[-1]
+
+    yield start
+    for one in watches:
+        one.cancel()
