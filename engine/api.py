@@ -1,0 +1,357 @@
+"""The control API: HTTP on a Unix socket, for consoles, reviewer, CLI and tests alike.
+
+Every request names a person; the engine records that name with the uid the kernel reports for the
+peer (SO_PEERCRED), which no client can choose (I8). The routes only translate: body to request
+struct, host call, result to JSON. Errors leave as `{"error": ...}` with the class that was raised.
+The kill has a route of its own that neither waits for the decision lock nor for the venue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import stat
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import structlog
+import uvloop
+from aiohttp import WSMsgType, web
+
+from engine.contracts import requests as rq
+from engine.contracts.errors import InputError, PeakError, WorkspaceError
+from engine.contracts.people import Actor, person
+from engine.host import Host
+from engine.ops.log import configure
+from engine.setup import Setup, read_setup
+
+_log = structlog.get_logger("api")
+
+_R = TypeVar("_R", bound=rq.Request)
+
+#: Largest request body: a packet and its signatures fit many times over.
+_MAX_BODY = 1 << 20
+#: A console gets at most this many state documents a second; what changes in between coalesces.
+_STREAM_INTERVAL_SECONDS = 0.25
+#: Even when nothing changes the ages do: one document a second keeps the link's age honest.
+_STREAM_IDLE_SECONDS = 1.0
+_PEERCRED = struct.Struct("3i")
+
+_HTTP_STATUS = {2: 400, 3: 409, 4: 403}
+
+HOST = web.AppKey("host", Host)
+
+
+def _peer_uid(request: web.Request) -> int:
+    """The peer's uid from the kernel. Raises InputError when it cannot be read (I12)."""
+    transport = request.transport
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is None or sock.family != socket.AF_UNIX:
+        raise InputError(what="the peer's uid cannot be read", where="control socket")
+    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size)
+    pid, uid, _gid = _PEERCRED.unpack(raw)
+    if pid <= 0 or uid < 0:
+        raise InputError(what="the peer's uid cannot be read", where="control socket")
+    return int(uid)
+
+
+def _actor(request: web.Request, name: str) -> Actor:
+    return person(name, f"peer-uid:{_peer_uid(request)}")
+
+
+async def _body(request: web.Request, kind: type[_R]) -> tuple[_R, Actor]:
+    raw = await request.read()
+    try:
+        decoded = msgspec.json.decode(raw, type=kind)
+    except msgspec.DecodeError as error:
+        raise InputError(
+            what=str(error), where=request.path, todo="see the API's requests"
+        ) from error
+    return decoded, _actor(request, decoded.person)
+
+
+def _reply(value: object) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json")
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn typed errors into one JSON form; anything else is logged whole and told in one line."""
+    try:
+        return await handler(request)
+    except PeakError as error:
+        status = _HTTP_STATUS.get(error.exit_code, 409)
+        return web.json_response({"error": error.to_wire()}, status=status)
+    except web.HTTPException as error:
+        unknown = InputError(what=error.reason, where=request.path, todo="see the list of routes")
+        return web.json_response({"error": unknown.to_wire()}, status=error.status)
+    except Exception as error:
+        _log.exception("request failed", path=request.path)
+        fault = PeakError(
+            what=f"the engine failed on this request ({type(error).__name__})",
+            where=request.path,
+            todo="see .peakctl/log/engine.log; nothing was confirmed",
+            code="ENGINE_FAULT",
+        )
+        return web.json_response({"error": fault.to_wire()}, status=500)
+
+
+def _session_routes(host: Host) -> dict[str, Handler]:
+    """Commands that answer with the new state."""
+
+    def command(kind: type[_R], call: Callable[[_R, Actor], Awaitable[object]]) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            body, actor = await _body(request, kind)
+            await call(body, actor)
+            return _reply({"ok": True, "state": host.view(_role_of(host, body.person))})
+
+        return handle
+
+    return {
+        "session/charter": command(
+            rq.CharterRequest, lambda b, a: host.session.charter(b.charter, a)
+        ),
+        "session/checklist": command(
+            rq.ReasonRequest, lambda _b, a: host.session.begin_checklist(a)
+        ),
+        "session/pause": command(rq.ReasonRequest, lambda b, a: host.session.pause(b.reason, a)),
+        "session/resume": command(rq.ReasonRequest, lambda b, a: host.resume(b.reason, a)),
+        "session/abort": command(rq.ReasonRequest, lambda b, a: host.session.abort(b.reason, a)),
+        "session/stop": command(rq.ReasonRequest, lambda b, a: host.stop_session(b.reason, a)),
+        "checklist/probe": command(rq.ProbeRequest, lambda b, a: host.session.probe(b.item_id, a)),
+        "checklist/answer": command(
+            rq.AnswerRequest, lambda b, a: host.session.answer(b.item_id, b.role, b.answer, a)
+        ),
+        "review/join": command(rq.JoinRequest, lambda b, a: host.approval.join(b, a)),
+        "go/sign": command(rq.SignRequest, lambda b, a: host.approval.sign(b, a)),
+        "go/cosign": command(rq.CosignRequest, lambda b, a: host.approval.cosign(b, a)),
+        "order/cancel": command(
+            rq.CancelRequest, lambda b, a: host.desk.cancel(b.client_order_id, a, "operator")
+        ),
+        "note": command(rq.NoteRequest, lambda b, a: host.session.note(b.text, a)),
+        "recon/answer": command(rq.BreakAnswerRequest, lambda b, a: host.recon.answer(b, a)),
+        "recon/sign": command(rq.SignRequest, lambda b, a: host.recon.sign(b, a)),
+        "lessons": command(rq.LessonsRequest, lambda b, a: host.pack.lessons(b.points, a)),
+        "pack/sign": command(rq.SignRequest, lambda b, a: host.pack.sign(b, a)),
+        "alarm/acknowledge": command(rq.AcknowledgeRequest, host.acknowledge),
+        "incident": command(rq.IncidentRequest, host.incident),
+        "latch/release": command(rq.ReleaseRequest, lambda b, a: host.approval.release(b, a)),
+    }
+
+
+def _role_of(host: Host, name: str) -> str:
+    someone = host.roster.by_id(name)
+    return someone.role.value if someone else ""
+
+
+def _routes(host: Host) -> list[web.RouteDef]:
+    async def state(request: web.Request) -> web.StreamResponse:
+        return _reply(host.view(request.query.get("role", "")))
+
+    async def heads(_request: web.Request) -> web.StreamResponse:
+        return _reply({"heads": host.heads()})
+
+    async def journal(request: web.Request) -> web.StreamResponse:
+        start = request.query.get("from", "0")
+        if not start.isdigit():
+            raise InputError(what=f"{start[:20]!r} is not a number", where="from")
+        lines = await asyncio.to_thread(host.journal_lines, int(start))
+        return web.Response(body=lines, content_type="application/jsonl")
+
+    async def latch_document(request: web.Request) -> web.StreamResponse:
+        asked = {name: request.query.get(name, "") for name in ("reason", "operator", "reviewer")}
+        return _reply(host.approval.release_document(**asked))
+
+    async def metrics(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=host.metrics(), content_type="text/plain")
+
+    async def go_request(request: web.Request) -> web.StreamResponse:
+        body, actor = await _body(request, rq.GoRequest)
+        await host.approval.request(body, actor)
+        view = host.view("operator")
+        return _reply(view.session.go if view.session else None)
+
+    async def preview(request: web.Request) -> web.StreamResponse:
+        body, _actor_ = await _body(request, rq.OrderRequest)
+        return _reply(host.desk.preview(body))
+
+    async def submit(request: web.Request) -> web.StreamResponse:
+        body, actor = await _body(request, rq.OrderRequest)
+        order_id, decision = await host.submit(body, actor)
+        reply = {"decision": decision, "client_order_id": order_id, "state": host.view("operator")}
+        return _reply(reply)
+
+    async def kill(request: web.Request) -> web.StreamResponse:
+        body, actor = await _body(request, rq.KillRequest)
+        return _reply(await host.press_kill(body.reason, body.source, body.pressed_us, actor))
+
+    async def recon(request: web.Request) -> web.StreamResponse:
+        _, actor = await _body(request, rq.ReasonRequest)
+        return _reply(await host.recon.run(actor))
+
+    async def pack(request: web.Request) -> web.StreamResponse:
+        _, actor = await _body(request, rq.ReasonRequest)
+        await host.pack.write(actor)
+        view = host.view("operator")
+        return _reply(view.session.pack if view.session else None)
+
+    async def snapshot(request: web.Request) -> web.StreamResponse:
+        _, actor = await _body(request, rq.ReasonRequest)
+        return _reply(await host.snapshot(actor))
+
+    async def query(request: web.Request) -> web.StreamResponse:
+        body, _ = await _body(request, rq.QueryRequest)
+        return _reply(await host.query(body.sql))
+
+    async def stop_engine(request: web.Request) -> web.StreamResponse:
+        body, actor = await _body(request, rq.ReasonRequest)
+        await host.ask_to_stop(body.reason, actor)
+        return _reply({"ok": True})
+
+    posts: dict[str, Handler] = {
+        **_session_routes(host),
+        "go/request": go_request,
+        "order/preview": preview,
+        "order/submit": submit,
+        "kill": kill,
+        "recon/run": recon,
+        "pack/write": pack,
+        "snapshot": snapshot,
+        "store/query": query,
+        "engine/stop": stop_engine,
+    }
+    gets: dict[str, Handler] = {
+        "state": state,
+        "stream": _stream,
+        "heads": heads,
+        "journal": journal,
+        "latch/document": latch_document,
+        "metrics": metrics,
+    }
+    return [web.post(f"/v1/{path}", handler) for path, handler in posts.items()] + [
+        web.get(f"/v1/{path}", handler) for path, handler in gets.items()
+    ]
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a console says first on the stream: its role and person. That is what attends."""
+
+    role: str
+    person: str
+
+
+async def _stream(request: web.Request) -> web.StreamResponse:
+    """Send the state on change, coalesced, until the console goes away."""
+    host = request.app[HOST]
+    socket_ = web.WebSocketResponse(heartbeat=5.0, max_msg_size=4096)
+    await socket_.prepare(request)
+    uid = _peer_uid(request)
+    hello = Hello(role="", person="")
+    changed = host.watch()
+
+    async def listen() -> None:
+        nonlocal hello
+        async for message in socket_:
+            if message.type is not WSMsgType.TEXT:
+                continue
+            with contextlib.suppress(msgspec.DecodeError):
+                said = msgspec.json.decode(message.data, type=Hello)
+                if said != hello:
+                    host.console_gone(socket_)
+                hello = said
+                host.console_heard(socket_, hello.role, hello.person, uid)
+
+    listening = asyncio.create_task(listen(), name="console-listen")
+    try:
+        while not listening.done() and not socket_.closed:
+            changed.clear()
+            await socket_.send_str(msgspec.json.encode(host.view(hello.role)).decode())
+            await asyncio.sleep(_STREAM_INTERVAL_SECONDS)
+            waiting = asyncio.create_task(changed.wait())
+            await asyncio.wait(
+                {waiting, listening},
+                timeout=_STREAM_IDLE_SECONDS - _STREAM_INTERVAL_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            waiting.cancel()
+    except ConnectionError:
+        _log.info("console went away", role=hello.role, person=hello.person)
+    finally:
+        host.unwatch(changed)
+        host.console_gone(socket_)
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+    return socket_
+
+
+def build(host: Host) -> web.Application:
+    """The application with all routes for this host."""
+    app = web.Application(middlewares=[_errors], client_max_size=_MAX_BODY)
+    app[HOST] = host
+    app.add_routes(_routes(host))
+    return app
+
+
+async def listen(host: Host, path: Path) -> web.AppRunner:
+    """Serve on the Unix socket: folder 0750, socket 0660. Raises WorkspaceError."""
+    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise WorkspaceError(what="is not a socket", where=str(path), todo="move it away")
+        # The journal's lock is ours by now, so no other engine can be behind an old socket.
+        path.unlink()
+    runner = web.AppRunner(build(host), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.UnixSite(runner, str(path)).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise WorkspaceError(
+            what=f"cannot listen ({error.strerror or error})", where=str(path), todo="see doctor"
+        ) from error
+    path.chmod(0o660)
+    return runner
+
+
+async def serve(setup: Setup) -> None:
+    """Run one engine until it is asked to stop. Raises PeakError when it cannot start."""
+    host = Host(setup)
+    await host.start()
+    runner = await listen(host, setup.paths.socket)
+    setup.paths.pid.write_text(f"{os.getpid()}\n", encoding="ascii")
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, host.stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
+    loop.add_signal_handler(signal.SIGUSR1, host.kill_by_signal)
+    host.run_in_background()
+    try:
+        await host.stopping.wait()
+    finally:
+        await host.stop()
+        await runner.cleanup()
+        setup.paths.pid.unlink(missing_ok=True)
+        setup.paths.socket.unlink(missing_ok=True)
+
+
+def main(workspace: Path, socket: Path, overrides: Mapping[str, object] | None = None) -> int:
+    """Run the engine of a workspace; returns the exit code. Errors are for the caller to print."""
+    setup = read_setup(workspace, socket, overrides=overrides)
+    log = configure(setup.paths.engine_log, setup.secrets())
+    try:
+        uvloop.run(serve(setup))
+    except PeakError:
+        _log.exception("engine not started")
+        raise
+    finally:
+        log.close()
+    return 0

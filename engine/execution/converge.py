@@ -1,0 +1,114 @@
+"""From what the venue says to what we record: the events that bring one order up to the venue's word.
+
+Pure. Nothing is assumed (I2): a report that shows more filled than the trades we have seen yields
+no fill, only `missing_fills`, and the caller asks the venue for the trades. Applying the events and
+converging again yields nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.contracts.event import (
+    AnyEvent,
+    OrderAcknowledged,
+    OrderCanceled,
+    OrderExpired,
+    OrderFilled,
+    OrderRejected,
+)
+from engine.contracts.fill import Fill
+from engine.contracts.order import Order, OrderState
+from engine.venues.port import OrderReport
+
+#: States that an order report may still move; the others are final or not yet sent.
+_MOVABLE = frozenset(
+    {
+        OrderState.CREATED,
+        OrderState.SUBMITTED,
+        OrderState.ACKNOWLEDGED,
+        OrderState.PARTIALLY_FILLED,
+        OrderState.CANCEL_PENDING,
+        OrderState.UNKNOWN,
+    }
+)
+
+_EXPIRED = frozenset({"EXPIRED", "EXPIRED_IN_MATCH"})
+
+
+def converge(order: Order, report: OrderReport, fills: Sequence[Fill]) -> list[AnyEvent]:
+    """Give the events that bring `order` to the venue's report.
+
+    `fills` are trades the venue named, in any order, duplicates allowed; those of other orders are
+    ignored.
+    """
+    events: list[AnyEvent] = []
+    order_id = order.intent.client_order_id
+    movable = order.state in _MOVABLE
+    if movable and report.status != "REJECTED" and _needs_acknowledgement(order, report):
+        events.append(
+            OrderAcknowledged(
+                client_order_id=order_id,
+                venue_order_id=report.venue_order_id,
+                venue_time_us=report.time_us,
+            )
+        )
+    events += fill_events(order, report.venue_order_id, fills)
+    if not movable:
+        return events
+    if report.status == "CANCELED":
+        events.append(
+            OrderCanceled(
+                client_order_id=order_id,
+                filled_quantity=report.filled_quantity,
+                venue_time_us=report.time_us,
+            )
+        )
+    elif report.status in _EXPIRED:
+        events.append(
+            OrderExpired(
+                client_order_id=order_id,
+                filled_quantity=report.filled_quantity,
+                reason=report.reason or report.status,
+                venue_time_us=report.time_us,
+            )
+        )
+    elif report.status == "REJECTED":
+        events.append(
+            OrderRejected(
+                client_order_id=order_id, code="VENUE", reason=report.reason or "rejected"
+            )
+        )
+    return events
+
+
+def fill_events(order: Order, venue_order_id: str, fills: Sequence[Fill]) -> list[AnyEvent]:
+    """Give one OrderFilled for each trade of this order that was not counted yet, oldest first."""
+    seen = set(order.trade_ids)
+    events: list[AnyEvent] = []
+    for fill in sorted(fills, key=lambda one: (one.time_us, one.trade_id)):
+        ours = fill.client_order_id == order.intent.client_order_id or (
+            fill.client_order_id == "" and fill.venue_order_id == venue_order_id
+        )
+        if not ours or fill.symbol != order.intent.symbol or fill.trade_id in seen:
+            continue
+        seen.add(fill.trade_id)
+        named = fill
+        if fill.client_order_id == "":
+            named = msgspec.structs.replace(fill, client_order_id=order.intent.client_order_id)
+        events.append(OrderFilled(session_id=order.session_id, fill=named))
+    return events
+
+
+def missing_fills(order: Order, report: OrderReport) -> bool:
+    """Tell whether the venue reports more filled than the trades we hold."""
+    return report.filled_quantity > order.filled_quantity
+
+
+def _needs_acknowledgement(order: Order, report: OrderReport) -> bool:
+    """An order is acknowledged when first seen, and again when that ends an UNKNOWN (I3)."""
+    if order.venue_order_id is None:
+        return True
+    return order.state is OrderState.UNKNOWN and report.open

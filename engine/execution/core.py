@@ -1,0 +1,101 @@
+"""The one way through: decide on the folds, journal with fsync, apply, tell the listeners.
+
+Functional core, imperative shell (DESIGN section 3). `State` is all the folds together; nothing
+changes it but `apply`, and nothing calls `apply` but the journal's subscription, after the event is
+durable. So a restart, which applies the same events, ends in the same state (I7).
+
+Commands decide under one lock: what a decision saw is still true when its events are written.
+The lock is held for one fdatasync, never while the venue is asked. The kill does not take it (I13).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+from engine.contracts.event import (
+    AnyEvent,
+    BalancesRead,
+    Recorded,
+    SessionChartered,
+    WatchdogActed,
+)
+from engine.contracts.people import Actor
+from engine.governance.latch import LatchFold
+from engine.governance.session import SessionFold
+from engine.journal.writer import Journal
+from engine.ops.alarms import AlarmFold
+from engine.ops.incidents import IncidentFold
+from engine.orders.ledger import OrderLedger
+from engine.orders.positions import PositionLedger
+
+#: Decides the events of one command from the present state; refuses by raising a PeakError.
+Decide = Callable[["State"], Sequence[AnyEvent]]
+
+
+class State:
+    """Every fold of the journal that the engine acts on."""
+
+    def __init__(self) -> None:
+        self.orders = OrderLedger()
+        self.positions = PositionLedger()
+        self.sessions = SessionFold()
+        self.latch = LatchFold()
+        self.alarms = AlarmFold()
+        self.incidents = IncidentFold()
+        self.opening_balances: dict[str, dict[str, tuple[Decimal, Decimal]]] = {}
+        #: wall time of the last thing the watchdog did that is journaled, µs UTC
+        self.watchdog_seen = 0
+
+    def apply(self, recorded: Recorded) -> None:
+        """Fold one event into every ledger. Total: an event that does not fit changes nothing."""
+        self.orders.apply(recorded)
+        self.positions.apply(recorded)
+        self.sessions.apply(recorded)
+        self.latch.apply(recorded)
+        self.alarms.apply(recorded)
+        self.incidents.apply(recorded)
+        match recorded.event:
+            case SessionChartered(session_id=session_id):
+                # Positions are the session's own: what the account held before is in the balances.
+                self.positions = PositionLedger(session_id=session_id)
+            case BalancesRead(moment="opening") as read:
+                self.opening_balances[read.session_id] = read.balances
+            case WatchdogActed(at_us=at_us):
+                self.watchdog_seen = max(self.watchdog_seen, at_us)
+
+
+class Core:
+    """Journal and state together; every room of the shell writes through here."""
+
+    def __init__(self, journal: Journal, state: State) -> None:
+        self.journal = journal
+        self.state = state
+        self._deciding = asyncio.Lock()
+        self._listeners: list[Callable[[Recorded], None]] = []
+        journal.subscribe(self._on_durable)
+
+    def listen(self, listener: Callable[[Recorded], None]) -> None:
+        """Call `listener` for every event after it was applied; it must not block or raise."""
+        self._listeners.append(listener)
+
+    async def record(self, actor: Actor, *events: AnyEvent) -> list[Recorded]:
+        """Journal events that are facts already. Returns when they are durable and applied."""
+        return await self.journal.append(actor, events) if events else []
+
+    async def decide(self, actor: Actor, decide: Decide) -> list[Recorded]:
+        """Run one decision alone and journal its events.
+
+        Raises whatever `decide` raises, having changed nothing.
+        """
+        async with self._deciding:
+            events = decide(self.state)
+            return await self.record(actor, *events)
+
+    def _on_durable(self, batch: list[tuple[Recorded, bytes]]) -> None:
+        for recorded, _line in batch:
+            self.state.apply(recorded)
+        for recorded, _line in batch:
+            for listener in self._listeners:
+                listener(recorded)

@@ -1,0 +1,161 @@
+"""The facts that risk and the locks judge by, gathered at the moment of asking.
+
+What is not known stays None and blocks (I12). Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+import msgspec
+
+from engine.contracts.decision import Check
+from engine.contracts.errors import Refused
+from engine.contracts.money import ZERO
+from engine.contracts.session import Environment, Mode
+from engine.execution.clock import wall_us
+from engine.execution.core import State
+from engine.execution.market import Market
+from engine.governance.latch import LatchState
+from engine.governance.locks import LockFacts, live_locks
+from engine.governance.session import Session
+from engine.orders.positions import net_profit
+from engine.risk.facts import DUPLICATE_WINDOW_US, RiskFacts, duplicate_key
+
+#: Rates are counted over at most this long.
+_RATE_WINDOW_US = 60_000_000
+#: More intents than this cannot fall into the duplicate window: the rate limits are far below.
+_LAST_INTENTS = 200
+
+
+class Readings(msgspec.Struct, kw_only=True):
+    """What the running engine reads outside the journal; the host keeps it up to date."""
+
+    balances: dict[str, tuple[Decimal, Decimal]] | None = None
+    clock_offset_ms: int | None = None
+    attended: bool = False
+    latched: bool = False
+
+
+class FactSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings that checks need. Times in ms."""
+
+    environment: Environment
+    stale_ms: int
+    clock_limit_ms: int
+    modes_allowed: frozenset[Mode]
+    allow_list: frozenset[tuple[str, str]]
+
+
+class FactsBuilder:
+    """Builds RiskFacts and LockFacts from the folds, the market and the readings."""
+
+    def __init__(
+        self,
+        state: State,
+        markets: Mapping[str, Market],
+        readings: Readings,
+        settings: FactSettings,
+        changed_since_signed: Callable[[Session], tuple[str, ...]],
+        now_us: Callable[[], int] = wall_us,
+    ) -> None:
+        self._state = state
+        self._markets = markets
+        self._readings = readings
+        self._settings = settings
+        self._changed = changed_since_signed
+        self._now_us = now_us
+
+    @property
+    def latched(self) -> bool:
+        """The latch as it is this instant: in memory before it is in the journal."""
+        return self._readings.latched or self._state.latch.is_set
+
+    def session_pnl(self) -> Decimal | None:
+        """Net P&L of the session in quote, marked at mid; None while a price is missing."""
+        total = ZERO
+        for symbol, position in self._state.positions.positions().items():
+            market = self._markets.get(symbol)
+            profit = net_profit(position, market.mid() if market else None)
+            if profit is None:
+                return None
+            total += profit
+        return total
+
+    def locks(self) -> tuple[Check, ...]:
+        """Every lock of DESIGN section 7 that applies to the session's mode (I5)."""
+        session = self._state.sessions.current
+        if session is None:
+            raise Refused(
+                what="there is no session", where="locks", todo="write a charter", code="NO_SESSION"
+            )
+        charter = session.charter
+        latch = self._state.latch.state
+        if self._readings.latched and latch is LatchState.READY:
+            latch = LatchState.LATCHED
+        return live_locks(
+            LockFacts(
+                mode=charter.mode,
+                environment=self._settings.environment,
+                modes_allowed=self._settings.modes_allowed,
+                venue=charter.venue,
+                account=charter.account,
+                allow_list=self._settings.allow_list,
+                session_state=session.state,
+                go_stage=session.go.stage,
+                decided_us=session.go.decided_us,
+                changed=self._changed(session),
+                window_from_us=charter.window_from_us,
+                window_until_us=charter.window_until_us,
+                now_us=self._now_us(),
+                latch=latch,
+                attended=self._readings.attended,
+                promotion=None,
+            )
+        )
+
+    def risk(self, symbol: str) -> RiskFacts:
+        """All that the pre-trade checks judge one order of `symbol` by."""
+        state = self._state
+        session = state.sessions.current
+        if session is None:
+            raise Refused(
+                what="there is no session", where="order", todo="write a charter", code="NO_SESSION"
+            )
+        charter = session.charter
+        market = self._markets.get(symbol) if symbol in charter.instruments else None
+        best_bid, best_ask = market.best() if market else (None, None)
+        orders = state.orders.session_orders(session.id)
+        now = self._now_us()
+        return RiskFacts(
+            now_us=now,
+            session_state=session.state,
+            window_from_us=charter.window_from_us,
+            window_until_us=charter.window_until_us,
+            latch_set=self.latched,
+            attended=self._readings.attended,
+            limits=charter.limits,
+            instrument=market.instrument if market else None,
+            best_bid=best_bid,
+            best_ask=best_ask,
+            book_age_ms=market.book_age_ms() if market else None,
+            stale_limit_ms=self._settings.stale_ms,
+            position=state.positions.position(symbol).quantity,
+            open_orders=tuple(state.orders.open_orders()),
+            unknown_orders=len(state.orders.unknown()),
+            recent_submits_us=tuple(
+                order.created_us for order in orders if order.created_us > now - _RATE_WINDOW_US
+            ),
+            session_orders=len(orders),
+            session_pnl=self.session_pnl(),
+            balances=self._readings.balances,
+            clock_offset_ms=self._readings.clock_offset_ms,
+            clock_limit_ms=self._settings.clock_limit_ms,
+            intents_hash_recent=tuple(
+                (duplicate_key(order.intent), order.created_us)
+                for order in orders[-_LAST_INTENTS:]
+                if order.created_us > now - DUPLICATE_WINDOW_US
+            ),
+            locks=self.locks(),
+        )

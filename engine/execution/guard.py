@@ -1,0 +1,163 @@
+"""The clockwork that watches a live session: attendance, change window, validity of the approval.
+
+Once a tick it compares what must hold with what holds; what no longer holds is acted on by rule:
+attendance lost pauses and cancels what rests, a window that ended winds the session down, anything
+signed that has changed voids the approval (I6) and winds down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from engine.contracts.event import AttendanceLost, AttendanceRegained, GoVoided, SessionMoved
+from engine.contracts.people import Actor, automaton
+from engine.contracts.session import SessionState
+from engine.execution.clock import monotonic_us, wall_us
+from engine.execution.core import Core, State
+from engine.execution.facts import Readings
+from engine.execution.pipeline import OrderDesk, RaiseAlarm
+from engine.governance.session import Session
+from engine.governance.transitions import Cause
+
+ATTENDANCE = automaton("attendance")
+WINDOW = automaton("window")
+
+_TICK_SECONDS = 0.25
+_US_PER_SECOND = 1_000_000
+_TRADING = frozenset({SessionState.LIVE, SessionState.PAUSED})
+
+
+class WindDown(Protocol):
+    """How the guard stops a session."""
+
+    def __call__(self, cause: Cause, reason: str, actor: Actor) -> Awaitable[None]:
+        """Refuse new orders, cancel, prove, stop."""
+
+
+class Attendance:
+    """Which operator consoles are connected, and since when none is."""
+
+    def __init__(self, readings: Readings, now_us: Callable[[], int] = monotonic_us) -> None:
+        self._readings = readings
+        self._now_us = now_us
+        self._consoles: dict[object, str] = {}
+        self._silent_since_us: int | None = now_us()
+
+    def heard(self, console: object, person: str) -> None:
+        """An operator's console is connected."""
+        self._consoles[console] = person
+        self._silent_since_us = None
+
+    def gone(self, console: object) -> None:
+        """A console's connection ended."""
+        if self._consoles.pop(console, None) is not None and not self._consoles:
+            self._silent_since_us = self._now_us()
+
+    def people(self) -> frozenset[str]:
+        """Whose consoles are connected."""
+        return frozenset(self._consoles.values())
+
+    def silent_us(self, operator: str) -> int:
+        """How long no console of this operator has been connected, µs."""
+        if operator in self._consoles.values():
+            return 0
+        since = self._silent_since_us
+        return self._now_us() - since if since is not None else 0
+
+
+class Guard:
+    """Runs the rules, one tick after the other."""
+
+    def __init__(
+        self,
+        core: Core,
+        desk: OrderDesk,
+        attendance: Attendance,
+        readings: Readings,
+        changed_since_signed: Callable[[Session], tuple[str, ...]],
+        wind_down: WindDown,
+        expire_request: Callable[[], Awaitable[None]],
+        raise_alarm: RaiseAlarm,
+    ) -> None:
+        self._core = core
+        self._desk = desk
+        self._attendance = attendance
+        self._readings = readings
+        self._changed = changed_since_signed
+        self._wind_down = wind_down
+        self._expire_request = expire_request
+        self._raise_alarm = raise_alarm
+
+    async def run(self) -> None:
+        """Endless: one tick four times a second."""
+        while True:
+            await self.tick()
+            await asyncio.sleep(_TICK_SECONDS)
+
+    async def tick(self) -> None:
+        """Check every rule once."""
+        session = self._core.state.sessions.current
+        if session is None or session.ended:
+            self._readings.attended = False
+            return
+        await self._check_attendance(session)
+        if session.state is SessionState.GO_NOGO:
+            await self._expire_request()
+        if session.state in _TRADING:
+            await self._check_approval(session)
+            await self._check_window(session)
+
+    async def _check_attendance(self, session: Session) -> None:
+        limit = session.charter.attendance_seconds
+        silent_us = self._attendance.silent_us(session.charter.operator)
+        was = self._readings.attended
+        self._readings.attended = silent_us <= limit * _US_PER_SECOND
+        if session.state not in _TRADING or was == self._readings.attended:
+            return
+        if self._readings.attended:
+            await self._core.record(ATTENDANCE, AttendanceRegained(session_id=session.id))
+            return
+        seconds = silent_us // _US_PER_SECOND
+
+        def decide(state: State) -> list[AttendanceLost | SessionMoved]:
+            events: list[AttendanceLost | SessionMoved] = [
+                AttendanceLost(session_id=session.id, silent_seconds=seconds)
+            ]
+            if state.sessions.current is session and session.state is SessionState.LIVE:
+                events.append(
+                    SessionMoved(
+                        session_id=session.id,
+                        before=SessionState.LIVE,
+                        after=SessionState.PAUSED,
+                        cause=Cause.ATTENDANCE_LOST,
+                        reason=f"no operator console for {seconds} s",
+                    )
+                )
+            return events
+
+        await self._core.decide(ATTENDANCE, decide)
+        await self._raise_alarm("ATTENDANCE", f"no operator console for {seconds} s")
+        await self._desk.cancel_open(ATTENDANCE, "attendance lost")
+
+    async def _check_approval(self, session: Session) -> None:
+        changed = self._changed(session)
+        if not changed or session.go.stage != "go":
+            return
+        reason = f"changed since signed: {', '.join(changed)}"
+        await self._core.record(
+            automaton("guard"),
+            GoVoided(
+                session_id=session.id,
+                packet_sha256=session.go.sha256,
+                code="CHANGED",
+                reason=reason,
+            ),
+        )
+        await self._raise_alarm("APPROVAL_VOID", reason)
+        await self._wind_down(Cause.APPROVAL_VOID, reason, automaton("guard"))
+
+    async def _check_window(self, session: Session) -> None:
+        if wall_us() >= session.charter.window_until_us:
+            await self._wind_down(Cause.WINDOW_END, "the change window ended", WINDOW)

@@ -1,0 +1,275 @@
+"""The kill switch: one press stops everything, with proof (promise 1; I4, I8, I13).
+
+    latched -> refused -> cancel sent per symbol -> acknowledged -> the venue asked on a connection of
+    its own until it shows zero open orders twice in a row -> what is left of positions is listed
+
+The latch is set in memory first (the next instruction that would send an order sees it), then in
+the file and the journal. PROVEN needs two empty answers of the venue with no request of ours in
+flight and no order UNKNOWN. Until then the verdict is UNCONFIRMED, the hunt goes on, and nothing
+turns it into done but the venue. Flattening is not part of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
+from decimal import Decimal
+from pathlib import Path
+
+import structlog
+
+from engine.contracts.event import AnyEvent, KillLatched, KillStage, KillVerdict, SessionMoved
+from engine.contracts.people import ENGINE, Actor
+from engine.contracts.session import END_STATES, SessionState
+from engine.execution.clock import monotonic_us
+from engine.execution.core import Core
+from engine.execution.facts import Readings
+from engine.execution.latch_file import LatchMark, write_latch
+from engine.execution.pipeline import OrderDesk, RaiseAlarm
+from engine.governance.transitions import Cause
+from engine.venues.port import Canceled, Unknown, Venue, VenueQueryFailed
+
+_log = structlog.get_logger("kill")
+
+#: The two proving queries are this far apart: an answer from a lagging replica is not told twice.
+_PROOF_GAP_SECONDS = 0.05
+#: After this long without proof the verdict UNCONFIRMED is journaled and shown; the hunt goes on.
+_LOUD_AFTER_US = 2_000_000
+_HUNT_PAUSE_SECONDS = 0.25
+
+#: States that a kill moves to `killed`.
+_KILLABLE = frozenset(SessionState) - END_STATES - {SessionState.KILLED}
+
+
+class KillSwitch:
+    """Sets the latch and hunts until the venue proves that nothing is left."""
+
+    def __init__(
+        self,
+        core: Core,
+        desk: OrderDesk,
+        venue: Venue,
+        readings: Readings,
+        latch_path: Path,
+        symbols: Callable[[], Iterable[str]],
+        raise_alarm: RaiseAlarm,
+    ) -> None:
+        self._core = core
+        self._desk = desk
+        self._venue = venue
+        self._readings = readings
+        self._latch_path = latch_path
+        self._symbols = symbols
+        self._raise_alarm = raise_alarm
+        self._hunt: asyncio.Task[None] | None = None
+        self._kill_id = ""
+        self._started_us = 0
+
+    async def press(self, *, actor: Actor, reason: str, source: str, pressed_us: int) -> str:
+        """Set the latch and start the hunt. Returns the kill id once the latch is durable.
+
+        Harmless to repeat: a press during a hunt is journaled as a stage of it and does not start
+        it over; one after it hunts again.
+        """
+        self._readings.latched = True
+        started = monotonic_us()
+        if self._hunt is not None and not self._hunt.done():
+            elapsed = started - self._started_us
+            again = f"by {actor.name}: {source} {reason}"
+            await self._core.record(
+                actor,
+                KillStage(
+                    kill_id=self._kill_id, stage="pressed_again", elapsed_us=elapsed, detail=again
+                ),
+            )
+            return self._kill_id
+        kill_id = secrets.token_hex(6)
+        mark = LatchMark(
+            kill_id=kill_id, reason=reason, source=source, by=actor.name, pressed_us=pressed_us
+        )
+        try:
+            write_latch(self._latch_path, mark)
+        except OSError as error:
+            # The journal below is the truth; a full disk must not stop the cancels either (I13).
+            _log.error("latch file not written", cause=error.strerror)
+        try:
+            await self._core.record(
+                actor, *self._latched_events(kill_id, reason, source, pressed_us)
+            )
+        finally:
+            self._start_hunt(kill_id, started)
+        return kill_id
+
+    def _start_hunt(self, kill_id: str, started: int) -> None:
+        if self._hunt is None or self._hunt.done():
+            self._kill_id = kill_id
+            self._started_us = started
+            self._hunt = asyncio.create_task(self._run(kill_id, started), name="kill-hunt")
+
+    def _latched_events(
+        self, kill_id: str, reason: str, source: str, pressed_us: int
+    ) -> list[AnyEvent]:
+        session = self._core.state.sessions.current
+        events: list[AnyEvent] = [
+            KillLatched(
+                kill_id=kill_id,
+                session_id=session.id if session else "",
+                reason=reason,
+                source=source,
+                pressed_us=pressed_us,
+            )
+        ]
+        if session and session.state in _KILLABLE:
+            events.append(
+                SessionMoved(
+                    session_id=session.id,
+                    before=session.state,
+                    after=SessionState.KILLED,
+                    cause=Cause.KILL,
+                    reason=reason,
+                )
+            )
+        return events
+
+    async def resume(self, kill_id: str) -> None:
+        """After a restart: the latch holds, and what has no proof yet is hunted again (I4, I7)."""
+        self._readings.latched = True
+        self._start_hunt(kill_id, monotonic_us())
+
+    async def rehearse(self, symbols: Iterable[str]) -> tuple[bool, int, str]:
+        """Walk the whole path without the latch: cancel-all, then two queries.
+
+        For the checklist, before any order exists. Returns (proven, elapsed in µs, detail).
+        """
+        started = monotonic_us()
+        for symbol in symbols:
+            outcome = await self._venue.cancel_all(symbol)
+            if not isinstance(outcome, Canceled):
+                return False, monotonic_us() - started, f"cancel-all of {symbol}: {outcome}"
+            left = await self._left_twice((symbol,))
+            if left is None:
+                return False, monotonic_us() - started, f"{symbol}: the venue did not answer"
+            if left:
+                return False, monotonic_us() - started, f"{symbol}: still open {', '.join(left)}"
+        return True, monotonic_us() - started, "cancel-all answered, zero open twice in a row"
+
+    async def _run(self, kill_id: str, started: int) -> None:
+        async def stage(name: str, detail: str) -> None:
+            elapsed = monotonic_us() - started
+            _log.info("kill stage", stage=name, elapsed_us=elapsed, detail=detail)
+            await self._core.record(
+                ENGINE, KillStage(kill_id=kill_id, stage=name, elapsed_us=elapsed, detail=detail)
+            )
+
+        symbols = tuple(self._symbols())
+        await stage("latched", "latch set, new orders refused")
+        canceled = 0
+        loud = False
+        round_number = 0
+        while True:
+            round_number += 1
+            first = round_number == 1
+            if first:
+                await stage("cancel_sent", ", ".join(symbols))
+            count, trouble = await self._cancel_everywhere(symbols)
+            canceled += count
+            if first:
+                await stage("acknowledged", trouble or f"{count} canceled")
+            left = await self._left_twice(symbols, stage if first else None)
+            doubts = self._doubts()
+            elapsed = monotonic_us() - started
+            if left == () and not doubts:
+                break
+            if not loud and elapsed > _LOUD_AFTER_US:
+                loud = True
+                detail = doubts or trouble or ("the venue did not answer" if left is None else "")
+                await self._verdict(kill_id, "UNCONFIRMED", started, canceled, left or (), detail)
+                await self._raise_alarm("KILL_UNCONFIRMED", detail or "orders still open")
+            await asyncio.sleep(_HUNT_PAUSE_SECONDS)
+        await stage("positions", self._positions_text())
+        await self._verdict(kill_id, "PROVEN", started, canceled, (), "")
+
+    async def _cancel_everywhere(self, symbols: Iterable[str]) -> tuple[int, str]:
+        """One cancel-all per symbol, all at once. Returns (orders canceled, trouble)."""
+        asked = tuple(symbols)
+        outcomes = await asyncio.gather(*(self._venue.cancel_all(symbol) for symbol in asked))
+        count = 0
+        trouble = ""
+        for symbol, outcome in zip(asked, outcomes, strict=True):
+            if isinstance(outcome, Canceled):
+                count += len(outcome.reports)
+                await self._desk.learn_canceled(outcome.reports)
+            elif isinstance(outcome, Unknown):
+                trouble = f"{symbol}: {outcome.cause}"
+            else:
+                trouble = f"{symbol}: {outcome.code} {outcome.reason}"
+        for order in self._core.state.orders.open_orders():
+            self._desk.settle_later(order.intent.client_order_id)
+        return count, trouble
+
+    async def _left_twice(
+        self, symbols: Iterable[str], stage: Callable[[str, str], Awaitable[None]] | None = None
+    ) -> tuple[str, ...] | None:
+        """Ask the venue twice; () only when both answers are empty, None when it did not answer."""
+        asked = tuple(symbols)
+        for number in (1, 2):
+            try:
+                answers = await asyncio.gather(*(self._venue.open_orders(one) for one in asked))
+            except VenueQueryFailed as error:
+                _log.warning("proof query failed", cause=error.line())
+                return None
+            left = tuple(report.client_order_id for answer in answers for report in answer)
+            if stage is not None:
+                await stage(f"query_{number}", f"{len(left)} open")
+            if left:
+                return left
+            if number == 1:
+                await asyncio.sleep(_PROOF_GAP_SECONDS)
+        return ()
+
+    def _doubts(self) -> str:
+        """What the venue's empty answers do not cover."""
+        if self._desk.in_flight:
+            return f"in flight: {', '.join(sorted(self._desk.in_flight))}"
+        open_here = self._core.state.orders.open_orders()
+        if open_here:
+            names = ", ".join(order.intent.client_order_id for order in open_here)
+            return f"not settled: {names}"
+        return ""
+
+    async def _verdict(
+        self,
+        kill_id: str,
+        verdict: str,
+        started: int,
+        canceled: int,
+        open_orders: tuple[str, ...],
+        detail: str,
+    ) -> None:
+        await self._core.record(
+            ENGINE,
+            KillVerdict(
+                kill_id=kill_id,
+                verdict=verdict,
+                elapsed_us=monotonic_us() - started,
+                canceled=canceled,
+                open_orders=open_orders,
+                positions=self._positions(),
+                detail=detail,
+            ),
+        )
+
+    def _positions(self) -> dict[str, Decimal]:
+        held = self._core.state.positions.positions()
+        return {symbol: one.quantity for symbol, one in held.items() if one.quantity != 0}
+
+    def _positions_text(self) -> str:
+        held = self._positions()
+        return ", ".join(f"{symbol} {quantity}" for symbol, quantity in held.items()) or "flat"
+
+    async def close(self) -> None:
+        """Stop hunting because the engine ends; a hunt without proof goes on after restart."""
+        if self._hunt is not None:
+            self._hunt.cancel()
+            await asyncio.gather(self._hunt, return_exceptions=True)

@@ -1,0 +1,69 @@
+"""The latch on disk beside the journal (I4): one small file that says the kill is set.
+
+The journal is the truth; the file is there so that a kill without the engine can set the latch, and
+so that either alone is enough to stay latched. Removing the file releases nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from engine.contracts.canonical import canonical
+
+
+class LatchMark(msgspec.Struct, frozen=True, kw_only=True):
+    """What the file holds. `pressed_us` is wall time, µs UTC."""
+
+    kill_id: str
+    reason: str
+    source: str
+    by: str
+    pressed_us: int
+
+
+def write_latch(path: Path, mark: LatchMark) -> None:
+    """Write the latch file atomically and durably. Raises OSError."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(handle, canonical(mark) + b"\n")
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    partial.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_latch(path: Path) -> LatchMark | None:
+    """Read the latch file; None when there is none.
+
+    A file that cannot be read is still a latch (I12): its mark says so.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return _doubtful(f"latch file unreadable: {error.strerror}")
+    try:
+        return msgspec.json.decode(raw, type=LatchMark)
+    except msgspec.DecodeError:
+        return _doubtful("latch file is not what we wrote")
+
+
+def clear_latch(path: Path) -> None:
+    """Remove the file after a release that the journal already holds."""
+    path.unlink(missing_ok=True)
+
+
+def _doubtful(reason: str) -> LatchMark:
+    return LatchMark(
+        kill_id="unreadable", reason=reason, source="latch-file", by="engine", pressed_us=0
+    )

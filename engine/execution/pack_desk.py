@@ -1,0 +1,325 @@
+"""The end of a session: market recording closed, lessons, the pack written, signed by both, sealed.
+
+The pack is built from the journal up to a head that is signed for it. It keeps its `.partial` name
+until both signatures are in and the verification, the one an auditor runs, has said yes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.contracts.canonical import sha256_hex
+from engine.contracts.documents import Namespace
+from engine.contracts.errors import InputError, IntegrityError, Refused
+from engine.contracts.event import (
+    AnyEvent,
+    LessonsWritten,
+    MarketRecorded,
+    PackSealed,
+    PackSigned,
+    PackWritten,
+)
+from engine.contracts.people import ENGINE, Actor, Role, person
+from engine.contracts.requests import SignRequest
+from engine.contracts.session import SessionState
+from engine.evidence.gather import Surroundings, gather
+from engine.evidence.pack import add_signature, finish, folder_name, write_pack
+from engine.evidence.verify import verify_pack
+from engine.execution.clock import wall_us
+from engine.execution.core import Core, State
+from engine.execution.heads_writer import HeadsWriter
+from engine.execution.session_desk import SessionDesk, current_session, moved
+from engine.governance.people import Roster
+from engine.governance.session import PackState, Session, checklist_document
+from engine.governance.transitions import Cause
+from engine.signatures.check import Checker
+from engine.store.market import MarketRecorder
+from engine.venues.port import BookTop, MarketEvent, TradeTick
+
+_NAMESPACES = {Role.OPERATOR: Namespace.PACK, Role.REVIEWER: Namespace.PACK_REVIEW}
+_LESSONS_MAX = 3
+_LESSON_LIMIT = 500
+_RECORDED_STATES = frozenset(
+    {SessionState.LIVE, SessionState.PAUSED, SessionState.STOPPING, SessionState.KILLED}
+)
+
+
+@dataclass(frozen=True)
+class PackPlaces:
+    """Where files are read from and written to, and what describes the run."""
+
+    sessions: Path
+    market: Path
+    snapshots: Path
+    allowed_signers: Path
+    revoked_keys: Path
+    log_principal: str
+    version: str
+
+
+class PackDesk:
+    """Writes and seals the pack of the current session."""
+
+    def __init__(
+        self,
+        core: Core,
+        session: SessionDesk,
+        roster: Roster,
+        checker: Checker,
+        heads: HeadsWriter,
+        places: PackPlaces,
+        config: Callable[[], tuple[bytes, tuple[tuple[str, bytes], ...]]],
+        roster_bytes: Callable[[], bytes],
+    ) -> None:
+        self._core = core
+        self._session = session
+        self._roster = roster
+        self._checker = checker
+        self._heads = heads
+        self._places = places
+        self._config = config
+        self._roster_bytes = roster_bytes
+        self._recorder: tuple[str, MarketRecorder] | None = None
+        self._signing = asyncio.Lock()
+
+    # --- market data ----------------------------------------------------------------------------
+
+    def record_market(self, event: MarketEvent) -> None:
+        """Record one book or trade while the session trades."""
+        session = self._core.state.sessions.current
+        if session is None or session.state not in _RECORDED_STATES:
+            return
+        if self._recorder is None or self._recorder[0] != session.id:
+            folder = self._places.market / session.id
+            self._recorder = (session.id, MarketRecorder(folder, session.id))
+        recorder = self._recorder[1]
+        match event:
+            case BookTop():
+                recorder.book(
+                    event.symbol,
+                    event.update_id,
+                    event.bids,
+                    event.asks,
+                    event.venue_time_us,
+                    wall_us(),
+                )
+            case TradeTick():
+                recorder.trade(
+                    event.symbol,
+                    event.trade_id,
+                    event.price,
+                    event.quantity,
+                    event.taker_side.value,
+                    event.venue_time_us,
+                    wall_us(),
+                )
+
+    async def _close_market(self, session: Session) -> None:
+        """Close the recording and tie each file to the chain by its hash."""
+        if self._recorder is None or self._recorder[0] != session.id:
+            return
+        recorder = self._recorder[1]
+        self._recorder = None
+        files = await asyncio.to_thread(recorder.close)
+        known = {name for name, _rows, _digest in session.market_files}
+        await self._core.record(
+            ENGINE,
+            *(
+                MarketRecorded(
+                    session_id=session.id, file=one.file, rows=one.rows, sha256=one.sha256
+                )
+                for one in files
+                if one.file not in known
+            ),
+        )
+
+    async def close(self) -> None:
+        """Put what was recorded on the disk because the engine ends."""
+        if self._recorder is not None:
+            await asyncio.to_thread(self._recorder[1].close)
+
+    # --- lessons, writing, signing ---------------------------------------------------------------
+
+    async def lessons(self, points: Sequence[str], actor: Actor) -> None:
+        """Write down one to three lessons, also on a green day."""
+        self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
+        words = tuple(" ".join(point.split()) for point in points)
+        if not 1 <= len(words) <= _LESSONS_MAX or any(
+            not 1 <= len(one) <= _LESSON_LIMIT for one in words
+        ):
+            raise InputError(
+                what=f"one to {_LESSONS_MAX} points of at most {_LESSON_LIMIT} characters",
+                where="lessons",
+            )
+
+        def decide(state: State) -> Sequence[AnyEvent]:
+            session = current_session(state)
+            self._in_state(session, SessionState.RECONCILED)
+            return [LessonsWritten(session_id=session.id, points=words)]
+
+        await self._core.decide(actor, decide)
+
+    async def write(self, actor: Actor) -> None:
+        """Write the pack's files; both people sign the tag manifest next."""
+        self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
+        session = current_session(self._core.state)
+        self._in_state(session, SessionState.RECONCILED)
+        if not session.lessons:
+            raise Refused(
+                what="there are no lessons learned yet",
+                where="pack",
+                todo="write one to three points",
+                code="NO_LESSONS",
+            )
+        async with self._signing:
+            await self._close_market(session)
+            head = self._heads.write()
+            around = self._surroundings(session, head.text.encode("ascii"), head.signature)
+            records = [*self._core.journal.read(0, head.head.size)]
+            inputs = await asyncio.to_thread(gather, records, session.id, around)
+            folder = self._places.sessions / folder_name(inputs.started_us, session.id)
+            written = await asyncio.to_thread(write_pack, folder, inputs)
+            await self._core.record(
+                actor,
+                PackWritten(
+                    session_id=session.id,
+                    folder=str(folder.name),
+                    tagmanifest_sha256=written.tagmanifest_sha256,
+                ),
+            )
+
+    def _surroundings(self, session: Session, head: bytes, signature: str) -> Surroundings:
+        places = self._places
+        document, inputs = self._config()
+        people = {
+            role: self._roster.by_id(name)
+            for role, name in (
+                (Role.OPERATOR, session.charter.operator),
+                (Role.REVIEWER, session.charter.reviewer),
+            )
+        }
+        operator, reviewer = people[Role.OPERATOR], people[Role.REVIEWER]
+        if operator is None or reviewer is None:
+            raise Refused(what="a person has left the roster", where="pack", code="UNKNOWN_PERSON")
+        return Surroundings(
+            operator=operator.principal,
+            reviewer=reviewer.principal,
+            log=places.log_principal,
+            allowed_signers=places.allowed_signers.read_bytes(),
+            roster=self._roster_bytes(),
+            config=document,
+            checklist=checklist_document(session),
+            journal_segments=self._core.journal.segments,
+            head=head,
+            head_signature=signature,
+            run={"version": places.version, "python": platform.python_version()},
+            config_inputs=inputs,
+            market_folders=(places.market / session.id,),
+            snapshot_folders=(places.snapshots,),
+        )
+
+    async def sign(self, request: SignRequest, actor: Actor) -> None:
+        """Take one person's signature over the tag manifest; with both, verify and seal."""
+        self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
+        async with self._signing:
+            session = current_session(self._core.state)
+            pack = self._written(session)
+            who = self._roster.by_id(actor.name)
+            if who is None or actor.name not in {
+                session.charter.operator,
+                session.charter.reviewer,
+            }:
+                raise Refused(
+                    what=f"{actor.name} is not of this session", where="pack", code="ROLE"
+                )
+            folder = self._places.sessions / pack.folder
+            manifest = await asyncio.to_thread(self._manifest, folder)
+            if request.sha256 != pack.tagmanifest_sha256 or sha256_hex(manifest) != request.sha256:
+                raise Refused(
+                    what="the signature is over another tag manifest",
+                    where="pack",
+                    todo="sign the present one",
+                    code="PACK_CHANGED",
+                )
+            verdict = await self._checker.check_async(
+                who.principal, _NAMESPACES[who.role], manifest, request.signature
+            )
+            if not verdict.ok:
+                raise Refused(
+                    what=verdict.reason, where="pack", todo="sign again", code="SIGNATURE"
+                )
+            await asyncio.to_thread(add_signature, folder, who.role, request.signature)
+            await self._core.record(
+                person(actor.name, f"sshsig:{verdict.fingerprint}"),
+                PackSigned(
+                    session_id=session.id,
+                    role=who.role,
+                    tagmanifest_sha256=pack.tagmanifest_sha256,
+                    fingerprint=verdict.fingerprint,
+                ),
+            )
+            if {Role.OPERATOR, Role.REVIEWER} <= set(pack.signed_by):
+                await self._seal(session, pack, folder)
+
+    async def _seal(self, session: Session, pack: PackState, folder: Path) -> None:
+        partial = folder.with_name(f"{folder.name}.partial")
+        places = self._places
+        report = await asyncio.to_thread(
+            verify_pack, partial, places.allowed_signers, places.revoked_keys
+        )
+        if not report.ok:
+            first = report.errors[0]
+            raise IntegrityError(
+                what=f"the pack does not verify: {first.file}: {first.what}",
+                where=str(partial),
+                todo="write the pack again",
+            )
+        final = await asyncio.to_thread(finish, folder)
+        await self._core.record(
+            ENGINE,
+            PackSealed(
+                session_id=session.id,
+                folder=final.name,
+                tagmanifest_sha256=pack.tagmanifest_sha256,
+            ),
+            moved(session, SessionState.SEALED, Cause.PACK_SEALED),
+        )
+        self._heads.write()
+
+    def tagmanifest(self) -> str:
+        """The text both people sign; "" while there is none."""
+        session = self._core.state.sessions.current
+        if session is None or session.pack is None:
+            return ""
+        folder = self._places.sessions / session.pack.folder
+        try:
+            return self._manifest(folder).decode("ascii")
+        except OSError:
+            return ""
+
+    @staticmethod
+    def _manifest(folder: Path) -> bytes:
+        partial = folder.with_name(f"{folder.name}.partial")
+        where = partial if partial.is_dir() else folder
+        return (where / "tagmanifest-sha256.txt").read_bytes()
+
+    def _written(self, session: Session) -> PackState:
+        if session.pack is None or session.pack.stage != "written":
+            raise Refused(
+                what="there is no written pack", where="pack", todo="write it first", code="NO_PACK"
+            )
+        return session.pack
+
+    @staticmethod
+    def _in_state(session: Session, state: SessionState) -> None:
+        if session.state is not state:
+            raise Refused(
+                what=f"the session is {session.state.value}",
+                where="pack",
+                todo="reconcile and sign first",
+                code="NOT_RECONCILED",
+            )

@@ -1,0 +1,455 @@
+"""The order pipeline: ticket to venue and back, one order at a time, nothing assumed.
+
+    decide (locks, limits: pure) -> journal the intent (fsync, I1) -> look at the latch once more (I4)
+    -> send, once -> journal what the venue said -> or UNKNOWN, and ask by client order id (I3)
+
+Every answer of the venue, whether a response, a stream event or a query, is turned into events by
+`converge` under the decision lock, so the same trade told twice is recorded once. Cancels pass no
+check (I13).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from engine.contracts.decision import Decision, Verdict
+from engine.contracts.errors import InputError, Refused
+from engine.contracts.event import (
+    AnyEvent,
+    CancelRefused,
+    CancelRequested,
+    OrderBlocked,
+    OrderFilled,
+    OrderIntended,
+    OrderRejected,
+    OrderUnknown,
+    OrphanFound,
+    SessionMoved,
+)
+from engine.contracts.fill import Fill
+from engine.contracts.order import (
+    OPEN_STATES,
+    Order,
+    OrderIntent,
+    OrderState,
+    OrderType,
+    TimeInForce,
+)
+from engine.contracts.people import ENGINE, Actor
+from engine.contracts.requests import OrderRequest
+from engine.contracts.session import SessionState
+from engine.execution.clock import wall_us
+from engine.execution.converge import converge, fill_events, missing_fills
+from engine.execution.core import Core, State
+from engine.execution.facts import FactsBuilder
+from engine.governance.transitions import Cause
+from engine.orders.ledger import client_order_id
+from engine.risk.limits import check_order
+from engine.venues.port import (
+    Accepted,
+    Canceled,
+    OrderReport,
+    OrderUpdate,
+    Rejected,
+    Unknown,
+    Venue,
+    VenueQueryFailed,
+)
+
+_log = structlog.get_logger("pipeline")
+
+#: Trades are asked for from this long before the order was made: clocks differ, ids do not.
+_CLOCK_MARGIN_US = 60_000_000
+
+#: A request older than the receive window is refused by the venue; this is added for the way there.
+_LATE_MARGIN_US = 1_500_000
+
+_RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0)
+
+RaiseAlarm = Callable[[str, str], Awaitable[None]]
+
+
+class OrderDesk:
+    """Submits, cancels and follows the orders of one account on one venue."""
+
+    def __init__(
+        self,
+        core: Core,
+        venue: Venue,
+        facts: FactsBuilder,
+        recv_window_ms: int,
+        raise_alarm: RaiseAlarm,
+    ) -> None:
+        self._core = core
+        self._venue = venue
+        self._facts = facts
+        self._recv_window_us = recv_window_ms * 1_000
+        self._raise_alarm = raise_alarm
+        self._to_settle: dict[str, int] = {}
+        self._settle_wanted = asyncio.Event()
+        self.in_flight: set[str] = set()
+
+    @property
+    def _state(self) -> State:
+        return self._core.state
+
+    # --- orders of a person ---------------------------------------------------------------------
+
+    def preview(self, request: OrderRequest) -> Decision:
+        """Say what would happen to this order now. Changes nothing. Raises InputError, Refused."""
+        intent = self._intent(request, self._state)
+        return check_order(intent, self._facts.risk(request.symbol))
+
+    async def submit(self, request: OrderRequest, actor: Actor) -> tuple[str, Decision]:
+        """Decide, journal, send. Returns the client order id and the decision.
+
+        A blocked order is journaled too and raises Refused with the first reason. The caller may go
+        away meanwhile: what was started is carried through.
+        """
+        return await asyncio.shield(asyncio.ensure_future(self._submit(request, actor)))
+
+    async def _submit(self, request: OrderRequest, actor: Actor) -> tuple[str, Decision]:
+        made: list[tuple[OrderIntent, Decision]] = []
+
+        def decide(state: State) -> Sequence[AnyEvent]:
+            intent = self._intent(request, state)
+            decision = check_order(intent, self._facts.risk(request.symbol))
+            made.append((intent, decision))
+            return self._decided(state, intent, decision, actor)
+
+        await self._core.decide(actor, decide)
+        intent, decision = made[0]
+        if decision.verdict is not Verdict.ALLOW:
+            first = decision.reasons[0]
+            raise Refused(what=first.text, where="order", todo="nothing was sent", code=first.code)
+        await self._send(intent)
+        return intent.client_order_id, decision
+
+    def _decided(
+        self, state: State, intent: OrderIntent, decision: Decision, actor: Actor
+    ) -> Sequence[AnyEvent]:
+        session = state.sessions.current
+        session_id = session.id if session else ""
+        if decision.verdict is Verdict.ALLOW:
+            return [
+                OrderIntended(
+                    session_id=session_id,
+                    intent=intent,
+                    intent_sha256=intent.intent_sha256(),
+                    owner=actor.name,
+                    decision=decision,
+                )
+            ]
+        events: list[AnyEvent] = [
+            OrderBlocked(session_id=session_id, intent=intent, owner=actor.name, decision=decision)
+        ]
+        if decision.verdict is Verdict.PAUSE and session and session.state is SessionState.LIVE:
+            events.append(
+                SessionMoved(
+                    session_id=session_id,
+                    before=SessionState.LIVE,
+                    after=SessionState.PAUSED,
+                    cause=Cause.RISK_PAUSE,
+                    reason=decision.reasons[0].text,
+                )
+            )
+        return events
+
+    async def _send(self, intent: OrderIntent) -> None:
+        """Send one journaled intent, unless the latch was set since it was decided (I4)."""
+        order_id = intent.client_order_id
+        if self._facts.latched:
+            await self._core.record(
+                ENGINE,
+                OrderRejected(
+                    client_order_id=order_id,
+                    code="LATCH",
+                    reason="never sent: the kill latch was set after the decision",
+                ),
+            )
+            return
+        self.in_flight.add(order_id)
+        try:
+            outcome = await self._venue.submit(intent)
+            match outcome:
+                case Accepted(report=report, fills=fills):
+                    await self._learn(report, fills)
+                case Rejected(code=code, reason=reason):
+                    await self._core.record(
+                        ENGINE, OrderRejected(client_order_id=order_id, code=code, reason=reason)
+                    )
+                case Unknown(cause=cause):
+                    await self._mark_unknown(order_id, cause)
+        finally:
+            self.in_flight.discard(order_id)
+
+    async def cancel(self, order_id: str, actor: Actor, cause: str) -> None:
+        """Cancel one open order. Raises Refused when there is nothing to cancel."""
+        order = self._state.orders.get(order_id)
+        if order is None:
+            raise InputError(what="no such order", where=order_id[:40], todo="see peakctl status")
+        if order.state not in OPEN_STATES:
+            raise Refused(
+                what=f"order is {order.state.value} already",
+                where=order_id,
+                todo="nothing to cancel",
+                code="NOT_OPEN",
+            )
+        await asyncio.shield(asyncio.ensure_future(self._cancel(order, actor, cause)))
+
+    async def cancel_open(self, actor: Actor, cause: str) -> None:
+        """Cancel whatever rests, one request per order, all at once."""
+        open_orders = self._state.orders.open_orders()
+        await asyncio.gather(*(self._cancel(order, actor, cause) for order in open_orders))
+
+    async def _cancel(self, order: Order, actor: Actor, cause: str) -> None:
+        order_id = order.intent.client_order_id
+        cancel_id = f"{order_id}-c"
+        await self._core.record(
+            actor, CancelRequested(client_order_id=order_id, cancel_id=cancel_id, cause=cause)
+        )
+        outcome = await self._venue.cancel(order.intent.symbol, order_id, cancel_id)
+        match outcome:
+            case Canceled(reports=reports):
+                for report in reports:
+                    await self._learn(report, ())
+            case Rejected(code=code, reason=reason):
+                await self._core.record(
+                    ENGINE, CancelRefused(client_order_id=order_id, code=code, reason=reason)
+                )
+                self.settle_later(order_id)
+            case Unknown(cause=unknown):
+                await self._mark_unknown(order_id, unknown)
+
+    # --- what the venue says --------------------------------------------------------------------
+
+    async def on_update(self, update: OrderUpdate) -> None:
+        """Take one event of the user stream."""
+        fills = (update.fill,) if update.fill else ()
+        if self._state.orders.get(update.report.client_order_id) is None:
+            await self.found_orphan(update.report)
+            return
+        await self._learn(update.report, fills)
+
+    async def learn_canceled(self, reports: Sequence[OrderReport]) -> None:
+        """Take the reports of a cancel-all."""
+        for report in reports:
+            if self._state.orders.get(report.client_order_id) is None:
+                await self.found_orphan(report)
+            else:
+                await self._learn(report, ())
+
+    async def found_orphan(self, report: OrderReport) -> None:
+        """Record an order of this account that we did not make (I2), once, with an alarm."""
+        found = False
+
+        def decide(state: State) -> Sequence[AnyEvent]:
+            nonlocal found
+            if any(one.venue_order_id == report.venue_order_id for one in state.orders.orphans):
+                return []
+            found = True
+            session = state.sessions.current
+            return [
+                OrphanFound(
+                    session_id=session.id if session else "",
+                    symbol=report.symbol,
+                    client_order_id=report.client_order_id,
+                    venue_order_id=report.venue_order_id,
+                    side=report.side,
+                    price=report.price,
+                    quantity=report.quantity,
+                )
+            ]
+
+        await self._core.decide(ENGINE, decide)
+        if found:
+            await self._raise_alarm("ORPHAN", f"{report.symbol} {report.client_order_id}")
+
+    async def _learn(self, report: OrderReport, fills: Sequence[Fill]) -> None:
+        """Bring one order up to the venue's word."""
+        order_id = report.client_order_id
+
+        def decide(state: State) -> Sequence[AnyEvent]:
+            order = state.orders.get(order_id)
+            return converge(order, report, fills) if order else []
+
+        await self._core.decide(ENGINE, decide)
+        order = self._state.orders.get(order_id)
+        if order is not None and missing_fills(order, report):
+            self.settle_later(order_id)
+
+    async def _mark_unknown(self, order_id: str, cause: str) -> None:
+        def decide(state: State) -> Sequence[AnyEvent]:
+            order = state.orders.get(order_id)
+            if order is None or order.state not in OPEN_STATES | {OrderState.CREATED}:
+                return []
+            return [OrderUnknown(client_order_id=order_id, cause=cause)]
+
+        await self._core.decide(ENGINE, decide)
+        self.settle_later(order_id)
+
+    # --- settling what is not known -------------------------------------------------------------
+
+    def settle_later(self, order_id: str) -> None:
+        """Ask the venue about this order until its state is known."""
+        self._to_settle.setdefault(order_id, 0)
+        self._settle_wanted.set()
+
+    @property
+    def unsettled(self) -> tuple[str, ...]:
+        """Orders that still have to be asked for."""
+        return tuple(self._to_settle)
+
+    async def run_settler(self) -> None:
+        """Endless: settle what is waiting, with back-off per round."""
+        attempt = 0
+        while True:
+            await self._settle_wanted.wait()
+            for order_id in tuple(self._to_settle):
+                await self.settle(order_id)
+            if self._to_settle:
+                await asyncio.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
+                attempt += 1
+            else:
+                attempt = 0
+                self._settle_wanted.clear()
+
+    async def settle(self, order_id: str) -> bool:
+        """Ask the venue about one order and record what it says. True when its state is known."""
+        order = self._state.orders.get(order_id)
+        if order is None or order_id in self.in_flight:
+            return False
+        try:
+            asked_us = wall_us()
+            report = await self._venue.order(order.intent.symbol, order_id)
+            if report is None:
+                return await self._not_found(order, asked_us)
+            fills: Sequence[Fill] = ()
+            if missing_fills(order, report):
+                since = order.created_us - _CLOCK_MARGIN_US
+                fills = await self._venue.fills(order.intent.symbol, since)
+        except VenueQueryFailed as error:
+            _log.warning("settle failed", order=order_id, cause=error.line())
+            return False
+        await self._settled(order_id, report, fills)
+        now = self._state.orders.get(order_id)
+        if now is None or missing_fills(now, report):
+            return False
+        self._to_settle.pop(order_id, None)
+        return True
+
+    async def _settled(self, order_id: str, report: OrderReport, fills: Sequence[Fill]) -> None:
+        def decide(state: State) -> Sequence[AnyEvent]:
+            order = state.orders.get(order_id)
+            if order is None:
+                return []
+            events = converge(order, report, fills)
+            if order.state is OrderState.CANCEL_PENDING and report.open:
+                reason = "the venue shows the order open"
+                events.append(
+                    CancelRefused(client_order_id=order_id, code="STILL_OPEN", reason=reason)
+                )
+            return events
+
+        await self._core.decide(ENGINE, decide)
+
+    async def _not_found(self, order: Order, asked_us: int) -> bool:
+        """The venue does not know the order: proof only once its request can no longer arrive."""
+        order_id = order.intent.client_order_id
+        if order.state not in OPEN_STATES | {OrderState.CREATED}:
+            self._to_settle.pop(order_id, None)
+            return True
+        if order.venue_order_id is not None:
+            await self._raise_alarm("ORDER_LOST", f"the venue no longer knows {order_id}")
+            return False
+        age_us = asked_us - order.created_us
+        if age_us < self._recv_window_us + _LATE_MARGIN_US:
+            return False
+        await self._core.record(
+            ENGINE,
+            OrderRejected(
+                client_order_id=order_id,
+                code="NEVER_ACCEPTED",
+                reason=f"asked {age_us // 1_000} ms after the intent, past the receive window: "
+                "the venue does not know it",
+            ),
+        )
+        self._to_settle.pop(order_id, None)
+        return True
+
+    async def sync(self, symbol: str) -> None:
+        """Compare with the venue's open orders: settle ours, record strangers.
+
+        Raises VenueQueryFailed; then nothing is known and the caller tries again.
+        """
+        reports = await self._venue.open_orders(symbol)
+        for report in reports:
+            if self._state.orders.get(report.client_order_id) is None:
+                await self.found_orphan(report)
+        for order in self._state.orders.open_orders():
+            if order.intent.symbol == symbol:
+                self.settle_later(order.intent.client_order_id)
+
+    async def missed_fills(self, symbol: str, since_us: int) -> int:
+        """Ask for all own trades since a time and record those not yet known. Returns how many.
+
+        Trades of orders that are not ours raise an alarm and are not counted (I2).
+        """
+        fills = await self._venue.fills(symbol, since_us - _CLOCK_MARGIN_US)
+        added = 0
+        for fill in fills:
+            ledger = self._state.orders
+            order = ledger.get(fill.client_order_id) or ledger.by_venue_id(
+                symbol, fill.venue_order_id
+            )
+            if order is None:
+                if fill.time_us >= since_us:
+                    await self._raise_alarm("ORPHAN", f"trade {fill.trade_id} of no order of ours")
+                continue
+            written = await self._core.decide(ENGINE, _fills_of(order.intent.client_order_id, fill))
+            added += sum(isinstance(one.event, OrderFilled) for one in written)
+        return added
+
+    # --- helpers --------------------------------------------------------------------------------
+
+    def _intent(self, request: OrderRequest, state: State) -> OrderIntent:
+        session = state.sessions.current
+        if session is None:
+            raise Refused(
+                what="there is no session",
+                where="order",
+                todo="write a charter first",
+                code="SESSION",
+            )
+        if request.quantity <= 0:
+            raise InputError(what="must be above zero", where="quantity", todo="enter a quantity")
+        market = request.type is OrderType.MARKET
+        if market != (request.price is None):
+            raise InputError(
+                what="a market order has no price, a limit order needs one",
+                where="price",
+                todo="change the type or the price",
+            )
+        if request.price is not None and request.price <= 0:
+            raise InputError(what="must be above zero", where="price", todo="enter a price")
+        resting = request.type is OrderType.LIMIT
+        return OrderIntent(
+            client_order_id=client_order_id(session.id, state.orders.sequence(session.id)),
+            symbol=request.symbol,
+            side=request.side,
+            type=request.type,
+            quantity=request.quantity,
+            price=request.price,
+            time_in_force=(request.time_in_force or TimeInForce.GTC) if resting else None,
+        )
+
+
+def _fills_of(order_id: str, fill: Fill) -> Callable[[State], Sequence[AnyEvent]]:
+    def decide(state: State) -> Sequence[AnyEvent]:
+        order = state.orders.get(order_id)
+        return fill_events(order, fill.venue_order_id, (fill,)) if order else []
+
+    return decide

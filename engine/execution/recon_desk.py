@@ -1,0 +1,399 @@
+"""Reconciliation at the end of a session: three sides, every break answered, both sign.
+
+The engine's own ledgers, the journal recomputed by SQL in the store, and the venue asked by REST.
+Before comparing, the venue is asked for whatever our side may have missed; what it answers is
+recorded as events like any other news, never invented (I2). A failed query ends the attempt: not
+known is not "flat".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from engine.contracts.canonical import sha256_hex
+from engine.contracts.documents import Namespace
+from engine.contracts.errors import InputError, Refused
+from engine.contracts.event import (
+    AnyEvent,
+    BalancesRead,
+    BreakAnswered,
+    OrderClosed,
+    ReconRun,
+    ReconSigned,
+)
+from engine.contracts.fill import Fill
+from engine.contracts.money import ZERO, plain
+from engine.contracts.order import OPEN_STATES, OrderState, Side
+from engine.contracts.people import ENGINE, Actor, Role, person
+from engine.contracts.requests import BreakAnswerRequest, SignRequest
+from engine.contracts.session import SessionState
+from engine.contracts.view import ReconView
+from engine.execution.clock import monotonic_us, wall_us
+from engine.execution.core import Core, State
+from engine.execution.pipeline import OrderDesk, RaiseAlarm
+from engine.execution.session_desk import SessionDesk, current_session, moved
+from engine.execution.view import recon_view
+from engine.governance.people import Roster
+from engine.governance.session import ReconState, Session
+from engine.governance.transitions import Cause
+from engine.reconcile.causes import GREEN, RED
+from engine.reconcile.compare import reconcile
+from engine.reconcile.report import Report
+from engine.reconcile.rows import (
+    FillRow,
+    OrderRow,
+    Sides,
+    fill_row,
+    order_row,
+    venue_state_class,
+)
+from engine.signatures.check import Checker
+from engine.store.store import Movements, Store
+from engine.venues.port import OrderReport, Venue
+
+#: States in which a session is reconciled.
+RECONCILABLE = frozenset({SessionState.STOPPED, SessionState.KILLED})
+
+#: How long open questions to the venue may take before the attempt ends, µs.
+_SETTLE_US = 15_000_000
+_POLL_SECONDS = 0.02
+_CLOCK_MARGIN_US = 60_000_000
+_ANSWER_LIMIT = 500
+
+_NAMESPACES = {Role.OPERATOR: Namespace.RECON, Role.REVIEWER: Namespace.RECON_REVIEW}
+
+
+class ReconDesk:
+    """Runs, answers and signs the reconciliation of the current session."""
+
+    def __init__(
+        self,
+        core: Core,
+        session: SessionDesk,
+        orders: OrderDesk,
+        venue: Venue,
+        store: Store,
+        roster: Roster,
+        checker: Checker,
+        raise_alarm: RaiseAlarm,
+    ) -> None:
+        self._core = core
+        self._session = session
+        self._orders = orders
+        self._venue = venue
+        self._store = store
+        self._roster = roster
+        self._checker = checker
+        self._raise_alarm = raise_alarm
+
+    async def run(self, actor: Actor) -> ReconView:
+        """Compare the three sides now. Raises Refused, VenueQueryFailed; then nothing is known."""
+        self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
+        session = self._reconcilable()
+        await self._learn_all(session)
+        sides = await self._sides(session)
+        report = reconcile(secrets.token_hex(6), session.id, wall_us(), sides)
+        document = report.to_document()
+        await self._core.record(
+            actor,
+            ReconRun(
+                session_id=session.id,
+                run_id=report.run_id,
+                compared=report.compared,
+                breaks=report.counts,
+                report=document.decode("ascii"),
+                report_sha256=sha256_hex(document),
+            ),
+        )
+        if report.counts[RED]:
+            await self._raise_alarm("RECON_RED", f"{report.counts[RED]} red")
+        return recon_view(self._last(session))
+
+    async def answer(self, request: BreakAnswerRequest, actor: Actor) -> None:
+        """Answer one break of the last run."""
+        self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
+        words = " ".join(request.answer.split())
+        if not words or len(words) > _ANSWER_LIMIT:
+            raise InputError(what=f"an answer has 1 to {_ANSWER_LIMIT} characters", where="break")
+
+        def decide(state: State) -> Sequence[AnyEvent]:
+            session = current_session(state)
+            recon = self._last(session)
+            known = {one.id for one in Report.from_document(recon.report.encode()).breaks}
+            if request.run_id != recon.run_id or request.break_id not in known:
+                raise InputError(
+                    what=f"no break {request.break_id[:20]!r} in the last run",
+                    where="reconciliation",
+                    todo="look at the present report",
+                )
+            return [
+                BreakAnswered(
+                    session_id=session.id,
+                    run_id=recon.run_id,
+                    break_id=request.break_id,
+                    answer=words,
+                )
+            ]
+
+        await self._core.decide(actor, decide)
+
+    async def sign(self, request: SignRequest, actor: Actor) -> None:
+        """Take one person's signature; with both, the session is reconciled."""
+        self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
+        session = self._reconcilable()
+        recon = self._last(session)
+        who = self._roster.by_id(actor.name)
+        if who is None or actor.name not in {session.charter.operator, session.charter.reviewer}:
+            raise Refused(
+                what=f"{actor.name} is not of this session", where="reconciliation", code="ROLE"
+            )
+        if request.sha256 != recon.sha256:
+            raise Refused(
+                what="the signature is over another report",
+                where="reconciliation",
+                todo="read the present report and sign that",
+                code="REPORT_CHANGED",
+            )
+        verdict = await self._checker.check_async(
+            who.principal, _NAMESPACES[who.role], recon.report.encode(), request.signature
+        )
+        if not verdict.ok:
+            raise Refused(
+                what=verdict.reason, where="reconciliation", todo="sign again", code="SIGNATURE"
+            )
+        role = who.role
+
+        def decide(state: State) -> Sequence[AnyEvent]:
+            now = current_session(state)
+            self._all_answered(self._last(now))
+            return [
+                ReconSigned(
+                    session_id=now.id,
+                    run_id=recon.run_id,
+                    role=role,
+                    report_sha256=recon.sha256,
+                    signature=request.signature,
+                    fingerprint=verdict.fingerprint,
+                )
+            ]
+
+        await self._core.decide(person(actor.name, f"sshsig:{verdict.fingerprint}"), decide)
+        await self._core.decide(ENGINE, self._reconciled)
+
+    def _reconciled(self, state: State) -> Sequence[AnyEvent]:
+        session = current_session(state)
+        recon = session.recon
+        both = recon is not None and {Role.OPERATOR, Role.REVIEWER} <= set(recon.signatures)
+        if recon is None or not both or session.state not in RECONCILABLE:
+            return []
+        if state.orders.open_orders():
+            raise Refused(
+                what="orders are still open or unknown",
+                where="reconciliation",
+                todo="cancel and settle them, then run it again",
+                code="OPEN_ORDERS",
+            )
+        closed = [
+            OrderClosed(client_order_id=order.intent.client_order_id, run_id=recon.run_id)
+            for order in state.orders.session_orders(session.id)
+            if order.state not in OPEN_STATES | {OrderState.CLOSED}
+        ]
+        return [*closed, moved(session, SessionState.RECONCILED, Cause.RECON_SIGNED)]
+
+    @staticmethod
+    def _all_answered(recon: ReconState) -> None:
+        report = Report.from_document(recon.report.encode())
+        open_ = [
+            one.id for one in report.breaks if one.klass != GREEN and one.id not in recon.answers
+        ]
+        if open_:
+            raise Refused(
+                what=f"breaks without an answer: {', '.join(open_[:8])}",
+                where="reconciliation",
+                todo="answer each, then sign",
+                code="UNANSWERED",
+            )
+
+    def _reconcilable(self) -> Session:
+        session = current_session(self._core.state)
+        if session.state not in RECONCILABLE:
+            raise Refused(
+                what=f"the session is {session.state.value}",
+                where="reconciliation",
+                todo="stop the session first",
+                code="NOT_STOPPED",
+            )
+        return session
+
+    @staticmethod
+    def _last(session: Session) -> ReconState:
+        if session.recon is None:
+            raise Refused(
+                what="there is no reconciliation yet",
+                where="reconciliation",
+                todo="run it first",
+                code="NO_RECON",
+            )
+        return session.recon
+
+    # --- the three sides ------------------------------------------------------------------------
+
+    async def _learn_all(self, session: Session) -> None:
+        """Ask the venue for everything our side may have missed, and wait until it is recorded."""
+        for symbol in session.charter.instruments:
+            await self._orders.sync(symbol)
+            await self._orders.missed_fills(symbol, session.created_us)
+        deadline = monotonic_us() + _SETTLE_US
+        while self._orders.unsettled or self._orders.in_flight:
+            if monotonic_us() > deadline:
+                names = ", ".join((*self._orders.unsettled, *self._orders.in_flight)[:5])
+                raise Refused(
+                    what=f"the venue has not settled {names}",
+                    where="reconciliation",
+                    todo="wait until these orders are known, then run it again",
+                    code="UNSETTLED",
+                )
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _sides(self, session: Session) -> Sides:
+        state, symbols = self._core.state, session.charter.instruments
+        since = session.created_us - _CLOCK_MARGIN_US
+        reports: list[OrderReport] = []
+        venue_fills: list[Fill] = []
+        for symbol in symbols:
+            reports += await self._venue.orders(symbol, since)
+            venue_fills += await self._venue.fills(symbol, since)
+        balances = await self._venue.balances()
+        await self._core.record(
+            ENGINE, BalancesRead(session_id=session.id, moment="reconcile", balances=balances)
+        )
+        await self._store.flushed(self._core.journal.size - 1)
+        movements = await self._store.journal_movements(session.id)
+        ours = state.orders.session_orders(session.id)
+        names = {order.intent.client_order_id for order in ours}
+        by_venue_id = {one.venue_order_id: one.client_order_id for one in reports}
+        named_fills = [_named(fill, by_venue_id) for fill in venue_fills]
+        others = self._of_other_sessions(session)
+        held = _totals(state.opening_balances.get(session.id, {}))
+        return Sides(
+            engine_orders=[order_row(order) for order in ours],
+            journal_orders=await self._journal_orders(session.id),
+            venue_orders=[_venue_row(one) for one in reports if one.client_order_id not in others],
+            engine_fills=[
+                fill_row(one) for one in state.orders.fills if one.client_order_id in names
+            ],
+            journal_fills=await self._journal_fills(session),
+            venue_fills=[fill_row(one) for one in named_fills if one.client_order_id not in others],
+            engine_balances=_after(held, [state.positions.cash()]),
+            journal_balances=_after(held, [self._flow(one) for one in movements]),
+            venue_balances=_totals(balances),
+            engine_positions={one: state.positions.position(one).quantity for one in symbols},
+            journal_positions={one.symbol: self._net_base(one) for one in movements},
+            venue_positions=self._venue_positions(
+                [one for one in named_fills if one.client_order_id not in others]
+            ),
+        )
+
+    def _of_other_sessions(self, session: Session) -> set[str]:
+        orders = self._core.state.orders.orders
+        return {name for name, order in orders.items() if order.session_id != session.id}
+
+    async def _journal_orders(self, session_id: str) -> list[OrderRow]:
+        return [
+            OrderRow(
+                client_order_id=client_order_id,
+                venue_order_id=venue_order_id,
+                state_class=word.upper(),
+                quantity=quantity,
+                filled_quantity=filled,
+                price=price,
+            )
+            for client_order_id, venue_order_id, word, quantity, filled, price in (
+                await self._store.journal_orders(session_id)
+            )
+        ]
+
+    async def _journal_fills(self, session: Session) -> list[FillRow]:
+        symbol_of = {
+            order.intent.client_order_id: order.intent.symbol
+            for order in self._core.state.orders.session_orders(session.id)
+        }
+        return [
+            FillRow(
+                trade_id=trade_id,
+                client_order_id=client_order_id,
+                side=Side(side),
+                price=price,
+                quantity=quantity,
+                fee=fee,
+                fee_asset=fee_asset,
+                symbol=symbol_of.get(client_order_id, ""),
+            )
+            for trade_id, client_order_id, side, price, quantity, fee, fee_asset in (
+                await self._store.journal_fills(session.id)
+            )
+        ]
+
+    def _assets(self, symbol: str) -> tuple[str, str]:
+        position = self._core.state.positions.position(symbol)
+        return position.base, position.quote
+
+    def _flow(self, moved_: Movements) -> dict[str, Decimal]:
+        base, quote = self._assets(moved_.symbol)
+        flow = {base: moved_.base, quote: moved_.quote}
+        for asset, fee in moved_.fees.items():
+            flow[asset] = flow.get(asset, ZERO) - fee
+        return flow
+
+    def _net_base(self, moved_: Movements) -> Decimal:
+        base, _quote = self._assets(moved_.symbol)
+        return plain(moved_.base - moved_.fees.get(base, ZERO))
+
+    def _venue_positions(self, fills: Sequence[Fill]) -> dict[str, Decimal]:
+        """What the venue's trade list of this session adds up to, net of base fees."""
+        held: dict[str, Decimal] = {}
+        for fill in fills:
+            base, _quote = self._assets(fill.symbol)
+            fee = fill.fee if fill.fee_asset == base else ZERO
+            held[fill.symbol] = held.get(fill.symbol, ZERO) + fill.side.sign * fill.quantity - fee
+        return {symbol: plain(quantity) for symbol, quantity in held.items()}
+
+
+def _venue_row(report: OrderReport) -> OrderRow:
+    return OrderRow(
+        client_order_id=report.client_order_id,
+        venue_order_id=report.venue_order_id,
+        state_class=venue_state_class(report.status),
+        quantity=report.quantity,
+        filled_quantity=report.filled_quantity,
+        price=report.price,
+    )
+
+
+def _named(fill: Fill, by_venue_id: Mapping[str, str]) -> Fill:
+    """The fill with our order id, where the venue's order list gives it."""
+    if fill.client_order_id:
+        return fill
+    name = by_venue_id.get(fill.venue_order_id, "")
+    return msgspec.structs.replace(fill, client_order_id=name)
+
+
+def _totals(balances: Mapping[str, tuple[Decimal, Decimal]]) -> dict[str, Decimal]:
+    totals = {asset: plain(free + locked) for asset, (free, locked) in balances.items()}
+    return {asset: total for asset, total in totals.items() if total != 0}
+
+
+def _after(
+    opening: Mapping[str, Decimal], flows: Sequence[Mapping[str, Decimal]]
+) -> dict[str, Decimal]:
+    """Opening balances plus all flows; assets that end at zero are left out."""
+    totals = dict(opening)
+    for flow in flows:
+        for asset, amount in flow.items():
+            totals[asset] = plain(totals.get(asset, ZERO) + amount)
+    return {asset: total for asset, total in totals.items() if total != 0}

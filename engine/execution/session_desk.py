@@ -1,0 +1,314 @@
+"""The session from charter to stop: the commands of the operator, decided on the folds.
+
+Each command is one decision: the transition must be in governance's table, the person must have
+the role, and what is refused changes nothing and says why. Signatures live in `approval_desk`, the
+closing steps in `closing_desk`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from engine.contracts.errors import InputError, Refused
+from engine.contracts.event import (
+    AnyEvent,
+    ChecklistStarted,
+    ItemAnswered,
+    NoteAdded,
+    SessionChartered,
+    SessionMoved,
+)
+from engine.contracts.people import ENGINE, Actor, Role
+from engine.contracts.session import (
+    END_STATES,
+    Charter,
+    Checklist,
+    ChecklistItem,
+    ItemKind,
+    ItemResult,
+    Limits,
+    SessionState,
+)
+from engine.execution.clock import wall_us
+from engine.execution.core import Core, State
+from engine.execution.probes import Probes
+from engine.governance.people import Roster
+from engine.governance.session import Session
+from engine.governance.transitions import Cause, legal
+from engine.risk.limits import tighter
+
+_NOTE_LIMIT = 500
+_ANSWER_LIMIT = 200
+_ID_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+_ID_LENGTH = 12
+
+
+class CharterRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What the config allows a charter to say. `window_max_us` in µs."""
+
+    modes_allowed: tuple[str, ...]
+    venue: str
+    account: str
+    symbols: tuple[str, ...]
+    ceiling: Limits
+    window_max_us: int
+    attendance_max_seconds: int
+
+
+def new_session_id() -> str:
+    """Twelve random characters of [0-9a-z]: 62 bits, and short enough for client order ids."""
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
+
+
+def current_session(state: State) -> Session:
+    """The session that is not ended. Raises Refused when there is none."""
+    session = state.sessions.current
+    if session is None or session.ended:
+        raise Refused(
+            what="there is no open session",
+            where="session",
+            todo="write a charter first",
+            code="NO_SESSION",
+        )
+    return session
+
+
+def moved(session: Session, after: SessionState, cause: Cause, reason: str = "") -> SessionMoved:
+    """The transition event, when governance's table has it. Raises Refused."""
+    if not legal(session.state, after, cause):
+        raise Refused(
+            what=f"a session in state {session.state.value} cannot become {after.value} by {cause}",
+            where=f"session {session.id}",
+            todo="see peakctl session states",
+            code="ILLEGAL_TRANSITION",
+        )
+    return SessionMoved(
+        session_id=session.id, before=session.state, after=after, cause=cause, reason=reason
+    )
+
+
+class SessionDesk:
+    """Charter, checklist, notes, pause, resume, stop, abort."""
+
+    def __init__(
+        self,
+        core: Core,
+        roster: Roster,
+        rules: CharterRules,
+        runbooks: Callable[[], Mapping[str, Checklist]],
+        probes: Probes,
+    ) -> None:
+        self._core = core
+        self._roster = roster
+        self._rules = rules
+        self._runbooks = runbooks
+        self._probes = probes
+
+    def require(self, actor: Actor, *roles: Role) -> None:
+        """Refuse an actor whose person does not have one of the roles."""
+        person = self._roster.by_id(actor.name)
+        if person is None or person.role not in roles:
+            wanted = " or ".join(role.value for role in roles)
+            raise Refused(
+                what=f"{actor.name!r} is not {wanted} in the roster",
+                where="people.toml",
+                todo=f"ask the {wanted}",
+                code="ROLE",
+            )
+
+    async def charter(self, charter: Charter, actor: Actor) -> str:
+        """Open a session with this charter. Returns the session id."""
+        self.require(actor, Role.OPERATOR)
+        checklist = self._checked(charter, actor)
+        session_id = new_session_id()
+
+        def decide(state: State) -> Sequence[AnyEvent]:
+            current = state.sessions.current
+            if current is not None and current.state not in END_STATES:
+                raise Refused(
+                    what=f"session {current.id} is {current.state.value}",
+                    where="charter",
+                    todo="end it first: seal it, or abort it before go",
+                    code="SESSION_OPEN",
+                )
+            return [
+                SessionChartered(session_id=session_id, charter=charter),
+                ChecklistStarted(session_id=session_id, checklist=checklist),
+            ]
+
+        await self._core.decide(actor, decide)
+        return session_id
+
+    def _checked(self, charter: Charter, actor: Actor) -> Checklist:
+        """Check a charter against config and roster; all that is wrong comes in one line."""
+        rules = self._rules
+        wrong: list[str] = []
+        if charter.mode.value not in rules.modes_allowed:
+            wrong.append(f"mode: {charter.mode.value}; allowed: {', '.join(rules.modes_allowed)}")
+        if charter.venue != rules.venue:
+            wrong.append(f"venue: {charter.venue}; allowed: {rules.venue}")
+        if charter.account != rules.account:
+            wrong.append(f"account: {charter.account}; allowed: {rules.account}")
+        strangers = sorted(set(charter.instruments) - set(rules.symbols))
+        if strangers or not charter.instruments:
+            wrong.append(
+                f"instruments: {', '.join(strangers) or 'none'}; allowed: {', '.join(rules.symbols)}"
+            )
+        wrong += [
+            f"limits.{name}: looser than the config's {getattr(rules.ceiling, name)}"
+            for name in tighter(charter.limits, rules.ceiling)
+        ]
+        length = charter.window_until_us - charter.window_from_us
+        if not 0 < length <= rules.window_max_us or charter.window_until_us <= wall_us():
+            minutes = rules.window_max_us // 60_000_000
+            wrong.append(f"window: must end in the future and be at most {minutes} minutes long")
+        if not 1 <= charter.attendance_seconds <= rules.attendance_max_seconds:
+            wrong.append(f"attendance_seconds: 1 to {rules.attendance_max_seconds}")
+        reviewer = self._roster.by_id(charter.reviewer)
+        if reviewer is None or reviewer.role is not Role.REVIEWER:
+            wrong.append(f"reviewer: {charter.reviewer!r} is not a reviewer in the roster")
+        if charter.operator != actor.name:
+            wrong.append(f"operator: {charter.operator!r} is not you ({actor.name})")
+        checklists = self._runbooks()
+        checklist = checklists.get(charter.runbook)
+        if checklist is None:
+            wrong.append(f"runbook: {charter.runbook!r}; allowed: {', '.join(sorted(checklists))}")
+        if wrong or checklist is None:
+            raise InputError(what=" · ".join(wrong), where="charter", todo="correct and send again")
+        return checklist
+
+    # --- checklist ------------------------------------------------------------------------------
+
+    async def begin_checklist(self, actor: Actor) -> None:
+        """Move from charter to checklist."""
+        self.require(actor, Role.OPERATOR)
+        await self._core.decide(
+            actor,
+            lambda state: [
+                moved(current_session(state), SessionState.CHECKLIST, Cause.CHECKLIST_STARTED)
+            ],
+        )
+
+    async def probe(self, item_id: str, actor: Actor) -> None:
+        """Run one automatic item, or all of them, and journal the readings."""
+        session = current_session(self._core.state)
+        self._in_checklist(session)
+        items = [
+            item
+            for item in self._items(session)
+            if item.kind is ItemKind.AUTO and item_id in {"", item.id}
+        ]
+        if not items:
+            raise InputError(what="no such automatic item", where=item_id[:40], todo="see the list")
+        for item in items:
+            reading = await self._probes.run(item.probe, session.charter)
+            await self._core.record(
+                ENGINE,
+                ItemAnswered(
+                    session_id=session.id,
+                    item_id=item.id,
+                    role="engine",
+                    value=reading.value,
+                    result=ItemResult.PASS if reading.passed else ItemResult.FAIL,
+                    detail=reading.detail,
+                ),
+            )
+
+    async def answer(self, item_id: str, role: str, answer: str, actor: Actor) -> None:
+        """Answer a manual item. Automatic items cannot be ticked by hand."""
+        self.require(actor, Role(role) if role in set(Role) else Role.OPERATOR)
+
+        def decide(state: State) -> Sequence[AnyEvent]:
+            session = current_session(state)
+            self._in_checklist(session)
+            item = next((one for one in self._items(session) if one.id == item_id), None)
+            if item is None or role not in item.roles:
+                raise InputError(
+                    what=f"no item {item_id[:40]!r} for the {role[:20]}",
+                    where="checklist",
+                    todo="see the list",
+                )
+            if item.kind is ItemKind.AUTO:
+                raise Refused(
+                    what=f"item {item_id} is measured, not answered",
+                    where="checklist",
+                    todo="run its probe",
+                    code="AUTO_ITEM",
+                )
+            words = answer.strip()
+            if not words or len(words) > _ANSWER_LIMIT:
+                raise InputError(
+                    what=f"an answer has 1 to {_ANSWER_LIMIT} characters", where=item_id
+                )
+            result, detail = self._probes.judge(item, words, session.charter)
+            return [
+                ItemAnswered(
+                    session_id=session.id,
+                    item_id=item_id,
+                    role=role,
+                    value=words,
+                    result=result,
+                    detail=detail,
+                )
+            ]
+
+        await self._core.decide(actor, decide)
+
+    def _in_checklist(self, session: Session) -> None:
+        if session.state not in {SessionState.CHECKLIST, SessionState.GO_NOGO}:
+            raise Refused(
+                what=f"the session is {session.state.value}",
+                where="checklist",
+                todo="the checklist is answered between charter and go",
+                code="NOT_IN_CHECKLIST",
+            )
+
+    @staticmethod
+    def _items(session: Session) -> tuple[ChecklistItem, ...]:
+        return session.checklist.items if session.checklist else ()
+
+    # --- the rest -------------------------------------------------------------------------------
+
+    async def note(self, text: str, actor: Actor) -> None:
+        """Add a line to the runlog."""
+        self.require(actor, Role.OPERATOR, Role.REVIEWER)
+        words = " ".join(text.split())
+        if not words or len(words) > _NOTE_LIMIT:
+            raise InputError(what=f"a note has 1 to {_NOTE_LIMIT} characters", where="note")
+        await self._core.decide(
+            actor,
+            lambda state: [NoteAdded(session_id=current_session(state).id, text=words)],
+        )
+
+    async def pause(self, reason: str, actor: Actor) -> None:
+        """Refuse new orders until resumed; what rests stays. One person may always tighten."""
+        self.require(actor, Role.OPERATOR, Role.REVIEWER)
+        await self._move(SessionState.PAUSED, Cause.PAUSE, reason, actor)
+
+    async def resume(self, reason: str, actor: Actor) -> None:
+        """Take orders again within the same approval."""
+        self.require(actor, Role.OPERATOR)
+        await self._move(SessionState.LIVE, Cause.RESUME, reason, actor)
+
+    async def abort(self, reason: str, actor: Actor) -> None:
+        """Give up a session before it was live."""
+        self.require(actor, Role.OPERATOR, Role.REVIEWER)
+        if not reason.strip():
+            raise InputError(what="an abort needs a reason", where="abort", todo="say why")
+        await self._move(SessionState.ABORTED, Cause.ABORT, reason, actor)
+
+    async def begin_stop(self, cause: Cause, reason: str, actor: Actor) -> None:
+        """Refuse new orders; the host then cancels, proves and calls `stopped`."""
+        await self._move(SessionState.STOPPING, cause, reason, actor)
+
+    async def stopped(self, detail: str) -> None:
+        """The venue has proven that nothing is open."""
+        await self._move(SessionState.STOPPED, Cause.PROVEN_FLAT, detail, ENGINE)
+
+    async def _move(self, after: SessionState, cause: Cause, reason: str, actor: Actor) -> None:
+        await self._core.decide(
+            actor, lambda state: [moved(current_session(state), after, cause, reason)]
+        )

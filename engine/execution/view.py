@@ -1,0 +1,349 @@
+"""The whole state as one document: from folds and readings to `StateView`.
+
+Nothing is decided here and nothing is kept: each call builds the view anew. What is stale or not
+known is None, so that every screen draws it as such (I9). The next step is always said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from engine.contracts.fill import Fill
+from engine.contracts.order import Order
+from engine.contracts.session import ItemResult, SessionState
+from engine.contracts.view import (
+    AlarmView,
+    BreakView,
+    EngineView,
+    GoView,
+    HeadroomView,
+    ItemView,
+    KillView,
+    MarketView,
+    PackView,
+    PositionView,
+    ReconView,
+    SessionView,
+    StageView,
+    StateView,
+    VenueView,
+)
+from engine.execution.clock import wall_us
+from engine.execution.core import State
+from engine.execution.facts import FactsBuilder, Readings
+from engine.execution.market import Market, StreamHealth
+from engine.governance.blockers import visible_items
+from engine.governance.latch import LatchState
+from engine.governance.session import ReconState, Session
+from engine.orders.positions import unrealized
+from engine.reconcile.compare import Report
+from engine.risk.limits import headroom
+from engine.venues.port import RateUse
+
+_ORDERS_SHOWN = 40
+_FILLS_SHOWN = 30
+_RUNLOG_SHOWN = 50
+
+
+class ViewBuilder:
+    """Builds the state document for one role at a time."""
+
+    def __init__(
+        self,
+        state: State,
+        markets: Mapping[str, Market],
+        readings: Readings,
+        facts: FactsBuilder,
+        user_stream: StreamHealth,
+    ) -> None:
+        self._state = state
+        self._markets = markets
+        self._readings = readings
+        self._facts = facts
+        self._user = user_stream
+
+    def build(
+        self, engine: EngineView, venue_name: str, rate: RateUse | None, tagmanifest: str, role: str
+    ) -> StateView:
+        """The whole document as `role` may see it."""
+        session = self._state.sessions.current
+        market = self._market(session)
+        kill = self.kill()
+        view = _session_view(session, role, tagmanifest) if session else None
+        return StateView(
+            time_us=wall_us(),
+            engine=engine,
+            kill=kill,
+            venue=self._venue(venue_name, rate),
+            market=market,
+            session=view,
+            orders=self._orders(session),
+            fills=self._fills(session),
+            positions=self._positions(),
+            balances=dict(self._readings.balances or {}),
+            limits=self._limits(session),
+            alarms=self._alarms(),
+            next_step=next_step(view, kill, engine),
+            next_step_reviewer=next_step_reviewer(view, kill),
+        )
+
+    def kill(self) -> KillView:
+        """The latch and the last kill."""
+        latch = self._state.latch
+        verdict = latch.verdict
+        state = latch.state.value
+        if state == LatchState.READY and self._readings.latched:
+            state = LatchState.LATCHED.value
+        return KillView(
+            state=state,
+            kill_id=latch.kill_id,
+            reason=latch.reason,
+            by=latch.by,
+            latched_us=latch.latched_us if latch.is_set else None,
+            stages=tuple(
+                StageView(stage=one.stage, elapsed_us=one.elapsed_us, detail=one.detail)
+                for one in latch.stages
+            ),
+            open_orders=verdict.open_orders if verdict else (),
+            positions=dict(verdict.positions) if verdict else {},
+            detail=verdict.detail if verdict else "",
+        )
+
+    def _market(self, session: Session | None) -> MarketView | None:
+        symbols = session.charter.instruments if session else tuple(self._markets)
+        market = next((self._markets[one] for one in symbols if one in self._markets), None)
+        return market.view() if market else None
+
+    def _venue(self, name: str, rate: RateUse | None) -> VenueView:
+        streams = [market.stream.view() for market in self._markets.values()]
+        streams.append(self._user.view())
+        return VenueView(
+            name=name,
+            connected=all(stream.connected for stream in streams),
+            clock_offset_ms=self._readings.clock_offset_ms,
+            streams=tuple(streams),
+            used_weight=rate.used if rate else None,
+            weight_limit=rate.limit if rate else 0,
+        )
+
+    def _orders(self, session: Session | None) -> tuple[Order, ...]:
+        open_orders = self._state.orders.open_orders()
+        recent = self._state.orders.session_orders(session.id) if session else ()
+        names = {order.intent.client_order_id for order in open_orders}
+        others = [order for order in recent if order.intent.client_order_id not in names]
+        others.reverse()
+        return (*open_orders, *others)[:_ORDERS_SHOWN]
+
+    def _fills(self, session: Session | None) -> tuple[Fill, ...]:
+        if session is None:
+            return ()
+        names = {
+            one.intent.client_order_id for one in self._state.orders.session_orders(session.id)
+        }
+        latest: list[Fill] = []
+        for fill in reversed(self._state.orders.fills):
+            if fill.client_order_id in names:
+                latest.append(fill)
+            if len(latest) == _FILLS_SHOWN:
+                break
+        return tuple(latest)
+
+    def _positions(self) -> tuple[PositionView, ...]:
+        views = []
+        for symbol, position in self._state.positions.positions().items():
+            market = self._markets.get(symbol)
+            mark = market.mid() if market else None
+            views.append(
+                PositionView(
+                    symbol=symbol,
+                    quantity=position.quantity,
+                    average_price=position.average_price,
+                    realized=position.realized,
+                    unrealized=None if mark is None else unrealized(position, mark),
+                    fees=dict(position.fees),
+                    mark=mark,
+                )
+            )
+        return tuple(views)
+
+    def _limits(self, session: Session | None) -> tuple[HeadroomView, ...]:
+        if session is None or not session.charter.instruments:
+            return ()
+        return headroom(self._facts.risk(session.charter.instruments[0]))
+
+    def _alarms(self) -> tuple[AlarmView, ...]:
+        return self._state.alarms.active_views()
+
+
+def _session_view(session: Session, role: str, tagmanifest: str) -> SessionView:
+    go = session.go
+    return SessionView(
+        id=session.id,
+        state=session.state,
+        charter=session.charter,
+        since_us=session.since_us,
+        checklist=visible_items(session, role),
+        reviewer_joined=bool(session.reviewer_nonce),
+        go=GoView(
+            stage=go.stage,
+            packet=go.packet,
+            packet_sha256=go.sha256,
+            operator_signature=go.operator_signature,
+            expires_us=go.expires_us,
+            decision=go.decision,
+            reason=go.reason,
+        ),
+        runlog=tuple(_runlog_line(line) for line in session.runlog[-_RUNLOG_SHOWN:]),
+        recon=recon_view(session.recon) if session.recon else None,
+        pack=PackView(
+            stage=session.pack.stage,
+            folder=session.pack.folder,
+            tagmanifest=tagmanifest,
+            tagmanifest_sha256=session.pack.tagmanifest_sha256,
+            signed_by=tuple(sorted(session.pack.signed_by)),
+        )
+        if session.pack
+        else None,
+    )
+
+
+def _runlog_line(line: tuple[int, str, str]) -> str:
+    at_us, name, text = line
+    at = datetime.fromtimestamp(at_us / 1_000_000, UTC)
+    return f"{at:%H:%M:%S} {name}: {text}"
+
+
+def recon_view(recon: ReconState) -> ReconView:
+    """The last reconciliation with its answers, for screens and CLI."""
+    report = Report.from_document(recon.report.encode())
+    return ReconView(
+        run_id=recon.run_id,
+        report=recon.report,
+        report_sha256=recon.sha256,
+        compared=dict(recon.compared),
+        breaks=tuple(
+            BreakView(
+                id=one.id,
+                klass=one.klass,
+                subject=one.subject,
+                key=one.key,
+                engine=one.engine,
+                journal=one.journal,
+                venue=one.venue,
+                cause=one.cause,
+                answer=recon.answers.get(one.id, ""),
+            )
+            for one in report.breaks
+        ),
+        signed_by=recon.signed_by,
+    )
+
+
+def next_step(session: SessionView | None, kill: KillView, engine: EngineView) -> str:
+    """What the operator does next, in one sentence."""
+    if engine.phase != "ready":
+        return f"The engine is {engine.phase}: wait."
+    if session is None or session.state in {
+        SessionState.SEALED,
+        SessionState.NO_GO,
+        SessionState.ABORTED,
+    }:
+        if kill.state != LatchState.READY:
+            return "The kill latch holds: both people release it before a new session."
+        return "Write the charter of a new session."
+    match session.state:
+        case SessionState.CHARTER:
+            return "Start the checklist."
+        case SessionState.CHECKLIST:
+            return _checklist_step(session, engine)
+        case SessionState.GO_NOGO:
+            return _go_step(session)
+        case SessionState.LIVE:
+            return "Live: place orders, or stop the session. F9 stops everything."
+        case SessionState.PAUSED:
+            return "Paused: no new orders. Resume, or stop the session."
+        case SessionState.STOPPING:
+            return "Stopping: waiting for the venue to show no open order."
+        case SessionState.KILLED if kill.state == LatchState.UNCONFIRMED:
+            return "KILL UNCONFIRMED: look at the venue yourself; the hunt goes on."
+        case SessionState.KILLED if kill.state != LatchState.PROVEN:
+            return "Killed: waiting for the venue's proof."
+        case SessionState.KILLED | SessionState.STOPPED:
+            return _recon_step(session, "operator")
+        case SessionState.RECONCILED:
+            return _seal_step(session, "operator")
+
+
+def _checklist_step(session: SessionView, engine: EngineView) -> str:
+    mine = [item for item in session.checklist if item.role != "reviewer"]
+    still = _unanswered(mine)
+    if still:
+        return f"Checklist: {len(still)} items to go; next is {still[0].title!r}."
+    if not session.reviewer_joined:
+        return f"Second terminal: {engine.review_command}"
+    if _unanswered(list(session.checklist)):
+        return "Wait for the reviewer's answers."
+    return "Ask for go."
+
+
+def _unanswered(items: list[ItemView]) -> list[ItemView]:
+    return [item for item in items if item.result is not ItemResult.PASS]
+
+
+def _go_step(session: SessionView) -> str:
+    if session.go.stage == "requested":
+        return "Read the packet and sign it."
+    return "Read the short code aloud; the reviewer decides."
+
+
+def _recon_step(session: SessionView, role: str) -> str:
+    recon = session.recon
+    if recon is None:
+        return "Run the reconciliation." if role == "operator" else "Wait for the reconciliation."
+    if any(one.klass != "green" and not one.answer for one in recon.breaks):
+        return "Answer every yellow and red break."
+    if role not in recon.signed_by:
+        return "Read the reconciliation and sign it."
+    return "Wait for the other signature under the reconciliation."
+
+
+def _seal_step(session: SessionView, role: str) -> str:
+    pack = session.pack
+    if pack is None or pack.stage == "writing":
+        if role == "operator":
+            return "Write down one to three lessons, then write the pack."
+        return "Wait for the pack."
+    if role not in pack.signed_by:
+        return "Sign the pack."
+    return "Wait for the other signature under the pack."
+
+
+def next_step_reviewer(session: SessionView | None, kill: KillView) -> str:
+    """What the reviewer does next, in one sentence."""
+    if session is None:
+        return "Wait for the operator's charter."
+    match session.state:
+        case SessionState.CHARTER:
+            return "Read the charter; the checklist comes next."
+        case SessionState.CHECKLIST:
+            mine = [item for item in session.checklist if item.role == "reviewer"]
+            if _unanswered(mine):
+                return "Answer your items from your own readings."
+            return "Wait for the operator to ask for go."
+        case SessionState.GO_NOGO:
+            if session.go.stage == "signed":
+                return "Read the packet, type the short code, decide."
+            return "Wait for the operator's signature."
+        case SessionState.LIVE | SessionState.PAUSED | SessionState.STOPPING:
+            return "Watch. F9 stops everything."
+        case SessionState.KILLED if kill.state != LatchState.PROVEN:
+            return "Killed: waiting for the venue's proof."
+        case SessionState.KILLED | SessionState.STOPPED:
+            return _recon_step(session, "reviewer")
+        case SessionState.RECONCILED:
+            return _seal_step(session, "reviewer")
+        case SessionState.SEALED:
+            return "Sealed. Keep your copy of the heads."
+        case SessionState.NO_GO | SessionState.ABORTED:
+            return "This session has ended. Wait for a new charter."

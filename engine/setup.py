@@ -1,0 +1,393 @@
+"""What the engine is set up with: config, roster, runbooks and keys of one workspace as plain values.
+
+Read once at start; what the approval binds is watched afterwards (`current`), so that a file edited
+while the engine runs is noticed and voids what was signed over the old one (I6). Secrets stay in
+the venue options and leave by no other way (I10).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version as package_version
+from pathlib import Path
+
+import config
+from config.secrets import resolve
+from config.settings import Effective, Settings, load
+from engine.contracts.canonical import sha256_hex
+from engine.contracts.documents import Namespace
+from engine.contracts.errors import ConfigError, WorkspaceError
+from engine.contracts.session import Checklist
+from engine.execution.approval_desk import ApprovalTerms
+from engine.execution.facts import FactSettings
+from engine.execution.fingerprints import WatchedFiles, code_files
+from engine.execution.pack_desk import PackPlaces
+from engine.execution.session_desk import CharterRules
+from engine.execution.watchdog import WatchdogOrders
+from engine.governance.checklist import parse_runbook
+from engine.governance.packet import InputFile
+from engine.governance.people import Roster, parse_roster, roster_document
+from engine.signatures.allowed_signers import parse_allowed_signers
+from engine.signatures.check import Checker
+from engine.venues.binance.options import BinanceOptions
+
+#: The user stream may be silent for long; the adapter pings it, so its age only informs.
+_USER_LIMIT_MS = 30_000
+_US_PER_MINUTE = 60_000_000
+#: Some two hundred files: looked at once a second, not at every order.
+_CODE_LOOK_US = 1_000_000
+_MS_PER_SECOND = 1_000
+_US_PER_SECOND = 1_000_000
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True)
+class EnginePaths:
+    """Where everything of a workspace lies."""
+
+    workspace: Path
+    socket: Path
+
+    @property
+    def state(self) -> Path:
+        """The hidden state folder."""
+        return self.workspace / ".peakctl"
+
+    @property
+    def journal(self) -> Path:
+        """The journal's folder."""
+        return self.state / "journal"
+
+    @property
+    def store(self) -> Path:
+        """The DuckDB file."""
+        return self.state / "evidence.duckdb"
+
+    @property
+    def heads(self) -> Path:
+        """The signed heads."""
+        return self.state / "heads"
+
+    @property
+    def latch(self) -> Path:
+        """The latch file."""
+        return self.state / "latch"
+
+    @property
+    def run(self) -> Path:
+        """Pid files and the watchdog's log."""
+        return self.state / "run"
+
+    @property
+    def pid(self) -> Path:
+        """The engine's pid file."""
+        return self.run / "engine.pid"
+
+    @property
+    def watchdog_pid(self) -> Path:
+        """The watchdog's pid file."""
+        return self.run / "watchdog.pid"
+
+    @property
+    def watchdog_log(self) -> Path:
+        """What the watchdog did, one JSON line each."""
+        return self.state / "log" / "watchdog.jsonl"
+
+    @property
+    def watchdog_errors(self) -> Path:
+        """The watchdog's standard error."""
+        return self.state / "log" / "watchdog.err"
+
+    @property
+    def engine_log(self) -> Path:
+        """The engine's own log, JSON lines."""
+        return self.state / "log" / "engine.jsonl"
+
+    @property
+    def log_key(self) -> Path:
+        """The key that signs heads."""
+        return self.state / "keys" / "log_ed25519"
+
+    @property
+    def snapshots(self) -> Path:
+        """The operator's snapshots."""
+        return self.state / "snapshots"
+
+    @property
+    def market(self) -> Path:
+        """Recorded market data, one folder a session."""
+        return self.state / "market"
+
+    @property
+    def exports(self) -> Path:
+        """The one folder the store may write into."""
+        return self.state / "exports"
+
+    @property
+    def sessions(self) -> Path:
+        """Where packs land."""
+        return self.workspace / "sessions"
+
+    @property
+    def people(self) -> Path:
+        """The roster."""
+        return self.workspace / "config" / "people.toml"
+
+    @property
+    def allowed_signers(self) -> Path:
+        """Who may sign what."""
+        return self.workspace / "config" / "allowed_signers"
+
+    @property
+    def revoked_keys(self) -> Path:
+        """Keys that count no more; may be missing."""
+        return self.workspace / "config" / "revoked_keys"
+
+    @property
+    def runbooks(self) -> Path:
+        """The runbooks in force."""
+        return self.workspace / "runbooks"
+
+
+class Setup:
+    """Everything read at start, and the watch over what was read."""
+
+    def __init__(
+        self, paths: EnginePaths, effective: Effective, environ: Mapping[str, str]
+    ) -> None:
+        self.paths = paths
+        self.effective = effective
+        self.settings: Settings = effective.settings
+        self.version = package_version("peakctl")
+        self.boot_id = _boot_id()
+        self.roster = self._read_roster()
+        self.demo = any(person.demo for person in self.roster.people)
+        self.checker = Checker(paths.allowed_signers, paths.revoked_keys)
+        self.venue_options = self._venue_options(environ)
+        self.user_limit_ms = _USER_LIMIT_MS
+        self.log_principal = self._read_log_principal()
+        self.origin = f"peakctl/{paths.workspace.name}"
+        root = Path(config.__file__).parent.parent
+        self._code = WatchedFiles(
+            code_files([root / name for name in ("engine", "peakctl", "screens", "config")]),
+            look_every_us=_CODE_LOOK_US,
+        )
+        self._inputs = WatchedFiles(
+            [("config/peakctl.toml", paths.workspace / "config" / "peakctl.toml")]
+        )
+        self._signers = WatchedFiles(
+            [("allowed_signers", paths.allowed_signers), ("revoked_keys", paths.revoked_keys)]
+        )
+        self._people = WatchedFiles([("people.toml", paths.people)])
+        self._at_start = (self._inputs.sha256(), self._people.sha256())
+
+    # --- what is watched --------------------------------------------------------------------------
+
+    def config_sha256(self) -> str:
+        """Hash of the effective config; another value once its file was edited after the start."""
+        now = self._inputs.sha256()
+        return self.effective.sha256 if now == self._at_start[0] else now
+
+    def code_sha256(self) -> str:
+        """Hash over our own source files as they are on disk now."""
+        return self._code.sha256()
+
+    def roster_sha256(self) -> str:
+        """Hash of the roster document; another value once the roster was edited after the start."""
+        now = self._people.sha256()
+        return sha256_hex(self.roster_bytes()) if now == self._at_start[1] else now
+
+    def roster_bytes(self) -> bytes:
+        """The roster as it is signed over: people and the hash of the signers' files."""
+        return roster_document(self.roster, self._signers.sha256())
+
+    # --- plain values for the rooms ---------------------------------------------------------------
+
+    @property
+    def review_command(self) -> str:
+        """What the reviewer types in the second terminal."""
+        return f"peakctl review --workspace {shlex.quote(str(self.paths.workspace))}"
+
+    @property
+    def fact_settings(self) -> FactSettings:
+        """What the checks need of the settings."""
+        settings = self.settings
+        return FactSettings(
+            environment=settings.environment,
+            stale_ms=settings.market.stale_ms,
+            clock_limit_ms=settings.clock.limit_ms,
+            modes_allowed=frozenset(settings.governance.modes),
+            allow_list=frozenset(
+                (venue, account)
+                for venue, _, account in (
+                    one.partition(":") for one in settings.governance.accounts
+                )
+            ),
+        )
+
+    @property
+    def charter_rules(self) -> CharterRules:
+        """What a charter may say."""
+        settings = self.settings
+        return CharterRules(
+            modes_allowed=tuple(mode.value for mode in settings.governance.modes),
+            venue=settings.venue.name,
+            account=settings.venue.account,
+            symbols=tuple(settings.venue.symbols),
+            ceiling=settings.limits.to_limits(),
+            window_max_us=settings.session.window_max_minutes * _US_PER_MINUTE,
+            attendance_max_seconds=settings.session.attendance_seconds,
+        )
+
+    def approval_terms(self, hostname: str) -> ApprovalTerms:
+        """What an approval is made under."""
+        settings = self.settings
+        return ApprovalTerms(
+            environment=settings.environment,
+            ttl_us=settings.session.go_expiry_seconds * _US_PER_SECOND,
+            allow_same_uid=settings.allow_same_uid,
+            hostname=hostname,
+            boot_id=self.boot_id,
+            inputs=tuple(
+                InputFile(path=one.path, size=len(one.content), sha256=one.sha256)
+                for one in self.effective.inputs
+            ),
+            code={"version": self.version, "python": platform.python_version()},
+        )
+
+    def pack_places(self) -> PackPlaces:
+        """Where packs are made."""
+        paths = self.paths
+        return PackPlaces(
+            sessions=paths.sessions,
+            market=paths.market,
+            snapshots=paths.snapshots,
+            allowed_signers=paths.allowed_signers,
+            revoked_keys=paths.revoked_keys,
+            log_principal=self.log_principal,
+            version=self.version,
+        )
+
+    def config_files(self) -> tuple[bytes, tuple[tuple[str, bytes], ...]]:
+        """The effective config as hashed, and the files it was read from."""
+        inputs = tuple((one.path, one.content) for one in self.effective.inputs)
+        return self.effective.document, inputs
+
+    @property
+    def watchdog_orders(self) -> WatchdogOrders:
+        """What the watchdog is told through its pipe."""
+        options = self.venue_options
+        key = options.ed25519_private_key
+        return WatchdogOrders(
+            name=options.name,
+            rest_url=options.rest_url,
+            ws_url=options.ws_url,
+            ws_api_url=options.ws_api_url,
+            api_key=options.api_key,
+            secret=options.secret,
+            ed25519_private_key=str(key) if key else "",
+            symbols=tuple(self.settings.venue.symbols),
+            recv_window_ms=options.recv_window_ms,
+            grace_ms=self.settings.watchdog.grace_seconds * _MS_PER_SECOND,
+            log_path=str(self.paths.watchdog_log),
+        )
+
+    def runbooks(self) -> dict[str, Checklist]:
+        """The session checklists of the workspace, by runbook name without ending.
+
+        A runbook without front matter has no checklist and is left out; a broken one raises.
+        """
+        found: dict[str, Checklist] = {}
+        for path in sorted(self.paths.runbooks.glob("session_*.md")):
+            text = path.read_text(encoding="utf-8")
+            found[path.stem] = parse_runbook(text, path.name)
+        return found
+
+    def secrets(self) -> tuple[str, ...]:
+        """Values that must be blanked wherever they would show."""
+        options = self.venue_options
+        return tuple(value for value in (options.api_key, options.secret) if value)
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def _read_roster(self) -> Roster:
+        where = str(self.paths.people)
+        try:
+            document = tomllib.loads(self.paths.people.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(
+                what=f"cannot be read ({error.strerror})", where=where, todo="see peakctl people"
+            ) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(what=f"not TOML ({error})", where=where) from error
+        return parse_roster(document, environment=self.settings.environment, where=where)
+
+    def _read_log_principal(self) -> str:
+        """The principal whose key signs heads: the one line of allowed_signers for that namespace."""
+        where = str(self.paths.allowed_signers)
+        try:
+            text = self.paths.allowed_signers.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(what=f"cannot be read ({error})", where=where) from error
+        signers = parse_allowed_signers(text, where)
+        for signer in signers.signers:
+            if Namespace.HEAD in signer.namespaces:
+                return signer.principal
+        raise ConfigError(
+            what="names no key for the journal's heads",
+            where=where,
+            todo="make the workspace with peakctl init",
+        )
+
+    def _venue_options(self, environ: Mapping[str, str]) -> BinanceOptions:
+        venue = self.settings.venue
+        if not venue.rest_url:
+            raise WorkspaceError(
+                what="there is no venue address",
+                where="venue.rest_url",
+                todo="with sandbox.enabled the sandbox must run first: start the console, "
+                "it brings the sandbox along",
+            )
+        workspace = self.paths.workspace
+        key = resolve(venue.api_key_ref, workspace, environ).get_secret_value()
+        timeout_s = venue.request_timeout_ms / _MS_PER_SECOND
+        hmac = venue.key_type == "hmac"
+        secret = resolve(venue.secret_ref, workspace, environ).get_secret_value() if hmac else ""
+        key_path = None if hmac else workspace / venue.secret_ref.removeprefix("file:")
+        return BinanceOptions(
+            name=venue.name,
+            rest_url=venue.rest_url,
+            ws_url=venue.ws_url,
+            ws_api_url=venue.ws_api_url,
+            api_key=key,
+            secret=secret,
+            ed25519_private_key=key_path,
+            symbols=tuple(venue.symbols),
+            recv_window_ms=venue.recv_window_ms,
+            trade_timeout_s=timeout_s,
+            query_timeout_s=timeout_s,
+        )
+
+
+def read_setup(
+    workspace: Path,
+    socket: Path,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> Setup:
+    """Read everything. Raises ConfigError, WorkspaceError with all that is wrong."""
+    variables = dict(os.environ) if environ is None else dict(environ)
+    effective = load(workspace, variables, overrides)
+    return Setup(EnginePaths(workspace, socket), effective, variables)
+
+
+def _boot_id() -> str:
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return "unknown"
