@@ -99,6 +99,10 @@ def test_fill_before_acknowledgement_ends_the_same_as_after_it(make: Any) -> Non
     assert early.state is S.PARTIALLY_FILLED
 
 
+def test_fill_tells_the_venues_id_of_the_order(make: Any) -> None:
+    assert run(make.order(), make.filled()).venue_order_id == "77"
+
+
 def test_same_fill_twice_returns_the_same_object(make: Any) -> None:
     once = run(make.order(), make.filled())
     assert step(once, make.filled(), 99) is once

@@ -92,7 +92,7 @@ def test_trade_counts_once_and_other_sessions_do_not_count(make: Any) -> None:
     events = [
         make.filled("1", "1", session="mine"),
         make.filled("1", "1", session="mine"),
-        make.filled("2", "1", session="other"),
+        make.filled("2", "5", session="other"),
         make.filled("3", "NaN", session="mine"),
         make.canceled(),
     ]
