@@ -25,6 +25,9 @@ from engine.contracts.people import Actor
 
 ZERO_HASH = "0" * 64
 
+#: Equal digits of two unrelated sha256: 4 of 64 are expected, 32 happen never.
+_DIGITS_BY_CHANCE = 32
+
 _TODO = "keep the file as it is and compare it with the reviewer's heads and the last pack"
 
 
@@ -195,8 +198,9 @@ def line_hash(line: bytes) -> str:
 def _name_break(line: bytes, after: bytes, expected: Link, places: tuple[str, str]) -> NoReturn:
     """Say what is wrong with `line`, and whether it or the line before it was changed.
 
-    The line after it is the witness: if that one is chained to `line`, `line` is as it was written
-    and the one before it is not.
+    Two hashes have few digits in common by chance, so a link that is nearly right was damaged
+    itself. Otherwise the line after is the witness: if that one is chained to `line` with the right
+    link, the link was replaced; if not, the line before is not as it was written.
     """
     previous, here = places
     try:
@@ -207,10 +211,12 @@ def _name_break(line: bytes, after: bytes, expected: Link, places: tuple[str, st
         broken(here, f"sequence {found.seq} where {expected.size} must follow")
     if found.prev == expected.head:
         broken(here, "not in canonical form")
+    if sum(map(str.__eq__, found.prev, expected.head)) > _DIGITS_BY_CHANCE:
+        broken(here, "its link to the line before was damaged")
     restored = line.replace(found.prev.encode(), expected.head.encode())
     if previous and line_hash(restored).encode() not in after:
         broken(previous, "changed after it was written: the next line was chained to other bytes")
-    broken(here, "its link to the line before was changed")
+    broken(here, "its link to the line before was replaced")
 
 
 def _no_float(text: str) -> NoReturn:
