@@ -17,8 +17,12 @@ from engine.governance.session import Session, disagree
 def checklist_blockers(session: Session, now_us: int) -> tuple[str, ...]:
     """Every reason why the checklist does not allow go, one line each; empty means ready.
 
-    `now_us` is the wall clock in µs UTC; readings from the future count as old.
+    `now_us` is the wall clock in µs UTC; readings from the future count as old. While a request
+    is pending, a reading is as old as it was when go was asked for: the request has an expiry of
+    its own, and a new reading would change what was signed (I6).
     """
+    if session.go.stage in {"requested", "signed"} and session.go.requested_us is not None:
+        now_us = session.go.requested_us
     if session.checklist is None or not session.checklist.items:
         return ("the checklist has not been started; start it",)
     return tuple(

@@ -89,7 +89,7 @@ def _request_nonces(facts: RequestFacts) -> Denied | None:
         return Denied("NONCE_REPLAYED", "the reviewer's nonce was used; the reviewer joins again")
     if not is_nonce(facts.operator_nonce):
         return Denied("NONCE_MISSING", "the nonce is not 32 bytes in hex; ask again")
-    if facts.operator_nonce in facts.seen_nonces | facts.used_nonces:
+    if facts.operator_nonce in {facts.joined_nonce} | facts.seen_nonces | facts.used_nonces:
         return Denied("NONCE_REPLAYED", "this nonce was offered before; ask again")
     return None
 

@@ -225,6 +225,7 @@ def request_facts(words: Any, **changes: Any) -> RequestFacts:
         ({"used_nonces": frozenset({"b" * 64})}, "NONCE_REPLAYED"),
         ({"operator_nonce": "x"}, "NONCE_MISSING"),
         ({"operator_nonce": "b" * 64}, "NONCE_REPLAYED"),
+        ({"operator_nonce": "b" * 64, "seen_nonces": frozenset()}, "NONCE_REPLAYED"),
         ({"seen_nonces": frozenset({"a" * 64})}, "NONCE_REPLAYED"),
         ({"now_us": 2}, "WINDOW"),
     ],

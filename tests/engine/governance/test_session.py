@@ -261,6 +261,13 @@ def test_a_critical_reading_gets_old(pen, words) -> None:
     assert "old" in checklist_blockers(pen.fold.current, read_us - 1)[0]
 
 
+def test_a_pending_request_keeps_the_age_of_readings_at_the_request(pen, words) -> None:
+    pen.signed()
+    assert checklist_blockers(pen.fold.current, pen.now + 250 * words.second) == ()
+    pen.move("go_nogo", "checklist", "go_void")
+    assert "old" in checklist_blockers(pen.fold.current, pen.now + 250 * words.second)[0]
+
+
 def test_different_answers_block_and_start_a_new_blind_round(pen, words) -> None:
     pen.checklist()
     pen.answer("clock", "operator", "3 ms", ENGINE)
