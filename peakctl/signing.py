@@ -73,14 +73,14 @@ class Signer:
 
 
 def signals() -> dict[str, str]:
-    """What this process sees of who runs it; `unset` and `none` mean not known, never different."""
+    """What this process sees of who runs it. "" means not known, which is never "different"."""
     connection = os.environ.get("SSH_CONNECTION", "").split()
     return {
         "uid": str(os.getuid()),
         "loginuid": _proc("loginuid"),
-        "sessionid": _proc("sessionid"),
+        "audit_session": _proc("sessionid"),
         "tty": _tty(),
-        "ssh_peer": connection[0] if connection else "none",
+        "ssh_peer": connection[0] if connection else "",
     }
 
 
@@ -88,8 +88,8 @@ def _proc(name: str) -> str:
     try:
         text = Path(f"/proc/self/{name}").read_text(encoding="ascii").strip()
     except OSError:
-        return "unknown"
-    return "unset" if text == _UNSET else text
+        return ""
+    return "" if text == _UNSET else text
 
 
 def _tty() -> str:
@@ -98,7 +98,7 @@ def _tty() -> str:
             return os.ttyname(descriptor)
         except OSError:
             continue
-    return "none"
+    return ""
 
 
 def _ssh_keygen() -> str:

@@ -193,7 +193,7 @@ class Supervisor:
     def _spawn(
         self, name: str, arguments: list[str], output: int, errors: int
     ) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "peakctl", name, *arguments]
+        command = [sys.executable, "-P", "-m", "peakctl", name, *arguments]
         if name == "engine":
             command += [f"--workspace={self.workspace.root}"]
             command += [f"--set={key}={value}" for key, value in self.overrides.items()]

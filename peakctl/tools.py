@@ -7,24 +7,15 @@ and this workspace. Heavy imports (settings, verification) happen at the call, a
 from __future__ import annotations
 
 import os
-import secrets
 import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from engine.contracts.canonical import sha256_hex
 from engine.contracts.errors import PeakError
 from engine.contracts.session import Charter, Environment, Mode
-from engine.governance.packet import (
-    CosignContent,
-    Party,
-    build_cosign,
-    packet_lines,
-    parse_packet,
-    short_code,
-)
+from engine.governance.packet import packet_lines, parse_packet, short_code
+from peakctl.ceremony import cosign_document, new_nonce
 from peakctl.signing import signals
 from peakctl.workspace import Workspace
 from screens.desk import CosignFacts, Sign, Tools
@@ -48,7 +39,7 @@ def make_tools(
         short_code=short_code,
         packet_lines=_lines_of,
         cosign_document=_cosign_of,
-        new_nonce=lambda: secrets.token_hex(32),
+        new_nonce=new_nonce,
         signals=signals,
         verify_pack=lambda folder: _verify(workspace, folder),
         charter_draft=draft,
@@ -76,25 +67,13 @@ def _clock(time_us: str) -> str:
 
 
 def _cosign_of(facts: CosignFacts) -> str:
-    packet: dict[str, Any] = parse_packet(facts.packet.encode())
-    reviewer = packet["reviewer"]
-    document = CosignContent(
-        session_id=packet["session"],
-        go_sha256=sha256_hex(facts.packet.encode()),
+    return cosign_document(
+        packet=facts.packet,
         decision=facts.decision,
         reason=facts.reason,
-        reviewer_nonce=facts.nonce,
-        decided_at_us=time.time_ns() // 1_000,
-        reviewer=Party(
-            person=reviewer["person"],
-            principal=reviewer["principal"],
-            fingerprint=reviewer["fingerprint"],
-            uid=os.getuid(),
-            signals=signals(),
-        ),
         typed_code=facts.short_code,
+        nonce=facts.nonce,
     )
-    return build_cosign(document).decode("ascii")
 
 
 def _verify(workspace: Workspace, folder: str) -> tuple[bool, tuple[str, ...]]:

@@ -134,6 +134,11 @@ class Workspace:
         return self.state / "evidence.duckdb"
 
     @property
+    def market(self) -> Path:
+        """Recorded market data, and where the store may export."""
+        return self.state / "market"
+
+    @property
     def log_key(self) -> Path:
         """The key that signs heads."""
         return self.state / "keys" / "log_ed25519"

@@ -1,0 +1,293 @@
+"""`peakctl session`, `journal` and `store`: what the records hold, read from the records.
+
+Sessions are folded from the journal's files, so these commands work with and without an engine.
+"""
+# ruff: noqa: FBT002  (typer makes options of booleans with defaults)
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.contracts.errors import AnswerNo, InputError, WorkspaceError
+from peakctl.commands.options import (
+    JsonOption,
+    PersonOption,
+    WorkspaceOption,
+    own,
+    visited,
+    whoami,
+)
+from peakctl.commands.output import complain, say, say_json, table, utc
+from peakctl.commands.running import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.governance.session import Session, SessionFold
+    from engine.journal.heads import SignedHead
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    session = typer.Typer(help="The sessions of a workspace.")
+    session.command("list")(list_)
+    session.command("show")(show)
+    session.command("states")(states)
+    app.add_typer(session, name="session")
+    journal = typer.Typer(help="The record of truth.")
+    journal.command("verify")(verify)
+    journal.command("heads")(heads)
+    app.add_typer(journal, name="journal")
+    store = typer.Typer(help="The queryable copy of the journal.")
+    store.command("rebuild")(rebuild)
+    store.command("query")(query)
+    app.add_typer(store, name="store")
+
+
+def fold_sessions(journal: Path) -> SessionFold:
+    """All sessions that a journal's files hold. A torn last line was never promised: left out."""
+    from engine.governance.session import SessionFold  # noqa: PLC0415
+    from engine.journal.chain import decode_line  # noqa: PLC0415
+
+    fold = SessionFold()
+    for where, line in _lines(journal):
+        fold.apply(decode_line(line, where)[0])
+    return fold
+
+
+def session_of(fold: SessionFold, session_id: str) -> Session:
+    """The session with this id, the newest when it is empty. Raises InputError."""
+    found = fold.by_id(session_id) if session_id else fold.current
+    if found is None:
+        ids = ", ".join(one.id for one in fold.history) or "none yet"
+        raise InputError(
+            what=f"no session {session_id[:40]!r}" if session_id else "no session yet",
+            where="journal",
+            todo=f"there are: {ids}",
+        )
+    return found
+
+
+def _lines(journal: Path) -> Iterator[tuple[str, bytes]]:
+    from engine.journal.segments import segment_paths  # noqa: PLC0415
+
+    for path in segment_paths(journal):
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.endswith(b"\n"):
+                    yield f"{path.name}:{number}", line
+
+
+def list_(workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
+    """Every session with its state."""
+    history = fold_sessions(visited(workspace).journal).history
+    if json:
+        say_json([_summary(session) for session in history])
+        return 0
+    rows = [
+        (
+            session.id,
+            session.state.value,
+            session.charter.mode.value,
+            utc(session.created_us),
+            session.charter.operator,
+            session.charter.reviewer,
+            session.pack.folder if session.pack else "",
+        )
+        for session in history
+    ]
+    say(*table(rows, ("id", "state", "mode", "chartered", "operator", "reviewer", "pack")))
+    return 0
+
+
+def _summary(session: Session) -> dict[str, object]:
+    return {
+        "id": session.id,
+        "state": session.state.value,
+        "mode": session.charter.mode.value,
+        "created_us": session.created_us,
+        "since_us": session.since_us,
+        "operator": session.charter.operator,
+        "reviewer": session.charter.reviewer,
+        "pack": session.pack.folder if session.pack else "",
+    }
+
+
+def show(
+    session_id: Annotated[str, typer.Argument(metavar="[SESSION]")] = "",
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    """One session (the newest by default): its charter, approval and runlog."""
+    session = session_of(fold_sessions(visited(workspace).journal), session_id)
+    if json:
+        say_json(
+            {
+                **_summary(session),
+                "charter": session.charter,
+                "decision": session.go.decision,
+                "packet_sha256": session.go.sha256,
+                "lessons": session.lessons,
+                "runlog": session.runlog,
+            }
+        )
+        return 0
+    charter = session.charter
+    rows = [
+        ("session", session.id),
+        ("state", f"{session.state.value} since {utc(session.since_us)}"),
+        ("mode", f"{charter.mode.value} on {charter.venue}, account {charter.account}"),
+        ("instruments", ", ".join(charter.instruments)),
+        ("window", f"{utc(charter.window_from_us)} to {utc(charter.window_until_us)}"),
+        ("people", f"operator {charter.operator}, reviewer {charter.reviewer}"),
+        ("approval", f"{session.go.stage} {session.go.decision} {session.go.reason}".strip()),
+        ("packet", session.go.sha256 or "-"),
+    ]
+    say(*table(rows), *(f"{utc(at_us)}  {name}: {text}" for at_us, name, text in session.runlog))
+    return 0
+
+
+def states(
+    orders: Annotated[bool, typer.Option("--orders", help="The order states instead.")] = False,
+    json: JsonOption = False,
+) -> int:
+    """The table of legal transitions, with who may cause each."""
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    if orders:
+        from engine.orders.machine import table_rows  # noqa: PLC0415
+
+        header, rows = ("before", "trigger", "after"), list(table_rows())
+    else:
+        from engine.governance.transitions import session_rows  # noqa: PLC0415
+
+        header, rows = ("before", "after", "cause", "who", "needs"), list(session_rows())
+    if json:
+        say_json([dict(zip(header, row, strict=True)) for row in rows])
+    else:
+        say(*table(rows, header))
+    return 0
+
+
+def verify(workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
+    """Verify every byte of the journal, that all signed heads are on it, and their signatures."""
+    from engine.journal.heads import read_heads  # noqa: PLC0415
+    from engine.journal.verify import verify_journal  # noqa: PLC0415
+
+    place = own(workspace)
+    signed = read_heads(place.heads)
+    report = verify_journal(place.journal, [one.head for one in signed])
+    bad = [*_bad_signatures(place.allowed_signers, place.revoked_keys, signed)]
+    ok = report.ok and not bad
+    if json:
+        say_json({"ok": ok, "report": report, "bad_head_signatures": bad})
+    else:
+        say(
+            f"{report.size} events in {report.files} files, head {report.head}",
+            f"{report.heads_checked} signed heads on the chain",
+        )
+        for finding in report.findings:
+            complain(f"{finding.where}: {finding.what}")
+        for line in bad:
+            complain(line)
+    if not ok:
+        raise AnswerNo(what="the journal does not verify", where=str(place.journal))
+    return 0
+
+
+def _bad_signatures(
+    allowed_signers: Path, revoked: Path | None, signed: list[SignedHead]
+) -> Iterator[str]:
+    """Heads whose signature does not hold under the log key's line of allowed_signers."""
+    from engine.contracts.documents import Namespace  # noqa: PLC0415
+    from engine.signatures.allowed_signers import parse_allowed_signers  # noqa: PLC0415
+    from engine.signatures.check import Checker  # noqa: PLC0415
+
+    signers = parse_allowed_signers(allowed_signers.read_text(encoding="utf-8"))
+    logs = [row.principal for row in signers.signers if Namespace.HEAD in row.namespaces]
+    checker = Checker(allowed_signers, revoked)
+    for one in signed:
+        message = one.text.encode("ascii")
+        verdicts = [checker.check(name, Namespace.HEAD, message, one.signature) for name in logs]
+        if not any(verdict.ok for verdict in verdicts):
+            reason = verdicts[0].reason if verdicts else "no log key in allowed_signers"
+            yield f"{one.path.name}: {reason}"
+
+
+def heads(workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
+    """The signed heads: size and hash of the journal at a moment."""
+    from engine.journal.heads import read_heads  # noqa: PLC0415
+
+    signed = read_heads(own(workspace).heads)
+    if json:
+        say_json([{"text": one.text, "signature": one.signature} for one in signed])
+    else:
+        say(*table((str(one.head.size), one.head.hash, one.head.origin) for one in signed))
+    return 0
+
+
+def rebuild(workspace: WorkspaceOption = None) -> int:
+    """Make the store again from the journal; no engine may be running."""
+    place = own(workspace)
+    from engine.journal.writer import Journal  # noqa: PLC0415
+    from engine.store.store import Store  # noqa: PLC0415
+    from peakctl.supervisor import Supervisor  # noqa: PLC0415
+
+    pid = Supervisor(place).engine_pid()
+    if pid is not None:
+        raise WorkspaceError(
+            what=f"an engine is running (pid {pid})",
+            where=str(place.root),
+            todo="stop it first; it compares and rebuilds the store at each start by itself",
+        )
+
+    async def work() -> tuple[str | None, int]:
+        journal = Journal.open(
+            place.journal, commit_interval_ms=0, segment_lines=100_000, clock_us=_clock_us
+        ).journal
+        try:
+            store = await Store.open(place.store, export_folder=place.market)
+            try:
+                differs = await store.compare(journal)
+                return differs, await store.rebuild(journal)
+            finally:
+                await store.close()
+        finally:
+            journal.close()
+
+    differs, events = run(work())
+    say(f"rebuilt {place.store.name} from {events} events", f"before: {differs or 'was equal'}")
+    return 0
+
+
+def _clock_us() -> int:
+    import time  # noqa: PLC0415
+
+    return time.time_ns() // 1000
+
+
+def query(
+    sql: str,
+    workspace: WorkspaceOption = None,
+    person: PersonOption = "",
+    json: JsonOption = False,
+) -> int:
+    """Ask the store one read-only SQL question, through the engine."""
+    from peakctl.client.client import EngineClient  # noqa: PLC0415
+
+    place = visited(workspace)
+
+    async def work() -> tuple[tuple[str, ...], tuple[tuple[object, ...], ...]]:
+        async with EngineClient(place.socket, whoami(place, person)) as client:
+            result = await client.query(sql)
+            return result.columns, result.rows
+
+    columns, rows = run(work())
+    if json:
+        say_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        say(*table(([str(cell) for cell in row] for row in rows), columns))
+    return 0

@@ -1,0 +1,52 @@
+"""Printing: text with everything from outside made harmless, or JSON and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from peakctl.client.printable import printable
+
+
+def say(*lines: str) -> None:
+    """Print lines on standard output; control and bidi characters are escaped."""
+    for line in lines:
+        sys.stdout.write(printable(line, keep="\n") + "\n")
+    sys.stdout.flush()
+
+
+def complain(line: str) -> None:
+    """Print one error line on standard error."""
+    sys.stderr.write(f"peakctl: {printable(line)}\n")
+    sys.stderr.flush()
+
+
+def say_json(value: object) -> None:
+    """Print one JSON document on standard output."""
+    import msgspec  # noqa: PLC0415
+
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()
+
+
+def table(rows: Iterable[Sequence[str]], header: Sequence[str] = ()) -> list[str]:
+    """Rows as aligned text; widths are those of the escaped cells."""
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    if header:
+        cells.insert(0, list(header))
+    if not cells:
+        return []
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
+
+
+def utc(at_us: int | None) -> str:
+    """A time as text, UTC to the millisecond; `-` when unknown."""
+    if at_us is None:
+        return "-"
+    moment = datetime.fromtimestamp(at_us / 1_000_000, tz=UTC)
+    return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{at_us // 1000 % 1000:03d}Z"

@@ -1,0 +1,78 @@
+"""Running a command: coroutines to their end, every error to one line and its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from engine.contracts.errors import PeakError
+from peakctl.commands.output import complain
+
+_T = TypeVar("_T")
+
+
+def run(work: Coroutine[Any, Any, _T]) -> _T:
+    """Run one coroutine to its end."""
+    return asyncio.run(work)
+
+
+def guarded(call: Callable[[], int], *, debug: bool) -> int:
+    """Run a whole command line and turn whatever goes wrong into a line and an exit code."""
+    try:
+        return call()
+    except PeakError as error:
+        if debug:
+            traceback.print_exc()
+        for line in getattr(error, "problems", (error.line(),)):
+            complain(line)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except Exception as error:  # noqa: BLE001  (the last line of defence: told, kept, exit 1)
+        if debug:
+            traceback.print_exc()
+        complain(f"{type(error).__name__}: a fault of peakctl's own; {_kept(error)}")
+        return 1
+
+
+def _kept(error: BaseException) -> str:
+    """Write the crash file: frames and messages, no local variables (I10). Returns where it is."""
+    text = "".join(traceback.format_exception(error, limit=None, chain=True))
+    name = f"crash-{time.time_ns() // 1_000_000}-{os.getpid()}.txt"
+    for folder in _crash_folders():
+        try:
+            descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError:
+            continue
+        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+            handle.write(text)
+        return f"see {folder / name}"
+    return "run again with --debug"
+
+
+def _crash_folders() -> list[Path]:
+    """The log folder of the workspace in use, then the temporary folder."""
+    import tempfile  # noqa: PLC0415
+
+    named = _named_workspace(sys.argv[1:]) or os.environ.get("PEAKCTL_WORKSPACE", "")
+    start = Path(named) if named else Path.cwd()
+    return [start / ".peakctl" / "log", Path(tempfile.gettempdir())]
+
+
+def _named_workspace(arguments: list[str]) -> str:
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if argument in {"--workspace", "-w"}:
+            return following
+        if argument.startswith("--workspace="):
+            return argument.partition("=")[2]
+    return ""

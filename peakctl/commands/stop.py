@@ -1,0 +1,103 @@
+"""`peakctl kill`: through the engine, and by itself when the engine does not answer in 500 ms.
+
+Exit 0 only when the verdict is PROVEN; 3 for everything less. Nobody needs a role or a name to
+stop a market: whoever can open the socket or the workspace may.
+"""
+# ruff: noqa: FBT002  (typer makes options of booleans with defaults)
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.contracts.errors import EngineUnreachable, NotProven, PeakError
+from engine.contracts.view import KillView
+from peakctl.commands.options import JsonOption, PersonOption, WorkspaceOption, visited, whoami
+from peakctl.commands.output import complain, say, say_json
+from peakctl.commands.running import run
+
+if TYPE_CHECKING:
+    from peakctl.workspace import Workspace
+
+#: How long the command watches the kill's stages before it says "not proven".
+PROOF_SECONDS = 30.0
+_FINAL = frozenset({"PROVEN", "UNCONFIRMED"})
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("kill")(kill)
+
+
+def kill(
+    reason: Annotated[str, typer.Option(help="Why; goes into the record.")] = "peakctl kill",
+    workspace: WorkspaceOption = None,
+    person: PersonOption = "",
+    json: JsonOption = False,
+) -> int:
+    """Stop everything: latch, cancel all, prove. Exit 3 unless the venue has proved zero."""
+    pressed_us = time.time_ns() // 1000
+    place = visited(workspace)
+    view = _through_engine(place, _name(place, person), reason, pressed_us)
+    if view is None:
+        from engine.execution.direct_kill import direct_kill  # noqa: PLC0415
+
+        view = run(direct_kill(place.root, reason))
+    if json:
+        say_json(view)
+    else:
+        say(*_lines(view))
+    if view.state != "PROVEN":
+        raise NotProven(
+            what=f"the kill is {view.state}: {view.detail or 'the venue has not confirmed zero'}",
+            todo="look at the venue itself, and call the desk",
+        )
+    return 0
+
+
+def _name(place: Workspace, person: str) -> str:
+    """Who presses; a kill is never refused for want of a name."""
+    try:
+        return whoami(place, person)
+    except PeakError:
+        return person or f"uid{os.getuid()}"
+
+
+def _through_engine(place: Workspace, person: str, reason: str, pressed_us: int) -> KillView | None:
+    """The kill's outcome through the engine, or None when no engine took it in time."""
+    from peakctl.client.kill import send_kill  # noqa: PLC0415
+
+    try:
+        send_kill(place.socket, person=person, reason=reason, source="cli", pressed_us=pressed_us)
+    except EngineUnreachable as error:
+        complain(f"{error.what}; stopping the market without the engine")
+        return None
+    return run(_watch(place, person))
+
+
+async def _watch(place: Workspace, person: str) -> KillView:
+    """Follow the kill until its verdict or the deadline; the last view then is the answer."""
+    from peakctl.client.client import EngineClient  # noqa: PLC0415
+
+    deadline = time.monotonic() + PROOF_SECONDS
+    async with EngineClient(place.socket, person) as client:
+        while True:
+            view = (await client.state()).kill
+            if view.state in _FINAL or time.monotonic() > deadline:
+                return view
+            await asyncio.sleep(0.05)
+
+
+def _lines(view: KillView) -> list[str]:
+    lines = [f"kill {view.state}  {view.reason}  by {view.by}"]
+    lines += [
+        f"  {stage.elapsed_us / 1000:9.1f} ms  {stage.stage}  {stage.detail}"
+        for stage in view.stages
+    ]
+    lines += [f"  open: {order}" for order in view.open_orders]
+    lines += [f"  position {symbol}: {quantity}" for symbol, quantity in view.positions.items()]
+    return lines
