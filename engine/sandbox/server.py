@@ -2,9 +2,10 @@
 
 It listens on loopback and serves REST, market streams and the WebSocket API on one port. When it
 is ready, it says so with one JSON line on standard output:
-`{"rest","ws","ws_api","accounts":[{"name","hmac":{"key","secret"},"ed25519":{...}}]}`. Keys are
-made at the start, or taken from `key_folder` when it has them, so that a restart keeps them; orders,
-trades and balances are gone after a restart, as after a wipe of a public test exchange.
+`{"rest","ws","ws_api","accounts":[{"name","hmac":{"key","secret"},"ed25519":{...}}]}`.
+Keys are made at the start, or taken from `key_folder` when it has them, so that a restart keeps
+them; orders, trades and balances are gone after a restart, as after a wipe of a public test
+exchange.
 """
 
 from __future__ import annotations
@@ -104,7 +105,6 @@ class Sandbox:
         try:
             await site.start()
         except OSError as error:
-            await self.close()
             taken = error.errno == errno.EADDRINUSE
             raise WorkspaceError(
                 what="port is in use" if taken else f"cannot listen ({error.strerror})",
@@ -192,9 +192,8 @@ async def _every(interval_ms: int, act: Callable[[], None]) -> None:
 async def serve(options: SandboxOptions, ready: Callable[[dict[str, Any]], None]) -> None:
     """Run a sandbox until cancelled; `ready` gets the ready document once it listens."""
     sandbox = Sandbox(options)
-    document = await sandbox.start()
     try:
-        ready(document)
+        ready(await sandbox.start())
         await sandbox.run()
     except BaseExceptionGroup as group:
         # A job of the market failed: its own error says what to do.
