@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 
 from engine.contracts.order import Side
-from engine.venues.binance import queries, wire
+from engine.venues.binance import queries, translate, wire
 from engine.venues.binance.book import Gap, LocalBook, Step
 from engine.venues.binance.options import BinanceOptions
 from engine.venues.binance.rest import RestClient
@@ -98,9 +98,9 @@ class MarketStream(Stream[MarketEvent]):
             yield StreamGap(stream=NAME, detail=outcome.detail)
             async for event in self._synchronise():
                 yield event
-            yield self._top(wire.us(diff.event_time))
+            yield self._top(translate.us(diff.event_time))
         elif outcome is Step.APPLIED:
-            yield self._top(wire.us(diff.event_time))
+            yield self._top(translate.us(diff.event_time))
 
     async def _synchronise(self) -> AsyncIterator[MarketEvent]:
         """Load snapshots until one fits what waits in the book's buffer."""
@@ -160,5 +160,5 @@ def _tick(trade: wire.TradeMessage) -> TradeTick:
         price=trade.price,
         quantity=trade.quantity,
         taker_side=Side.SELL if trade.buyer_is_maker else Side.BUY,
-        venue_time_us=wire.us(trade.trade_time),
+        venue_time_us=translate.us(trade.trade_time),
     )

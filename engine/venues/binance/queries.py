@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from engine.contracts.fill import Fill
 from engine.contracts.instrument import Instrument
-from engine.venues.binance import wire
+from engine.venues.binance import translate, wire
 from engine.venues.binance.rest import RestClient
 from engine.venues.port import OrderReport, VenueQueryFailed
 
@@ -49,7 +49,7 @@ async def instrument(rest: RestClient, symbol: str) -> Instrument:
     for row in info.symbols:
         if row.symbol == symbol:
             try:
-                return wire.instrument(row)
+                return translate.instrument(row)
             except wire.WireError as error:
                 raise rest.unreadable(path, error) from error
     raise rest.failed(path, "-1121", f"{symbol} is not in the answer")
@@ -105,7 +105,7 @@ async def fills(rest: RestClient, symbol: str, since_us: int) -> tuple[Fill, ...
         return ()
     names = await _client_ids(rest, symbol, {trade.order_id for trade in trades})
     try:
-        return tuple(wire.fill_of_trade(row, names.get(row.order_id, "")) for row in trades)
+        return tuple(translate.fill_of_trade(row, names.get(row.order_id, "")) for row in trades)
     except wire.WireError as error:
         raise rest.unreadable("myTrades", error) from error
 
@@ -115,7 +115,7 @@ async def balances(rest: RestClient) -> dict[str, tuple[Decimal, Decimal]]:
     body = await rest.query("account", {"omitZeroBalances": "true"}, weight=20)
     account = rest.read(wire.DECODE_ACCOUNT, body, "account")
     try:
-        rows = wire.balances(account.balances)
+        rows = translate.balances(account.balances)
     except wire.WireError as error:
         raise rest.unreadable("account", error) from error
     return {asset: amounts for asset, amounts in rows.items() if any(amounts)}
@@ -174,6 +174,6 @@ def _reports(
     rest: RestClient, path: str, rows: tuple[wire.WireOrder, ...] | list[wire.WireOrder]
 ) -> tuple[OrderReport, ...]:
     try:
-        return tuple(wire.order_report(row) for row in rows)
+        return tuple(translate.order_report(row) for row in rows)
     except wire.WireError as error:
         raise rest.unreadable(path, error) from error

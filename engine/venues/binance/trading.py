@@ -14,7 +14,7 @@ import msgspec
 
 from engine.contracts.money import to_text
 from engine.contracts.order import OrderIntent
-from engine.venues.binance import wire
+from engine.venues.binance import translate, wire
 from engine.venues.binance.errors import Fault, undecodable
 from engine.venues.binance.rest import CLOCK_CODE, RestClient
 from engine.venues.port import (
@@ -42,8 +42,8 @@ async def submit(rest: RestClient, intent: OrderIntent) -> SubmitOutcome:
         return _refused(answer)
     try:
         order = wire.decode(wire.DECODE_ORDER, answer)
-        report = wire.order_report(order)
-        fills = wire.fills_of_order(order)
+        report = translate.order_report(order)
+        fills = translate.fills_of_order(order)
     except wire.WireError as error:
         return Unknown(cause=undecodable(str(error)).text)
     if report.client_order_id != intent.client_order_id:
@@ -64,7 +64,7 @@ async def cancel(
     if isinstance(answer, Fault):
         return _refused(answer)
     try:
-        report = wire.order_report(wire.decode(wire.DECODE_ORDER, answer))
+        report = translate.order_report(wire.decode(wire.DECODE_ORDER, answer))
     except wire.WireError as error:
         return Unknown(cause=undecodable(str(error)).text)
     return Canceled(reports=(report,))
@@ -120,7 +120,7 @@ def _canceled(row: msgspec.Raw) -> tuple[OrderReport, ...]:
         orders = wire.decode(wire.DECODE_ORDER_LIST, body).order_reports
     else:
         orders = (wire.decode(wire.DECODE_ORDER, body),)
-    return tuple(wire.order_report(order) for order in orders)
+    return tuple(translate.order_report(order) for order in orders)
 
 
 def _refused(fault: Fault) -> Rejected | Unknown:

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Iterable
 import aiohttp
 import msgspec
 
-from engine.venues.binance import wire
+from engine.venues.binance import translate, wire
 from engine.venues.binance.errors import classify_code
 from engine.venues.binance.options import BinanceOptions
 from engine.venues.binance.rest import CLOCK_CODE, RestClient
@@ -178,7 +178,7 @@ def _event(frame: wire.WsFrame) -> UserEvent | None:
     """Return the event inside a frame, None for answers and events that are not ours."""
     name: UserEvent | str = frame.e
     if bytes(frame.event):
-        name = wire.decode_user(frame.event)
+        name = translate.user_event(frame.event)
     if not isinstance(name, str):
         return name
     if name in LAST_WORDS:

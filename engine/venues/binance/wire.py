@@ -1,23 +1,19 @@
-"""The venue's messages as typed structs, and their translation into the port's words.
+"""The venue's messages as typed structs, one a form, and how to decode them.
 
-Prices, quantities and fees are Decimals made from the wire's strings, never floats (I11); times
-become µs. A field that the port needs and the message lacks makes the decode fail: nothing is
-filled in by guessing (I2). Pure: bytes in, structs out; raises WireError.
+Prices, quantities and fees are Decimals made from the wire's strings, never floats (I11). A field
+that the port needs and the message lacks makes the decode fail: nothing is filled in by guessing
+(I2). Fields we have no use for are skipped. Pure: bytes in, structs out; raises WireError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import TypeVar
 
 import msgspec
 
-from engine.contracts.fill import Fill, Liquidity
-from engine.contracts.instrument import Instrument
-from engine.contracts.money import ZERO, plain
+from engine.contracts.money import ZERO
 from engine.contracts.order import Side
-from engine.venues.port import BalanceUpdate, OrderReport, OrderUpdate
 
 Decoded = TypeVar("Decoded")
 
@@ -309,9 +305,9 @@ class _Wrapped(msgspec.Struct, frozen=True):
 
 _MARKET = msgspec.json.Decoder(Combined)
 _WRAPPED = msgspec.json.Decoder(_Wrapped)
-_KIND = msgspec.json.Decoder(_Kind)
-_EXECUTION = msgspec.json.Decoder(ExecutionReport)
-_POSITION = msgspec.json.Decoder(AccountPosition)
+DECODE_KIND = msgspec.json.Decoder(_Kind)
+DECODE_EXECUTION = msgspec.json.Decoder(ExecutionReport)
+DECODE_POSITION = msgspec.json.Decoder(AccountPosition)
 
 DECODE_ORDER = msgspec.json.Decoder(WireOrder)
 DECODE_ORDERS = msgspec.json.Decoder(tuple[WireOrder, ...])
@@ -343,166 +339,3 @@ def decode_market(text: str) -> DepthDiff | TradeMessage | str:
         if name in {"depthUpdate", "trade"}:
             raise WireError(f"{name}: {error}") from error
         return name
-
-
-def decode_user(event: msgspec.Raw) -> OrderUpdate | BalanceUpdate | str:
-    """Decode one user event; the event's name when it is none of ours."""
-    name = decode(_KIND, bytes(event)).e
-    if name == "executionReport":
-        return order_update(decode(_EXECUTION, bytes(event)))
-    if name == "outboundAccountPosition":
-        return BalanceUpdate(balances=balances(decode(_POSITION, bytes(event)).balances))
-    return name
-
-
-# --- translation -------------------------------------------------------------------------------
-
-
-def money(value: Decimal) -> Decimal:
-    """Return the plain form of a finite number; NaN and infinities are no money."""
-    if not value.is_finite():
-        raise WireError(f"{value} is not a number")
-    return plain(value)
-
-
-def us(time_ms: int) -> int:
-    """Milliseconds of the wire as microseconds of the house."""
-    return time_ms * 1000
-
-
-def order_report(order: WireOrder) -> OrderReport:
-    """Translate any form of an order. In the cancel form `clientOrderId` is the cancel's id."""
-    return OrderReport(
-        symbol=order.symbol,
-        client_order_id=order.orig_client_order_id or order.client_order_id,
-        venue_order_id=str(order.order_id),
-        side=order.side,
-        status=order.status,
-        price=money(order.price),
-        quantity=money(order.orig_qty),
-        filled_quantity=money(order.executed_qty),
-        filled_quote=money(order.cummulative_quote_qty),
-        time_us=us(order.transact_time or order.update_time or order.time),
-        reason=order.expiry_reason,
-    )
-
-
-def fills_of_order(order: WireOrder) -> tuple[Fill, ...]:
-    """Translate the fills of a FULL answer: an order that fills at once is the taker."""
-    return tuple(
-        Fill(
-            symbol=order.symbol,
-            trade_id=str(fill.trade_id),
-            client_order_id=order.client_order_id,
-            venue_order_id=str(order.order_id),
-            side=order.side,
-            price=money(fill.price),
-            quantity=money(fill.qty),
-            fee=money(fill.commission),
-            fee_asset=fill.commission_asset,
-            liquidity=Liquidity.TAKER,
-            time_us=us(order.transact_time),
-        )
-        for fill in order.fills
-    )
-
-
-def fill_of_trade(trade: WireTrade, client_order_id: str) -> Fill:
-    """Translate one row of myTrades."""
-    return Fill(
-        symbol=trade.symbol,
-        trade_id=str(trade.id),
-        client_order_id=client_order_id,
-        venue_order_id=str(trade.order_id),
-        side=Side.BUY if trade.is_buyer else Side.SELL,
-        price=money(trade.price),
-        quantity=money(trade.qty),
-        fee=money(trade.commission),
-        fee_asset=trade.commission_asset,
-        liquidity=Liquidity.MAKER if trade.is_maker else Liquidity.TAKER,
-        time_us=us(trade.time),
-    )
-
-
-def order_update(event: ExecutionReport) -> OrderUpdate:
-    """Translate an executionReport. `C` is the order's id whenever `c` is the cancel's."""
-    client_order_id = event.original_client_id or event.client_id
-    reason = event.expiry_reason or event.reject_reason
-    report = OrderReport(
-        symbol=event.symbol,
-        client_order_id=client_order_id,
-        venue_order_id=str(event.order_id),
-        side=event.side,
-        status=event.status,
-        price=money(event.price),
-        quantity=money(event.quantity),
-        filled_quantity=money(event.filled_quantity),
-        filled_quote=money(event.filled_quote),
-        time_us=us(event.time),
-        reason="" if reason == "NONE" else reason,
-    )
-    fill = _fill_of_event(event, client_order_id) if event.execution == "TRADE" else None
-    return OrderUpdate(execution=_execution(event), report=report, fill=fill)
-
-
-def balances(rows: Iterable[WireBalance | StreamBalance]) -> dict[str, tuple[Decimal, Decimal]]:
-    """Asset -> (free, locked)."""
-    return {row.asset: (money(row.free), money(row.locked)) for row in rows}
-
-
-def instrument(symbol: WireSymbol) -> Instrument:
-    """Translate a symbol; raises WireError when a filter we must obey is missing."""
-    filters = {row.filter_type: row for row in symbol.filters}
-    price, lot = filters.get("PRICE_FILTER"), filters.get("LOT_SIZE")
-    notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL")
-    if price is None or lot is None or notional is None:
-        raise WireError(f"{symbol.symbol} lacks PRICE_FILTER, LOT_SIZE or NOTIONAL")
-    return Instrument(
-        symbol=symbol.symbol,
-        base=symbol.base_asset,
-        quote=symbol.quote_asset,
-        tick_size=_positive(price.tick_size, "tickSize"),
-        step_size=_positive(lot.step_size, "stepSize"),
-        min_quantity=_given(lot.min_qty, "minQty"),
-        max_quantity=_given(lot.max_qty, "maxQty"),
-        min_notional=_given(notional.min_notional, "minNotional"),
-        trading=symbol.status == "TRADING" and symbol.is_spot_trading_allowed,
-    )
-
-
-def _execution(event: ExecutionReport) -> str:
-    """Name the execution in the port's words: self-trade prevention ends an order as expired."""
-    if event.execution == "TRADE_PREVENTION" and event.status == "EXPIRED_IN_MATCH":
-        return "EXPIRED"
-    return event.execution
-
-
-def _fill_of_event(event: ExecutionReport, client_order_id: str) -> Fill:
-    if event.trade_id < 0 or (event.commission_asset is None and event.commission != 0):
-        raise WireError("executionReport TRADE without trade id or commission asset")
-    return Fill(
-        symbol=event.symbol,
-        trade_id=str(event.trade_id),
-        client_order_id=client_order_id,
-        venue_order_id=str(event.order_id),
-        side=event.side,
-        price=money(event.last_price),
-        quantity=money(event.last_quantity),
-        fee=money(event.commission),
-        fee_asset=event.commission_asset or "",
-        liquidity=Liquidity.MAKER if event.is_maker else Liquidity.TAKER,
-        time_us=us(event.time),
-    )
-
-
-def _given(value: Decimal | None, name: str) -> Decimal:
-    if value is None:
-        raise WireError(f"filter without {name}")
-    return money(value)
-
-
-def _positive(value: Decimal | None, name: str) -> Decimal:
-    given = _given(value, name)
-    if given <= 0:
-        raise WireError(f"{name} is {given}")
-    return given
