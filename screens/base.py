@@ -45,7 +45,7 @@ class PeakScreen(Screen[None]):
     """A full screen: header, next step, body, answer line, keys, kill line."""
 
     CSS_PATH: ClassVar[CSSPathType | None] = BASE_CSS
-    AUTO_FOCUS = None
+    AUTO_FOCUS = ""
     _ready = False
     NAME: ClassVar[str] = ""
 
@@ -112,7 +112,7 @@ class PeakModal(ModalScreen[Answer]):
     """A dialog: its box, and the kill line below it, because kill works here as well."""
 
     CSS_PATH: ClassVar[CSSPathType | None] = BASE_CSS
-    AUTO_FOCUS = None
+    AUTO_FOCUS = ""
     _ready = False
     BINDINGS = [("escape", "close", "Close")]  # noqa: RUF012  (Textual reads a plain list)
 

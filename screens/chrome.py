@@ -25,21 +25,25 @@ def header(model: Model, width: int) -> Sequence[Content]:
     environment = mark_of(ENVIRONMENTS, state.engine.environment) if state else None
     left = [text(f" {environment.text} ", environment.tone) if environment else text(" ? ", "chip")]
     session = model.session
+    spare: list[Content] = []
     if session is None:
         left.append(mark(NO_SESSION))
     else:
         left.append(mark(mark_of(SESSIONS, session.state)))
-        symbols = ",".join(session.charter.instruments)
-        left.append(text(f"{session.charter.mode} {symbols}", "quiet"))
         left.append(text(session.id, "quiet"))
+        symbols = ",".join(session.charter.instruments)
+        spare.append(text(f"{session.charter.mode} {symbols}", "quiet"))
     if state is not None and state.engine.phase != "ready":
         left.append(mark(mark_of(PHASES, state.engine.phase)))
     live = session is not None and session.state not in END_STATES
-    now = clock(model.now_us, "%H:%M:%SZ" if live else "%H:%MZ")
-    right = join(
-        freshness(model), "  ", text(f"{model.role} {model.person}", "quiet"), "  ", text(now), " "
-    )
-    return [between(Content("  ").join(left), right, width)]
+    now = text(clock(model.now_us, "%H:%M:%SZ" if live else "%H:%MZ") + " ")
+    ends = [freshness(model), now]
+    spare.insert(0, text(f"{model.role} {model.person}", "quiet"))
+    for part in spare:
+        if sum(piece.cell_length + 2 for piece in (*left, *ends, part)) <= width:
+            left.append(part)
+    gap = Content("  ")
+    return [between(gap.join(left), gap.join(ends), width)]
 
 
 def freshness(model: Model) -> Content:

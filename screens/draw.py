@@ -54,6 +54,13 @@ def between(left: Content, right: Content, width: int) -> Content:
     return join(cell(left, room), right)
 
 
+def either(left: Content, right: Content, width: int) -> Content:
+    """Left and right when both fit with a space between, else the left alone."""
+    if left.cell_length + right.cell_length + 1 > width:
+        return cell(left, width)
+    return between(left, right, width)
+
+
 def title(words: str, width: int, right: Content | None = None) -> Content:
     """A panel's title line: words, a rule, something at the right."""
     end = join(" ", right) if right is not None else BLANK

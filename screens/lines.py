@@ -143,15 +143,16 @@ class Choice(Lines, can_focus=True):
         self.redraw()
         self.post_message(self.Changed())
 
-    def on_focus(self) -> None:
-        """Draw the focus."""
+    def watch_has_focus(self, value: bool) -> None:  # noqa: FBT001  (a Textual watcher)
+        """Draw with or without the focus."""
+        super().watch_has_focus(value)
         self.redraw()
 
-    def on_blur(self) -> None:
-        """Draw without it."""
-        self.redraw()
-
-    def _draw_choice(self, _width: int, _height: int) -> Sequence[Content]:
+    def _draw_choice(self, width: int, _height: int) -> Sequence[Content]:
+        if width < sum(len(word) + 3 for word in self.words):
+            place = f"  {self.words.index(self.value) + 1} of {len(self.words)}"
+            chosen = Content.styled(f"▸{self.value}◂", self._tone(self.value))
+            return [chosen + Content.styled(place, "$quiet")]
         parts = [
             Content.styled(f"▸{word}◂" if word == self.value else f" {word} ", self._tone(word))
             for word in self.words

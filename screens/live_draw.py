@@ -20,7 +20,7 @@ from screens.draw import (
     age,
     amount,
     bar,
-    between,
+    either,
     cell,
     clock,
     countdown,
@@ -129,8 +129,8 @@ def _position(position: PositionView, quote: str, width: int) -> list[Content]:
     gain = f"realized {amount(position.realized, signed=True)}  open {unrealized} {quote}"
     fees = ", ".join(f"{to_text(fee)} {asset}" for asset, fee in position.fees.items()) or "0"
     return [
-        between(text(held, "loud"), text(marked, "quiet"), width),
-        between(text(gain), text(f"fees {fees}", "quiet"), width),
+        either(text(held, "loud"), text(marked, "quiet"), width),
+        either(text(gain), text(f"fees {fees}", "quiet"), width),
     ]
 
 
@@ -171,17 +171,20 @@ def _order(order: Order, here: bool, focused: bool, width: int) -> Content:  # n
     pointer = text("▶ " if here else "  ", "accent" if focused else "quiet")
     price = amount(intent.price) if intent.price is not None else intent.type.value.lower()
     filled = f"{to_text(order.filled_quantity)}/{to_text(intent.quantity)}"
-    number = intent.client_order_id[-4:]
-    tail = max(0, width - 2 - 4 - 11 - 4 - 16 - 10 - 5)
+    tail = width - 2 - sum(_ORDER_WIDTHS) - len(_ORDER_WIDTHS)
     parts = (
-        text(number, "quiet"),
+        text(intent.client_order_id[-4:], "quiet"),
         mark(state),
         text(intent.side.value),
         text(filled),
         text(price),
         text(order.reason, "soon"),
     )
-    return join(pointer, table([parts], (4, 11, 4, 16, 10, tail), "lllrrl")[0])
+    return join(pointer, table([parts], (*_ORDER_WIDTHS, max(0, tail)), "lllrrl")[0])
+
+
+#: Number, state, side, filled of quantity, price; what is left of the row is the reason's.
+_ORDER_WIDTHS = (4, 10, 4, 9, 8)
 
 
 def fill_rows(model: Model, width: int, height: int) -> Sequence[Content]:
@@ -192,7 +195,7 @@ def fill_rows(model: Model, width: int, height: int) -> Sequence[Content]:
     for fill in fills[: max(0, (height or 5) - 1)]:
         fee = f"{to_text(fill.fee)} {fill.fee_asset}"
         words = f"{clock(fill.time_us)} {fill.side.value:<4} {to_text(fill.quantity)} @ {to_text(fill.price)}"
-        rows.append(between(text(words), text(fee, "quiet"), width))
+        rows.append(either(text(words), text(fee, "quiet"), width))
     return rows
 
 
@@ -201,15 +204,18 @@ def limit_rows(model: Model, width: int, height: int) -> Sequence[Content]:
     state = model.state
     rows = [title("Limits", width)]
     limits = sorted(state.limits, key=lambda row: -row.used_percent) if state else []
+    size = 12 if width >= 60 else 6
+    name_width = max(8, width - size - 5 - 17)
     for row in limits[: max(0, (height or 9) - 1)]:
-        words = f"{row.used}/{row.limit} {row.unit}".rstrip()
         shape = "■" if row.used_percent >= 100 else "▲" if row.used_percent >= 75 else " "
-        name = cell(text(f"{shape}{row.text}", "plain"), max(10, width - 38))
-        size = 12 if width >= 60 else 8
-        tail = cell(text(words), width - name.cell_length - size - 7, "right")
-        rows.append(
-            join(name, " ", bar(row.used_percent, size), text(f"{row.used_percent:>4}%"), " ", tail)
+        words = f"{row.used}/{row.limit} {row.unit}".rstrip()
+        parts = (
+            text(f"{shape} {row.text}"),
+            bar(row.used_percent, size),
+            text(f"{row.used_percent}%"),
         )
+        columns = table([(*parts, text(words))], (name_width, size, 4, 15), "llrr")
+        rows.append(columns[0])
     return rows
 
 

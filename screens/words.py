@@ -70,7 +70,7 @@ ORDERS: dict[str, Mark] = {
     OrderState.ACKNOWLEDGED: Mark("○", "resting", "plain"),
     OrderState.PARTIALLY_FILLED: Mark("◐", "part", "plain"),
     OrderState.FILLED: Mark("●", "filled", "plain"),
-    OrderState.CANCEL_PENDING: Mark("▽", "canceling", "soon"),
+    OrderState.CANCEL_PENDING: Mark("▽", "cancel?", "soon"),
     OrderState.CANCELED: Mark("×", "canceled", "quiet"),
     OrderState.REJECTED: Mark("✖", "rejected", "soon"),
     OrderState.EXPIRED: Mark("▼", "expired", "quiet"),
