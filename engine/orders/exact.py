@@ -13,21 +13,21 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from engine.contracts.money import ZERO
 
-#: 500 digits: amounts are bounded by `usable` to 41 + 40 digits, products to twice that.
+#: 500 digits: `usable` amounts lie between 1E+40 and 1E-130, products in twice that span.
 EXACT = Context(prec=500, rounding=ROUND_HALF_EVEN, traps=[])
 
 #: What a division is rounded to: 18 decimals, the most that `money.parse_decimal` reads.
 SCALE = Decimal("1E-18")
 
 _DIGITS = 40
+_CHARACTERS = 90
 
 
 def usable(value: Decimal) -> bool:
     """Tell whether the value is finite and of a size that the arithmetic here keeps exact."""
-    if not value.is_finite():
+    if not value.is_finite() or len(str(value)) > _CHARACTERS:
         return False
-    exponent = value.as_tuple().exponent
-    return isinstance(exponent, int) and exponent >= -_DIGITS and value.adjusted() <= _DIGITS
+    return not value or -_DIGITS <= value.adjusted() <= _DIGITS
 
 
 def add(left: Decimal, right: Decimal) -> Decimal:

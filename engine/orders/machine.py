@@ -28,7 +28,7 @@ import msgspec
 from engine.contracts import event as ev
 from engine.contracts.fill import Fill
 from engine.contracts.order import Order, OrderState
-from engine.orders import exact
+from engine.orders.exact import add, multiply, usable
 
 CREATED = OrderState.CREATED
 SUBMITTED = OrderState.SUBMITTED
@@ -246,7 +246,7 @@ def _fill(order: Order, fill: Fill, ts_us: int) -> Order | Illegal:
     fault = _fill_fault(order, fill)
     if fault is not None:
         return fault
-    filled = exact.add(order.filled_quantity, fill.quantity)
+    filled = add(order.filled_quantity, fill.quantity)
     trigger = "fill_last" if filled == order.intent.quantity else "fill"
     after = TRANSITIONS.get((order.state, trigger))
     if after is None:
@@ -256,7 +256,7 @@ def _fill(order: Order, fill: Fill, ts_us: int) -> Order | Illegal:
         state=after,
         venue_order_id=order.venue_order_id or fill.venue_order_id,
         filled_quantity=filled,
-        filled_quote=exact.add(order.filled_quote, exact.multiply(fill.price, fill.quantity)),
+        filled_quote=add(order.filled_quote, multiply(fill.price, fill.quantity)),
         trade_ids=order.trade_ids | {fill.trade_id},
         updated_us=ts_us,
     )
@@ -265,18 +265,20 @@ def _fill(order: Order, fill: Fill, ts_us: int) -> Order | Illegal:
 def _fill_fault(order: Order, fill: Fill) -> Illegal | None:
     """What is wrong with the fill itself, if anything."""
     name = f"fill {fill.trade_id}"
-    if not fill_is_usable(fill) or not exact.usable(order.intent.quantity):
+    if not fill_is_usable(fill) or not usable(order.intent.quantity):
         return _illegal(order, "BAD_FILL", f"{name} of {fill.quantity} at {fill.price}")
     if (fill.symbol, fill.side) != (order.intent.symbol, order.intent.side):
         return _illegal(order, "WRONG_ORDER", f"{name} is {fill.side} {fill.symbol}")
     if order.venue_order_id not in (None, fill.venue_order_id):
         return _illegal(order, "VENUE_ID", f"{name} names {fill.venue_order_id}")
-    if exact.add(order.filled_quantity, fill.quantity) > order.intent.quantity:
+    if add(order.filled_quantity, fill.quantity) > order.intent.quantity:
         return _illegal(order, "OVERFILL", f"{name} of {fill.quantity} is over the rest")
     return None
 
 
 def fill_is_usable(fill: Fill) -> bool:
     """Tell whether a fill's numbers can be booked: finite, quantity and price positive."""
-    numbers = (fill.quantity, fill.price, fill.fee)
-    return all(exact.usable(n) for n in numbers) and fill.quantity > 0 and fill.price > 0
+    quantity, price = fill.quantity, fill.price
+    if not (usable(quantity) and usable(price) and usable(fill.fee)):
+        return False
+    return quantity > 0 and price > 0
