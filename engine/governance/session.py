@@ -53,6 +53,30 @@ from engine.governance.transitions import Cause, legal
 _NONCE = re.compile(r"[0-9a-f]{64}")
 _ANSWERING = frozenset({SessionState.CHECKLIST, SessionState.GO_NOGO})
 _APPROVED = "go"
+_FOLDED = frozenset(
+    {
+        BreakAnswered,
+        ChecklistStarted,
+        GoDecided,
+        GoRequested,
+        GoSigned,
+        GoVoided,
+        ItemAnswered,
+        KillLatched,
+        LessonsWritten,
+        MarketRecorded,
+        NoteAdded,
+        PackSealed,
+        PackSigned,
+        PackWritten,
+        ReconRun,
+        ReconSigned,
+        ReviewerJoined,
+        SessionChartered,
+        SessionMoved,
+        SnapshotTaken,
+    }
+)
 
 
 def is_nonce(text: str) -> bool:
@@ -186,6 +210,8 @@ class SessionFold:
     def apply(self, recorded: Recorded) -> None:
         """Fold one event in place; what does not fit changes nothing."""
         event = recorded.event
+        if type(event) not in _FOLDED:  # most of a journal is orders and fills: leave at once
+            return
         if isinstance(event, SessionChartered):
             self._charter(event, recorded)
             return

@@ -380,3 +380,25 @@ def test_a_packet_in_any_other_form_is_denied(bench) -> None:
     for change in (facts.packet[:-1], facts.packet.replace(b'"desk"', b'"d\\u0065sk"'), b"{}\n"):
         broken = msgspec.structs.replace(facts, packet=change, packet_sha256=sha256_hex(change))
         assert code(judge_cosign(broken)) == "PACKET_UNREADABLE"
+
+
+def test_people_that_the_charter_does_not_name_are_denied(bench, words) -> None:
+    rows = words.roster_rows()
+    rows[0] |= {"id": "carol"}
+    carol = words.party("operator", person="carol")
+    facts = bench.facts(packet={"operator": carol}, roster=parse_roster({"people": rows}))
+    assert code(judge_cosign(facts)) == "PEOPLE_CHANGED"
+
+
+def test_one_principal_for_both_is_denied(bench, words) -> None:
+    roster = parse_roster({"people": words.roster_rows()})
+    bob = msgspec.structs.replace(roster.people[1], principal="op:alice")
+    shared = msgspec.structs.replace(roster, people=(roster.people[0], bob))
+    one = words.party("reviewer", principal="op:alice")
+    facts = bench.facts(
+        packet={"reviewer": one},
+        cosign={"reviewer": one},
+        roster=shared,
+        reviewer_verdict=words.verdict("reviewer", principal="op:alice"),
+    )
+    assert code(judge_cosign(facts)) == "SAME_PRINCIPAL"
