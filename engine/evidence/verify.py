@@ -295,11 +295,17 @@ class _Verification:
     def _documents(self) -> None:
         run = self._json(_RUN)
         operator, reviewer = str(run.get("operator", "")), str(run.get("reviewer", ""))
+        roster = self._json(_ROSTER)
         people = {
             str(row.get("principal")): row
-            for row in self._json(_ROSTER).get("people", [])
+            for row in roster.get("people", [])
             if isinstance(row, dict)
         }
+        self._need(
+            roster.get("allowed_signers_sha256") in ("", sha256_hex(self._read(_SIGNERS))),
+            _ROSTER,
+            "is not about this allowed_signers",
+        )
         for principal, role in ((operator, "operator"), (reviewer, "reviewer")):
             row = people.get(principal, {})
             self._need(row.get("role") == role, _ROSTER, f"{principal} is not a {role} in it")

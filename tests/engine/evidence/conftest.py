@@ -1,0 +1,502 @@
+"""A real, small session on disk: real keys, a real chained journal, real signatures."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from engine.contracts import event as ev
+from engine.contracts.canonical import canonical, sha256_hex
+from engine.contracts.decision import Check, Decision, Verdict
+from engine.contracts.documents import OPERATOR_NAMESPACES, REVIEWER_NAMESPACES, Namespace
+from engine.contracts.fill import Fill, Liquidity
+from engine.contracts.order import OrderIntent, OrderType, Side, TimeInForce
+from engine.contracts.people import ENGINE, Actor, Person, Role, person
+from engine.contracts.session import (
+    Charter,
+    Checklist,
+    ChecklistItem,
+    Environment,
+    ItemKind,
+    ItemResult,
+    Limits,
+    Mode,
+    SessionState,
+)
+from engine.evidence.gather import Surroundings, gather
+from engine.evidence.pack import PackInputs, add_signature, finish, folder_name, write_pack
+from engine.governance.packet import CosignContent, PacketFacts, build_cosign, build_packet
+from engine.governance.people import Roster, roster_document
+from engine.governance.shapes import Party
+from engine.governance.wordlist import short_code
+from engine.journal.chain import ZERO_HASH, encode_line, line_hash
+from engine.journal.heads import head_text
+from engine.signatures.allowed_signers import allowed_signers_line
+from engine.signatures.sshsig import fingerprint, parse_public_line
+
+SESSION = "s3ss10n0abcd"
+START_US = 1_723_161_600_000_000
+OPERATOR, REVIEWER, LOG = "op:alice", "rev:bob", "log:desk1"
+
+
+class Keys:
+    """ssh-keygen's own keys and signatures."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self.public: dict[str, str] = {}
+        for principal in (OPERATOR, REVIEWER, LOG):
+            path = self.path(principal)
+            subprocess.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "demo", "-f", str(path)],
+                check=True,
+            )
+            self.public[principal] = path.with_name(path.name + ".pub").read_text().strip()
+
+    def path(self, principal: str) -> Path:
+        return self._folder / principal.replace(":", "_")
+
+    def sign(self, principal: str, namespace: Namespace, message: bytes) -> str:
+        return subprocess.run(
+            ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", str(self.path(principal))],
+            input=message,
+            capture_output=True,
+            check=True,
+        ).stdout.decode("ascii")
+
+    def fingerprint(self, principal: str) -> str:
+        return fingerprint(parse_public_line(self.public[principal]))
+
+    def allowed_signers(self) -> bytes:
+        return "".join(
+            allowed_signers_line(principal, namespaces, self.public[principal])
+            for principal, namespaces in (
+                (OPERATOR, OPERATOR_NAMESPACES),
+                (REVIEWER, REVIEWER_NAMESPACES),
+                (LOG, (Namespace.HEAD,)),
+            )
+        ).encode("ascii")
+
+
+class Chain:
+    """A journal in memory that is written to one file at the end."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.records: list[ev.Recorded] = []
+        self.head = ZERO_HASH
+
+    def add(self, event: ev.AnyEvent, actor: Actor = ENGINE) -> None:
+        seq = len(self.lines)
+        ts_us = START_US + seq * 250_000
+        line = encode_line(seq, self.head, ts_us, actor, event)
+        self.lines.append(line)
+        self.records.append(ev.Recorded(seq=seq, ts_us=ts_us, actor=actor, event=event))
+        self.head = line_hash(line)
+
+
+@dataclasses.dataclass
+class World:
+    """Everything a test may want to bend before the pack is written."""
+
+    root: Path
+    keys: Keys
+    chain: Chain
+    inputs: PackInputs
+    allowed_signers: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "sessions" / folder_name(self.inputs.started_us, SESSION)
+
+    def tools(self, pack: Path) -> StockTools:
+        return StockTools.of(pack)
+
+    def seal(self) -> Path:
+        written = write_pack(self.folder, self.inputs)
+        message = written.tagmanifest_bytes
+        add_signature(self.folder, Role.OPERATOR, self.keys.sign(OPERATOR, Namespace.PACK, message))
+        add_signature(
+            self.folder, Role.REVIEWER, self.keys.sign(REVIEWER, Namespace.PACK_REVIEW, message)
+        )
+        return finish(self.folder)
+
+
+def charter() -> Charter:
+    return Charter(
+        mode=Mode.PAPER,
+        venue="sandbox",
+        account="demo",
+        instruments=("BTCUSDT",),
+        limits=Limits(
+            max_order_quantity=Decimal("0.05"),
+            max_order_notional=Decimal(2500),
+            max_position=Decimal("0.1"),
+            max_open_orders=5,
+            max_orders_per_second=2,
+            max_orders_per_minute=30,
+            max_orders_per_session=100,
+            max_session_loss=Decimal(100),
+            price_collar_bps=200,
+        ),
+        window_from_us=START_US,
+        window_until_us=START_US + 3_600_000_000,
+        operator="alice",
+        reviewer="bob",
+        runbook="session_paper.md",
+        attendance_seconds=15,
+        purpose="pipe | and \u202e bidi",
+    )
+
+
+def order_events() -> list[ev.AnyEvent]:
+    intent = OrderIntent(
+        client_order_id=f"{SESSION}-1",
+        symbol="BTCUSDT",
+        side=Side.BUY,
+        type=OrderType.LIMIT,
+        quantity=Decimal("0.02"),
+        price=Decimal("61000.50"),
+        time_in_force=TimeInForce.GTC,
+    )
+    blocked = Check(
+        code="MAX_NOTIONAL",
+        verdict=Verdict.BLOCK,
+        text="notional 6100.05 USDT is over 2500.00 USDT",
+    )
+    allowed = Check(code="MAX_NOTIONAL", verdict=Verdict.ALLOW, text="fine")
+    fill = Fill(
+        symbol="BTCUSDT",
+        trade_id="77",
+        client_order_id=intent.client_order_id,
+        venue_order_id="9001",
+        side=Side.BUY,
+        price=Decimal("61000.50"),
+        quantity=Decimal("0.005"),
+        fee=Decimal("0.000005"),
+        fee_asset="BTC",
+        liquidity=Liquidity.MAKER,
+        time_us=START_US + 3_000_000,
+    )
+    return [
+        ev.OrderBlocked(
+            session_id=SESSION,
+            intent=intent,
+            owner="alice",
+            decision=Decision(verdict=Verdict.BLOCK, checks=(blocked,)),
+        ),
+        ev.OrderIntended(
+            session_id=SESSION,
+            intent=intent,
+            intent_sha256=intent.intent_sha256(),
+            owner="alice",
+            decision=Decision(verdict=Verdict.ALLOW, checks=(allowed,)),
+        ),
+        ev.OrderAcknowledged(
+            client_order_id=intent.client_order_id, venue_order_id="9001", venue_time_us=START_US
+        ),
+        ev.OrderFilled(session_id=SESSION, fill=fill),
+        ev.CancelRequested(
+            client_order_id=intent.client_order_id, cancel_id="c1", cause="operator"
+        ),
+        ev.OrderCanceled(
+            client_order_id=intent.client_order_id,
+            filled_quantity=Decimal("0.005"),
+            venue_time_us=START_US,
+        ),
+    ]
+
+
+def make_world(root: Path) -> World:
+    keys = Keys(root / "keys")
+    signers = keys.allowed_signers()
+    allowed_path = root / "allowed_signers"
+    allowed_path.write_bytes(signers)
+    roster = roster_document(
+        Roster(
+            tuple(
+                Person(
+                    id=name,
+                    name=name.title(),
+                    role=role,
+                    principal=principal,
+                    fingerprint=keys.fingerprint(principal),
+                )
+                for name, role, principal in (
+                    ("alice", Role.OPERATOR, OPERATOR),
+                    ("bob", Role.REVIEWER, REVIEWER),
+                )
+            )
+        ),
+        sha256_hex(signers),
+    )
+    config = canonical({"environment": "dev", "type": "config"}) + b"\n"
+    runbook = b'+++\nversion = "1"\n+++\n# A runbook\n'
+    market = root / "market"
+    market.mkdir()
+    (market / "BTCUSDT-000001.parquet").write_bytes(b"PAR1 not really but hashed all the same PAR1")
+    snapshots = root / "snapshots"
+    snapshots.mkdir()
+    (snapshots / "000001.json").write_bytes(b'{"time_us":1}\n')
+    chain = Chain()
+    alice, bob = person("alice", "peer-uid:1000"), person("bob", "peer-uid:1001")
+    chain.add(ev.NoteAdded(session_id="an0thersessi", text="an earlier session"))
+    before = (len(chain.lines), chain.head)
+    chain.add(ev.SessionChartered(session_id=SESSION, charter=charter()), alice)
+    item = ChecklistItem(id="disk", title="Disk", kind=ItemKind.AUTO, probe="disk_space")
+    chain.add(
+        ev.ChecklistStarted(
+            session_id=SESSION,
+            checklist=Checklist(
+                runbook="session_paper.md",
+                version="1",
+                sha256=sha256_hex(runbook),
+                items=(item,),
+            ),
+        )
+    )
+    chain.add(
+        ev.ItemAnswered(
+            session_id=SESSION,
+            item_id="disk",
+            role="operator",
+            value="900 MiB",
+            result=ItemResult.PASS,
+        )
+    )
+    go = build_packet(
+        PacketFacts(
+            session_id=SESSION,
+            environment=Environment.DEV,
+            charter=charter(),
+            config_sha256=sha256_hex(config),
+            inputs=(),
+            code_sha256="1" * 64,
+            code={"python": "3.11"},
+            checklist_sha256=sha256_hex(runbook),
+            roster_sha256=sha256_hex(roster),
+            prev_head_size=before[0],
+            prev_head_sha256=before[1],
+            operator=_party("alice", OPERATOR, keys, 1000),
+            reviewer=_party("bob", REVIEWER, keys, 1001),
+            operator_nonce="a" * 64,
+            reviewer_nonce="b" * 64,
+            allow_same_uid=False,
+            issued_at_us=START_US,
+            expires_at_us=START_US + 300_000_000,
+            boot_id="boot",
+            hostname="desk1",
+        )
+    )
+    digest = sha256_hex(go)
+    chain.add(
+        ev.GoRequested(
+            session_id=SESSION,
+            packet=go.decode(),
+            packet_sha256=digest,
+            expires_us=START_US + 300_000_000,
+        ),
+        alice,
+    )
+    chain.add(
+        ev.GoSigned(
+            session_id=SESSION,
+            packet_sha256=digest,
+            signature=keys.sign(OPERATOR, Namespace.GO, go),
+            fingerprint=keys.fingerprint(OPERATOR),
+        ),
+        alice,
+    )
+    cosign = build_cosign(
+        CosignContent(
+            session_id=SESSION,
+            go_sha256=digest,
+            decision="GO",
+            reason="",
+            reviewer_nonce="b" * 64,
+            decided_at_us=START_US,
+            reviewer=_party("bob", REVIEWER, keys, 1001),
+            typed_code=short_code(digest),
+        )
+    )
+    chain.add(
+        ev.GoDecided(
+            session_id=SESSION,
+            decision="GO",
+            reason="",
+            packet_sha256=digest,
+            cosign=cosign.decode(),
+            signature=keys.sign(REVIEWER, Namespace.COSIGN, cosign),
+            fingerprint=keys.fingerprint(REVIEWER),
+            signals={},
+        ),
+        bob,
+    )
+    chain.add(
+        ev.SessionMoved(
+            session_id=SESSION, before=SessionState.GO_NOGO, after=SessionState.LIVE, cause="go"
+        )
+    )
+    for event in order_events():
+        chain.add(event)
+    chain.add(ev.VenueDisconnected(venue="sandbox", stream="user", reason="test"))
+    chain.add(
+        ev.SnapshotTaken(
+            session_id=SESSION,
+            file="snapshots/000001.json",
+            sha256=sha256_hex((snapshots / "000001.json").read_bytes()),
+        )
+    )
+    chain.add(
+        ev.AlarmRaised(
+            alarm_id="A00001",
+            session_id=SESSION,
+            code="MARKET_STALE",
+            priority=2,
+            text="market data is old",
+            response="wait",
+        )
+    )
+    chain.add(ev.AlarmAcknowledged(alarm_id="A00001", note="seen"), alice)
+    chain.add(ev.IncidentOpened(incident_id="I0001", session_id=SESSION, title="stale"), alice)
+    chain.add(ev.IncidentClosed(incident_id="I0001", text="came back"), alice)
+    chain.add(
+        ev.MarketRecorded(
+            session_id=SESSION,
+            file="BTCUSDT-000001.parquet",
+            rows=3,
+            sha256=sha256_hex((market / "BTCUSDT-000001.parquet").read_bytes()),
+        )
+    )
+    report = (
+        canonical(
+            {
+                "breaks": [
+                    {
+                        "id": "B1",
+                        "klass": "green",
+                        "subject": "fees",
+                        "key": "BTC",
+                        "engine": "1",
+                        "journal": "1",
+                        "venue": "1",
+                        "cause": "rounding",
+                        "owner": "",
+                    }
+                ],
+                "type": "peakctl-recon-1",
+            }
+        )
+        + b"\n"
+    )
+    chain.add(
+        ev.ReconRun(
+            session_id=SESSION,
+            run_id="R1",
+            compared={"orders": 1},
+            breaks={"green": 1, "yellow": 0, "red": 0},
+            report=report.decode(),
+            report_sha256=sha256_hex(report),
+        )
+    )
+    chain.add(
+        ev.BreakAnswered(session_id=SESSION, run_id="R1", break_id="B1", answer="rounding"), alice
+    )
+    for role, principal, namespace in (
+        (Role.OPERATOR, OPERATOR, Namespace.RECON),
+        (Role.REVIEWER, REVIEWER, Namespace.RECON_REVIEW),
+    ):
+        chain.add(
+            ev.ReconSigned(
+                session_id=SESSION,
+                run_id="R1",
+                role=role,
+                report_sha256=sha256_hex(report),
+                signature=keys.sign(principal, namespace, report),
+                fingerprint=keys.fingerprint(principal),
+            )
+        )
+    chain.add(ev.LessonsWritten(session_id=SESSION, points=("look at the clock first",)), alice)
+    journal = root / "journal"
+    journal.mkdir()
+    half = len(chain.lines) // 2
+    (journal / "000001.jsonl").write_bytes(b"".join(chain.lines[:half]))
+    later = encode_line(
+        len(chain.lines), chain.head, START_US + 10**9, ENGINE, ev.EngineStopped(reason="later")
+    )
+    (journal / "000002.jsonl").write_bytes(b"".join([*chain.lines[half:], later]))
+    head = head_text(LOG, len(chain.lines), chain.head).encode("ascii")
+    inputs = gather(
+        chain.records,
+        SESSION,
+        Surroundings(
+            operator=OPERATOR,
+            reviewer=REVIEWER,
+            log=LOG,
+            allowed_signers=signers,
+            roster=roster,
+            config=config,
+            runbook=runbook,
+            journal_segments=tuple(sorted(journal.iterdir())),
+            head=head,
+            head_signature=keys.sign(LOG, Namespace.HEAD, head),
+            run={"version": "0.1.0"},
+            config_inputs=(("config/peakctl.toml", b'environment = "dev"\n'),),
+            market_folders=(market,),
+            snapshot_folders=(snapshots,),
+        ),
+    )
+    return World(root, keys, chain, inputs, allowed_path)
+
+
+def _party(name: str, principal: str, keys: Keys, uid: int) -> Party:
+    return Party(
+        person=name,
+        principal=principal,
+        fingerprint=keys.fingerprint(principal),
+        uid=uid,
+        signals={},
+    )
+
+
+@pytest.fixture(scope="session")
+def story() -> ModuleType:
+    """This module, for tests that need its names: test folders are not packages."""
+    return sys.modules[__name__]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return make_world(tmp_path)
+
+
+@dataclasses.dataclass
+class StockTools:
+    """VERIFY.md's own script, cut out as it says, run by bash with nothing of ours."""
+
+    script: str
+
+    @classmethod
+    def of(cls, pack: Path) -> StockTools:
+        found = re.search(r"```bash\n(.*?)\n```", (pack / "data/VERIFY.md").read_text(), re.DOTALL)
+        assert found is not None
+        return cls(found[1])
+
+    def run(self, pack: Path, *more: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", self.script, "verify.sh", str(pack), *map(str, more)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={"PATH": os.environ["PATH"]},
+            check=False,
+        )
