@@ -94,7 +94,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         unknown = InputError(what=error.reason, where=request.path, todo="see the list of routes")
         return web.json_response({"error": unknown.to_wire()}, status=error.status)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (told as a fault, logged whole, confirms nothing)
         _log.exception("request failed", path=request.path)
         fault = PeakError(
             what=f"the engine failed on this request ({type(error).__name__})",
@@ -105,7 +105,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return web.json_response({"error": fault.to_wire()}, status=500)
 
 
-def _session_routes(host: Host) -> dict[str, Handler]:
+def _command_routes(host: Host) -> dict[str, Handler]:
     """Commands that answer with the new state."""
 
     def command(kind: type[_R], call: Callable[[_R, Actor], Awaitable[object]]) -> Handler:
@@ -116,35 +116,30 @@ def _session_routes(host: Host) -> dict[str, Handler]:
 
         return handle
 
+    session, recon = host.session, host.recon
     return {
-        "session/charter": command(
-            rq.CharterRequest, lambda b, a: host.session.charter(b.charter, a)
-        ),
-        "session/checklist": command(
-            rq.ReasonRequest, lambda _b, a: host.session.begin_checklist(a)
-        ),
-        "session/pause": command(rq.ReasonRequest, lambda b, a: host.session.pause(b.reason, a)),
+        "session/charter": command(rq.CharterRequest, lambda b, a: session.charter(b.charter, a)),
+        "session/checklist": command(rq.ReasonRequest, lambda _, a: session.begin_checklist(a)),
+        "session/pause": command(rq.ReasonRequest, lambda b, a: session.pause(b.reason, a)),
         "session/resume": command(rq.ReasonRequest, lambda b, a: host.resume(b.reason, a)),
-        "session/abort": command(rq.ReasonRequest, lambda b, a: host.session.abort(b.reason, a)),
+        "session/abort": command(rq.ReasonRequest, lambda b, a: session.abort(b.reason, a)),
         "session/stop": command(rq.ReasonRequest, lambda b, a: host.stop_session(b.reason, a)),
-        "checklist/probe": command(rq.ProbeRequest, lambda b, a: host.session.probe(b.item_id, a)),
+        "checklist/probe": command(rq.ProbeRequest, lambda b, a: session.probe(b.item_id, a)),
         "checklist/answer": command(
-            rq.AnswerRequest, lambda b, a: host.session.answer(b.item_id, b.role, b.answer, a)
+            rq.AnswerRequest, lambda b, a: session.answer(b.item_id, b.role, b.answer, a)
         ),
-        "review/join": command(rq.JoinRequest, lambda b, a: host.approval.join(b, a)),
-        "go/sign": command(rq.SignRequest, lambda b, a: host.approval.sign(b, a)),
-        "go/cosign": command(rq.CosignRequest, lambda b, a: host.approval.cosign(b, a)),
-        "order/cancel": command(
-            rq.CancelRequest, lambda b, a: host.desk.cancel(b.client_order_id, a, "operator")
-        ),
-        "note": command(rq.NoteRequest, lambda b, a: host.session.note(b.text, a)),
-        "recon/answer": command(rq.BreakAnswerRequest, lambda b, a: host.recon.answer(b, a)),
-        "recon/sign": command(rq.SignRequest, lambda b, a: host.recon.sign(b, a)),
+        "review/join": command(rq.JoinRequest, host.approval.join),
+        "go/sign": command(rq.SignRequest, host.approval.sign),
+        "go/cosign": command(rq.CosignRequest, host.approval.cosign),
+        "order/cancel": command(rq.CancelRequest, host.cancel),
+        "note": command(rq.NoteRequest, lambda b, a: session.note(b.text, a)),
+        "recon/answer": command(rq.BreakAnswerRequest, recon.answer),
+        "recon/sign": command(rq.SignRequest, recon.sign),
         "lessons": command(rq.LessonsRequest, lambda b, a: host.pack.lessons(b.points, a)),
-        "pack/sign": command(rq.SignRequest, lambda b, a: host.pack.sign(b, a)),
+        "pack/sign": command(rq.SignRequest, host.pack.sign),
         "alarm/acknowledge": command(rq.AcknowledgeRequest, host.acknowledge),
         "incident": command(rq.IncidentRequest, host.incident),
-        "latch/release": command(rq.ReleaseRequest, lambda b, a: host.approval.release(b, a)),
+        "latch/release": command(rq.ReleaseRequest, host.approval.release),
     }
 
 
@@ -153,26 +148,8 @@ def _role_of(host: Host, name: str) -> str:
     return someone.role.value if someone else ""
 
 
-def _routes(host: Host) -> list[web.RouteDef]:
-    async def state(request: web.Request) -> web.StreamResponse:
-        return _reply(host.view(request.query.get("role", "")))
-
-    async def heads(_request: web.Request) -> web.StreamResponse:
-        return _reply({"heads": host.heads()})
-
-    async def journal(request: web.Request) -> web.StreamResponse:
-        start = request.query.get("from", "0")
-        if not start.isdigit():
-            raise InputError(what=f"{start[:20]!r} is not a number", where="from")
-        lines = await asyncio.to_thread(host.journal_lines, int(start))
-        return web.Response(body=lines, content_type="application/jsonl")
-
-    async def latch_document(request: web.Request) -> web.StreamResponse:
-        asked = {name: request.query.get(name, "") for name in ("reason", "operator", "reviewer")}
-        return _reply(host.approval.release_document(**asked))
-
-    async def metrics(_request: web.Request) -> web.StreamResponse:
-        return web.Response(body=host.metrics(), content_type="text/plain")
+def _reply_routes(host: Host) -> dict[str, Handler]:
+    """Commands that answer with something of their own."""
 
     async def go_request(request: web.Request) -> web.StreamResponse:
         body, actor = await _body(request, rq.GoRequest)
@@ -181,7 +158,7 @@ def _routes(host: Host) -> list[web.RouteDef]:
         return _reply(view.session.go if view.session else None)
 
     async def preview(request: web.Request) -> web.StreamResponse:
-        body, _actor_ = await _body(request, rq.OrderRequest)
+        body, _ = await _body(request, rq.OrderRequest)
         return _reply(host.desk.preview(body))
 
     async def submit(request: web.Request) -> web.StreamResponse:
@@ -217,8 +194,7 @@ def _routes(host: Host) -> list[web.RouteDef]:
         await host.ask_to_stop(body.reason, actor)
         return _reply({"ok": True})
 
-    posts: dict[str, Handler] = {
-        **_session_routes(host),
+    return {
         "go/request": go_request,
         "order/preview": preview,
         "order/submit": submit,
@@ -229,7 +205,32 @@ def _routes(host: Host) -> list[web.RouteDef]:
         "store/query": query,
         "engine/stop": stop_engine,
     }
-    gets: dict[str, Handler] = {
+
+
+def _reading_routes(host: Host) -> dict[str, Handler]:
+    """What changes nothing."""
+
+    async def state(request: web.Request) -> web.StreamResponse:
+        return _reply(host.view(request.query.get("role", "")))
+
+    async def heads(_request: web.Request) -> web.StreamResponse:
+        return _reply({"heads": host.heads()})
+
+    async def journal(request: web.Request) -> web.StreamResponse:
+        start = request.query.get("from", "0")
+        if not start.isdigit():
+            raise InputError(what=f"{start[:20]!r} is not a number", where="from")
+        lines = await asyncio.to_thread(host.journal_lines, int(start))
+        return web.Response(body=lines, content_type="application/jsonl")
+
+    async def latch_document(request: web.Request) -> web.StreamResponse:
+        asked = {name: request.query.get(name, "") for name in ("reason", "operator", "reviewer")}
+        return _reply(host.approval.release_document(**asked))
+
+    async def metrics(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=host.metrics(), content_type="text/plain")
+
+    return {
         "state": state,
         "stream": _stream,
         "heads": heads,
@@ -237,9 +238,6 @@ def _routes(host: Host) -> list[web.RouteDef]:
         "latch/document": latch_document,
         "metrics": metrics,
     }
-    return [web.post(f"/v1/{path}", handler) for path, handler in posts.items()] + [
-        web.get(f"/v1/{path}", handler) for path, handler in gets.items()
-    ]
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -297,18 +295,26 @@ def build(host: Host) -> web.Application:
     """The application with all routes for this host."""
     app = web.Application(middlewares=[_errors], client_max_size=_MAX_BODY)
     app[HOST] = host
-    app.add_routes(_routes(host))
+    posts = {**_command_routes(host), **_reply_routes(host)}
+    app.add_routes([web.post(f"/v1/{path}", handler) for path, handler in posts.items()])
+    gets = _reading_routes(host)
+    app.add_routes([web.get(f"/v1/{path}", handler) for path, handler in gets.items()])
     return app
 
 
-async def listen(host: Host, path: Path) -> web.AppRunner:
-    """Serve on the Unix socket: folder 0750, socket 0660. Raises WorkspaceError."""
+def _prepare_socket(path: Path) -> None:
+    """Make the folder (0750) and remove the socket of an engine that died."""
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise WorkspaceError(what="is not a socket", where=str(path), todo="move it away")
         # The journal's lock is ours by now, so no other engine can be behind an old socket.
         path.unlink()
+
+
+async def listen(host: Host, path: Path) -> web.AppRunner:
+    """Serve on the Unix socket: folder 0750, socket 0660. Raises WorkspaceError."""
+    await asyncio.to_thread(_prepare_socket, path)
     runner = web.AppRunner(build(host), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -318,7 +324,7 @@ async def listen(host: Host, path: Path) -> web.AppRunner:
         raise WorkspaceError(
             what=f"cannot listen ({error.strerror or error})", where=str(path), todo="see doctor"
         ) from error
-    path.chmod(0o660)
+    await asyncio.to_thread(path.chmod, 0o660)
     return runner
 
 
@@ -327,7 +333,7 @@ async def serve(setup: Setup) -> None:
     host = Host(setup)
     await host.start()
     runner = await listen(host, setup.paths.socket)
-    setup.paths.pid.write_text(f"{os.getpid()}\n", encoding="ascii")
+    await asyncio.to_thread(setup.paths.pid.write_text, f"{os.getpid()}\n", encoding="ascii")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, host.stopping.set)
@@ -339,8 +345,8 @@ async def serve(setup: Setup) -> None:
     finally:
         await host.stop()
         await runner.cleanup()
-        setup.paths.pid.unlink(missing_ok=True)
-        setup.paths.socket.unlink(missing_ok=True)
+        for path in (setup.paths.pid, setup.paths.socket):
+            await asyncio.to_thread(path.unlink, missing_ok=True)
 
 
 def main(workspace: Path, socket: Path, overrides: Mapping[str, object] | None = None) -> int:

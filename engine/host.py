@@ -46,6 +46,7 @@ from engine.execution.venue_link import VenueLink
 from engine.execution.view import ViewBuilder
 from engine.execution.watchdog import read_reports
 from engine.execution.watchdog_link import WatchdogLink
+from engine.governance.session import Session
 from engine.governance.transitions import Cause
 from engine.journal.writer import Journal, JournalFailed
 from engine.ops.metrics import Metrics
@@ -121,7 +122,7 @@ class Host:
             self.markets,
             self.readings,
             setup.fact_settings,
-            lambda session: self.approval.changed_since_signed(session),
+            self._changed_since_signed,
         )
         self.desk = OrderDesk(
             self.core, self.venue, self.facts, settings.venue.recv_window_ms, self.raise_alarm
@@ -420,6 +421,11 @@ class Host:
             )
         return await self.desk.submit(request, actor)
 
+    async def cancel(self, request: rq.CancelRequest, actor: Actor) -> None:
+        """Cancel one order. Anyone of the roster may (I13)."""
+        self.session.require(actor, Role.OPERATOR, Role.REVIEWER)
+        await self.desk.cancel(request.client_order_id, actor, f"asked by {actor.name}")
+
     async def press_kill(self, reason: str, source: str, pressed_us: int, actor: Actor) -> KillView:
         """Latch and hunt; answers as soon as the latch is durable. Anyone may (I13)."""
         await self.kill.press(actor=actor, reason=reason, source=source, pressed_us=pressed_us)
@@ -518,6 +524,9 @@ class Host:
             )
         _log.info("asked to stop", by=actor.name, reason=reason)
         self.stopping.set()
+
+    def _changed_since_signed(self, session: Session) -> tuple[str, ...]:
+        return self.approval.changed_since_signed(session)
 
     def _released(self) -> None:
         """The journal holds a valid release: open the latch in memory and on disk."""

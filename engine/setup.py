@@ -1,4 +1,4 @@
-"""What the engine is set up with: config, roster, runbooks and keys of one workspace as plain values.
+"""What the engine is set up with: config, roster, runbooks and keys as plain values.
 
 Read once at start; what the approval binds is watched afterwards (`current`), so that a file edited
 while the engine runs is noticed and voids what was signed over the old one (I6). Secrets stay in
@@ -328,7 +328,7 @@ class Setup:
         return parse_roster(document, environment=self.settings.environment, where=where)
 
     def _read_log_principal(self) -> str:
-        """The principal whose key signs heads: the one line of allowed_signers for that namespace."""
+        """The principal whose key signs heads, from allowed_signers."""
         where = str(self.paths.allowed_signers)
         try:
             text = self.paths.allowed_signers.read_text(encoding="utf-8")

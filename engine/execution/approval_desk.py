@@ -1,9 +1,9 @@
 """Go/no-go between two people: join, request, the operator's signature, the reviewer's decision.
 
 The desk gathers facts, lets two verifiers look at each signature, asks the pure judges of
-`governance`, journals what they said, and only then lets the session become live (I6, I8). A denial
-is journaled with its code too. The age of a request is kept on the monotonic clock in memory: after a
-restart it is not known, so a request that was pending then is void (I12).
+`governance`, journals what they said, and only then lets the session become live (I6, I8). A
+denial is journaled with its code too. The age of a request is kept on the monotonic clock in
+memory: after a restart it is not known, so a request that was pending then is void (I12).
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class ApprovalDesk:
             session = current_session(state)
             now = wall_us()
             _allow(judge_request(self._request_facts(state, session, request.nonce, now)))
-            packet = build_packet(self._packet_facts(state, session, request, actor, now))
+            packet = build_packet(self._packet_facts(session, request, actor, now))
             digest = sha256_hex(packet)
             self._requested_us = (digest, monotonic_us())
             return [
@@ -192,7 +192,7 @@ class ApprovalDesk:
         )
 
     def _packet_facts(
-        self, state: State, session: Session, request: GoRequest, actor: Actor, now: int
+        self, session: Session, request: GoRequest, actor: Actor, now: int
     ) -> PacketFacts:
         terms = self._terms
         current = self.current(session)

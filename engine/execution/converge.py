@@ -1,4 +1,4 @@
-"""From what the venue says to what we record: the events that bring one order up to the venue's word.
+"""From what the venue says to what we record: the events that bring one order up to its word.
 
 Pure. Nothing is assumed (I2): a report that shows more filled than the trades we have seen yields
 no fill, only `missing_fills`, and the caller asks the venue for the trades. Applying the events and
@@ -41,8 +41,7 @@ _EXPIRED = frozenset({"EXPIRED", "EXPIRED_IN_MATCH"})
 def converge(order: Order, report: OrderReport, fills: Sequence[Fill]) -> list[AnyEvent]:
     """Give the events that bring `order` to the venue's report.
 
-    `fills` are trades the venue named, in any order, duplicates allowed; those of other orders are
-    ignored.
+    `fills` are trades the venue named, in any order, with duplicates; others' are ignored.
     """
     events: list[AnyEvent] = []
     order_id = order.intent.client_order_id
@@ -85,7 +84,7 @@ def converge(order: Order, report: OrderReport, fills: Sequence[Fill]) -> list[A
 
 
 def fill_events(order: Order, venue_order_id: str, fills: Sequence[Fill]) -> list[AnyEvent]:
-    """Give one OrderFilled for each trade of this order that was not counted yet, oldest first."""
+    """Give one OrderFilled for each trade of this order not counted yet, oldest first."""
     seen = set(order.trade_ids)
     events: list[AnyEvent] = []
     for fill in sorted(fills, key=lambda one: (one.time_us, one.trade_id)):

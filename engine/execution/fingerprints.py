@@ -1,7 +1,7 @@
 """The hashes that an approval binds, as they are now (I6).
 
-Files are hashed again only when their size, time or inode changed, so asking four times a second
-costs a few `stat` calls. A file that cannot be read hashes to a word that no approval carries (I12).
+Files are hashed again only when their size, time or inode changed, so asking often costs a few
+`stat` calls. A file that cannot be read hashes to a word that no approval carries (I12).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from engine.contracts.canonical import canonical, sha256_hex
 from engine.execution.clock import monotonic_us
 
 _UNREADABLE = "unreadable"
+_CODE = frozenset({".py", ".sql", ".toml"})
 _Stamp = tuple[int, int, int]
 
 
@@ -60,6 +61,6 @@ def code_files(packages: Sequence[Path]) -> list[tuple[str, Path]]:
     files: list[tuple[str, Path]] = []
     for package in packages:
         for path in sorted(package.rglob("*")):
-            if path.suffix in {".py", ".sql", ".toml"} and "__pycache__" not in path.parts:
-                files.append((str(path.relative_to(package.parent)), path))
+            if path.suffix in _CODE and "__pycache__" not in path.parts:
+                files += [(str(path.relative_to(package.parent)), path)]
     return files

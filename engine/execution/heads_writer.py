@@ -1,7 +1,7 @@
 """Signed heads of the journal: at the moments that matter, every so many events, every so often.
 
-A head is the journal's size and hash, signed with the log key. The reviewer's terminal keeps its own
-copy, which is what makes a rewritten history visible.
+A head is the journal's size and hash, signed with the log key. The reviewer's terminal keeps its
+own copy, which is what makes a rewritten history visible.
 """
 
 from __future__ import annotations

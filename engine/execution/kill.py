@@ -1,7 +1,7 @@
 """The kill switch: one press stops everything, with proof (promise 1; I4, I8, I13).
 
-    latched -> refused -> cancel sent per symbol -> acknowledged -> the venue asked on a connection of
-    its own until it shows zero open orders twice in a row -> what is left of positions is listed
+    latched -> refused -> cancel sent per symbol -> acknowledged -> the venue asked on a connection
+    of its own until it shows zero open orders twice in a row -> remaining positions are listed
 
 The latch is set in memory first (the next instruction that would send an order sees it), then in
 the file and the journal. PROVEN needs two empty answers of the venue with no request of ours in

@@ -1,6 +1,6 @@
 """The order pipeline: ticket to venue and back, one order at a time, nothing assumed.
 
-    decide (locks, limits: pure) -> journal the intent (fsync, I1) -> look at the latch once more (I4)
+    decide (locks, limits: pure) -> journal the intent (fsync, I1) -> look at the latch again (I4)
     -> send, once -> journal what the venue said -> or UNKNOWN, and ask by client order id (I3)
 
 Every answer of the venue, whether a response, a stream event or a query, is turned into events by

@@ -110,7 +110,8 @@ class ProbeTable:
     async def _limits_loaded(self, charter: Charter) -> Reading:
         limits = charter.limits
         return Reading(
-            value=f"order {to_text(limits.max_order_notional)}, loss {to_text(limits.max_session_loss)}",
+            value=f"order {to_text(limits.max_order_notional)}, "
+            f"loss {to_text(limits.max_session_loss)}",
             passed=bool(self._facts.locks()),
             detail="the charter's limits are within the config's",
         )

@@ -8,7 +8,7 @@ closing steps in `closing_desk`.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -44,6 +44,7 @@ _NOTE_LIMIT = 500
 _ANSWER_LIMIT = 200
 _ID_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ID_LENGTH = 12
+_US_PER_MINUTE = 60_000_000
 
 
 class CharterRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,41 +145,25 @@ class SessionDesk:
 
     def _checked(self, charter: Charter, actor: Actor) -> Checklist:
         """Check a charter against config and roster; all that is wrong comes in one line."""
-        rules = self._rules
-        wrong: list[str] = []
-        if charter.mode.value not in rules.modes_allowed:
-            wrong.append(f"mode: {charter.mode.value}; allowed: {', '.join(rules.modes_allowed)}")
-        if charter.venue != rules.venue:
-            wrong.append(f"venue: {charter.venue}; allowed: {rules.venue}")
-        if charter.account != rules.account:
-            wrong.append(f"account: {charter.account}; allowed: {rules.account}")
-        strangers = sorted(set(charter.instruments) - set(rules.symbols))
-        if strangers or not charter.instruments:
-            wrong.append(
-                f"instruments: {', '.join(strangers) or 'none'}; allowed: {', '.join(rules.symbols)}"
-            )
-        wrong += [
-            f"limits.{name}: looser than the config's {getattr(rules.ceiling, name)}"
-            for name in tighter(charter.limits, rules.ceiling)
-        ]
-        length = charter.window_until_us - charter.window_from_us
-        if not 0 < length <= rules.window_max_us or charter.window_until_us <= wall_us():
-            minutes = rules.window_max_us // 60_000_000
-            wrong.append(f"window: must end in the future and be at most {minutes} minutes long")
-        if not 1 <= charter.attendance_seconds <= rules.attendance_max_seconds:
-            wrong.append(f"attendance_seconds: 1 to {rules.attendance_max_seconds}")
-        reviewer = self._roster.by_id(charter.reviewer)
-        if reviewer is None or reviewer.role is not Role.REVIEWER:
-            wrong.append(f"reviewer: {charter.reviewer!r} is not a reviewer in the roster")
-        if charter.operator != actor.name:
-            wrong.append(f"operator: {charter.operator!r} is not you ({actor.name})")
         checklists = self._runbooks()
         checklist = checklists.get(charter.runbook)
+        wrong = [
+            *_place_problems(charter, self._rules),
+            *_limit_problems(charter, self._rules),
+            *self._people_problems(charter, actor),
+        ]
         if checklist is None:
             wrong.append(f"runbook: {charter.runbook!r}; allowed: {', '.join(sorted(checklists))}")
         if wrong or checklist is None:
             raise InputError(what=" · ".join(wrong), where="charter", todo="correct and send again")
         return checklist
+
+    def _people_problems(self, charter: Charter, actor: Actor) -> Iterator[str]:
+        reviewer = self._roster.by_id(charter.reviewer)
+        if reviewer is None or reviewer.role is not Role.REVIEWER:
+            yield f"reviewer: {charter.reviewer!r} is not a reviewer in the roster"
+        if charter.operator != actor.name:
+            yield f"operator: {charter.operator!r} is not you ({actor.name})"
 
     # --- checklist ------------------------------------------------------------------------------
 
@@ -194,6 +179,7 @@ class SessionDesk:
 
     async def probe(self, item_id: str, actor: Actor) -> None:
         """Run one automatic item, or all of them, and journal the readings."""
+        self.require(actor, Role.OPERATOR, Role.REVIEWER)
         session = current_session(self._core.state)
         self._in_checklist(session)
         items = [
@@ -312,3 +298,27 @@ class SessionDesk:
         await self._core.decide(
             actor, lambda state: [moved(current_session(state), after, cause, reason)]
         )
+
+
+def _place_problems(charter: Charter, rules: CharterRules) -> Iterator[str]:
+    if charter.mode.value not in rules.modes_allowed:
+        yield f"mode: {charter.mode.value}; allowed: {', '.join(rules.modes_allowed)}"
+    if charter.venue != rules.venue:
+        yield f"venue: {charter.venue}; allowed: {rules.venue}"
+    if charter.account != rules.account:
+        yield f"account: {charter.account}; allowed: {rules.account}"
+    strangers = sorted(set(charter.instruments) - set(rules.symbols))
+    if strangers or not charter.instruments:
+        named = ", ".join(strangers) or "none"
+        yield f"instruments: {named}; allowed: {', '.join(rules.symbols)}"
+
+
+def _limit_problems(charter: Charter, rules: CharterRules) -> Iterator[str]:
+    for name in tighter(charter.limits, rules.ceiling):
+        yield f"limits.{name}: looser than the config's {getattr(rules.ceiling, name)}"
+    length = charter.window_until_us - charter.window_from_us
+    if not 0 < length <= rules.window_max_us or charter.window_until_us <= wall_us():
+        minutes = rules.window_max_us // _US_PER_MINUTE
+        yield f"window: must end in the future and be at most {minutes} minutes long"
+    if not 1 <= charter.attendance_seconds <= rules.attendance_max_seconds:
+        yield f"attendance_seconds: 1 to {rules.attendance_max_seconds}"

@@ -1,7 +1,7 @@
 """The whole state as one document: from folds and readings to `StateView`.
 
 Nothing is decided here and nothing is kept: each call builds the view anew. What is stale or not
-known is None, so that every screen draws it as such (I9). The next step is always said.
+known is None, so that every screen draws it as such (I9).
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from datetime import UTC, datetime
 
 from engine.contracts.fill import Fill
 from engine.contracts.order import Order
-from engine.contracts.session import ItemResult, SessionState
 from engine.contracts.view import (
     AlarmView,
     BreakView,
     EngineView,
     GoView,
     HeadroomView,
-    ItemView,
     KillView,
     MarketView,
     PackView,
@@ -33,6 +31,7 @@ from engine.execution.clock import wall_us
 from engine.execution.core import State
 from engine.execution.facts import FactsBuilder, Readings
 from engine.execution.market import Market, StreamHealth
+from engine.execution.next_step import next_step, next_step_reviewer
 from engine.governance.blockers import visible_items
 from engine.governance.latch import LatchState
 from engine.governance.session import ReconState, Session
@@ -238,112 +237,3 @@ def recon_view(recon: ReconState) -> ReconView:
         ),
         signed_by=recon.signed_by,
     )
-
-
-def next_step(session: SessionView | None, kill: KillView, engine: EngineView) -> str:
-    """What the operator does next, in one sentence."""
-    if engine.phase != "ready":
-        return f"The engine is {engine.phase}: wait."
-    if session is None or session.state in {
-        SessionState.SEALED,
-        SessionState.NO_GO,
-        SessionState.ABORTED,
-    }:
-        if kill.state != LatchState.READY:
-            return "The kill latch holds: both people release it before a new session."
-        return "Write the charter of a new session."
-    match session.state:
-        case SessionState.CHARTER:
-            return "Start the checklist."
-        case SessionState.CHECKLIST:
-            return _checklist_step(session, engine)
-        case SessionState.GO_NOGO:
-            return _go_step(session)
-        case SessionState.LIVE:
-            return "Live: place orders, or stop the session. F9 stops everything."
-        case SessionState.PAUSED:
-            return "Paused: no new orders. Resume, or stop the session."
-        case SessionState.STOPPING:
-            return "Stopping: waiting for the venue to show no open order."
-        case SessionState.KILLED if kill.state == LatchState.UNCONFIRMED:
-            return "KILL UNCONFIRMED: look at the venue yourself; the hunt goes on."
-        case SessionState.KILLED if kill.state != LatchState.PROVEN:
-            return "Killed: waiting for the venue's proof."
-        case SessionState.KILLED | SessionState.STOPPED:
-            return _recon_step(session, "operator")
-        case SessionState.RECONCILED:
-            return _seal_step(session, "operator")
-
-
-def _checklist_step(session: SessionView, engine: EngineView) -> str:
-    mine = [item for item in session.checklist if item.role != "reviewer"]
-    still = _unanswered(mine)
-    if still:
-        return f"Checklist: {len(still)} items to go; next is {still[0].title!r}."
-    if not session.reviewer_joined:
-        return f"Second terminal: {engine.review_command}"
-    if _unanswered(list(session.checklist)):
-        return "Wait for the reviewer's answers."
-    return "Ask for go."
-
-
-def _unanswered(items: list[ItemView]) -> list[ItemView]:
-    return [item for item in items if item.result is not ItemResult.PASS]
-
-
-def _go_step(session: SessionView) -> str:
-    if session.go.stage == "requested":
-        return "Read the packet and sign it."
-    return "Read the short code aloud; the reviewer decides."
-
-
-def _recon_step(session: SessionView, role: str) -> str:
-    recon = session.recon
-    if recon is None:
-        return "Run the reconciliation." if role == "operator" else "Wait for the reconciliation."
-    if any(one.klass != "green" and not one.answer for one in recon.breaks):
-        return "Answer every yellow and red break."
-    if role not in recon.signed_by:
-        return "Read the reconciliation and sign it."
-    return "Wait for the other signature under the reconciliation."
-
-
-def _seal_step(session: SessionView, role: str) -> str:
-    pack = session.pack
-    if pack is None or pack.stage == "writing":
-        if role == "operator":
-            return "Write down one to three lessons, then write the pack."
-        return "Wait for the pack."
-    if role not in pack.signed_by:
-        return "Sign the pack."
-    return "Wait for the other signature under the pack."
-
-
-def next_step_reviewer(session: SessionView | None, kill: KillView) -> str:
-    """What the reviewer does next, in one sentence."""
-    if session is None:
-        return "Wait for the operator's charter."
-    match session.state:
-        case SessionState.CHARTER:
-            return "Read the charter; the checklist comes next."
-        case SessionState.CHECKLIST:
-            mine = [item for item in session.checklist if item.role == "reviewer"]
-            if _unanswered(mine):
-                return "Answer your items from your own readings."
-            return "Wait for the operator to ask for go."
-        case SessionState.GO_NOGO:
-            if session.go.stage == "signed":
-                return "Read the packet, type the short code, decide."
-            return "Wait for the operator's signature."
-        case SessionState.LIVE | SessionState.PAUSED | SessionState.STOPPING:
-            return "Watch. F9 stops everything."
-        case SessionState.KILLED if kill.state != LatchState.PROVEN:
-            return "Killed: waiting for the venue's proof."
-        case SessionState.KILLED | SessionState.STOPPED:
-            return _recon_step(session, "reviewer")
-        case SessionState.RECONCILED:
-            return _seal_step(session, "reviewer")
-        case SessionState.SEALED:
-            return "Sealed. Keep your copy of the heads."
-        case SessionState.NO_GO | SessionState.ABORTED:
-            return "This session has ended. Wait for a new charter."

@@ -1,11 +1,11 @@
 """The watchdog: its own process, its own venue connection; it survives the engine.
 
-The engine starts it with a pipe on standard input, writes the connection settings as the first line
-and then one line per heartbeat. When the pipe ends without `bye`, or is silent for longer than the
-grace time, the watchdog cancels everything and asks the venue until it shows zero open orders twice
-in a row. What it did goes to its own log, one JSON line, fsynced; the engine journals that line when
-it is back. The settings come through the pipe, never as arguments, so no key is in a process list
-(I10). A new engine ends an old watchdog with SIGTERM once it has taken over.
+The engine starts it with a pipe on standard input, writes the connection settings as the first
+line and then one line per heartbeat. When the pipe ends without `bye`, or is silent for longer than
+the grace time, the watchdog cancels everything and asks the venue until it shows zero open orders
+twice in a row. What it did goes to its own log, one JSON line, fsynced; the engine journals that
+line when it is back. The settings come through the pipe, never as arguments, so no key is in a
+process list (I10). A new engine ends an old watchdog with SIGTERM once it has taken over.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class WatchdogOrders(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WatchdogReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the watchdog's log. `at_us` wall time µs UTC, `elapsed_us` since it began to act."""
+    """One line of its log: `at_us` wall time µs UTC, `elapsed_us` since it began to act."""
 
     reason: str
     verdict: str
