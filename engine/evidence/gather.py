@@ -7,7 +7,7 @@ reconciled and signed by both, with every recording that its journal names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -16,7 +16,7 @@ from engine.contracts import event as ev
 from engine.contracts.errors import IntegrityError, Refused
 from engine.contracts.people import Role
 from engine.evidence.pack import ApprovalFiles, PackInputs, ReconFiles
-from engine.evidence.reports import build_reports
+from engine.evidence.reports import build_reports, session_records
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_signers: bytes
     roster: bytes
     config: bytes
-    runbook: bytes
+    checklist: bytes
     journal_segments: tuple[Path, ...]
     head: bytes
     head_signature: str
@@ -41,13 +41,15 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_folders: tuple[Path, ...] = ()
 
 
-def gather(records: Sequence[ev.Recorded], session_id: str, around: Surroundings) -> PackInputs:
-    """Build the inputs of the session's pack. `records` is the journal up to the signed head.
+def gather(records: Iterable[ev.Recorded], session_id: str, around: Surroundings) -> PackInputs:
+    """Build the inputs of the session's pack. `records` is the journal up to the signed
+    head, read once.
 
     Raises Refused while the reconciliation is not signed by both, IntegrityError for a recording
     that is gone.
     """
-    mine = [one for one in records if getattr(one.event, "session_id", None) == session_id]
+    told = session_records(records, session_id)
+    mine = [one for one in told if getattr(one.event, "session_id", None) == session_id]
     market, snapshots = _named_files(mine, around)
     return PackInputs(
         session_id=session_id,
@@ -62,10 +64,10 @@ def gather(records: Sequence[ev.Recorded], session_id: str, around: Surroundings
         head=around.head,
         head_signature=around.head_signature,
         recon=_recon(mine),
-        reports=build_reports(records, session_id),
+        reports=build_reports(told, session_id),
         run=around.run,
         approval=_approval(mine),
-        runbook=around.runbook,
+        checklist=around.checklist,
         config_inputs=_flat(around.config_inputs),
         snapshots=snapshots,
         market=market,

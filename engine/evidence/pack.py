@@ -8,7 +8,7 @@ be checked without us.
 
     bagit.txt bag-info.txt manifest-sha256.txt tagmanifest-sha256.txt{,.op.sig,.rev.sig}
     data/VERIFY.md  data/run_manifest.json
-    data/go/       go.json{,.sig} cosign.json{,.sig} allowed_signers roster.json runbook.md
+    data/go/       go.json{,.sig} cosign.json{,.sig} allowed_signers roster.json checklist.json
     data/config/   effective.json  inputs/...
     data/audit/    log.jsonl head.txt head.txt.sig
     data/reports/  recon.json{,.op.sig,.rev.sig} and the files of engine.evidence.reports
@@ -65,7 +65,8 @@ class PackInputs(msgspec.Struct, frozen=True, kw_only=True):
     `operator`, `reviewer` and `log` are principals of `allowed_signers`. `journal_segments` are the
     journal's files in order; as many lines as `head` says are copied. Keys of `config_inputs`,
     `reports`, `snapshots` and `market` are file names inside their folder. `approval` is None
-    only for a session that was killed before anyone approved it. `run` is free text about the run
+    only for a session that was killed before anyone approved it; `checklist` is the document that
+    go.json binds by hash. `run` is free text about the run
     (version, code hash, python, seeds) without secrets.
     """
 
@@ -84,7 +85,7 @@ class PackInputs(msgspec.Struct, frozen=True, kw_only=True):
     reports: dict[str, bytes]
     run: dict[str, str]
     approval: ApprovalFiles | None = None
-    runbook: bytes | None = None
+    checklist: bytes | None = None
     config_inputs: dict[str, bytes] = {}
     snapshots: dict[str, Path] = {}
     market: dict[str, Path] = {}
@@ -223,8 +224,8 @@ def _documents(inputs: PackInputs) -> Iterator[tuple[str, bytes]]:
         yield "go/go.json.sig", inputs.approval.go_signature.encode("ascii")
         yield "go/cosign.json", inputs.approval.cosign
         yield "go/cosign.json.sig", inputs.approval.cosign_signature.encode("ascii")
-    if inputs.runbook is not None:
-        yield "go/runbook.md", inputs.runbook
+    if inputs.checklist is not None:
+        yield "go/checklist.json", inputs.checklist
     yield "go/allowed_signers", inputs.allowed_signers
     yield "go/roster.json", inputs.roster
     yield "config/effective.json", inputs.config

@@ -150,7 +150,7 @@ def checklist(records: Sequence[ev.Recorded]) -> bytes:
                     }
                 )
     if started is None:
-        return canonical({"items": [], "type": "peakctl-checklist-1"}) + b"\n"
+        return canonical({"items": [], "type": "peakctl-checklist-report-1"}) + b"\n"
     items = [
         {
             "answers": answers.get(item.id, []),
@@ -166,7 +166,7 @@ def checklist(records: Sequence[ev.Recorded]) -> bytes:
         "items": items,
         "runbook": started.runbook,
         "runbook_sha256": started.sha256,
-        "type": "peakctl-checklist-1",
+        "type": "peakctl-checklist-report-1",
         "version": started.version,
     }
     return canonical(document) + b"\n"

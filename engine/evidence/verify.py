@@ -44,7 +44,7 @@ _LOG = "data/audit/log.jsonl"
 _HEAD = "data/audit/head.txt"
 _RECON = "data/reports/recon.json"
 _CONFIG = "data/config/effective.json"
-_RUNBOOK = "data/go/runbook.md"
+_CHECKLIST = "data/go/checklist.json"
 
 _ALWAYS = (
     "data/VERIFY.md",
@@ -59,13 +59,13 @@ _ALWAYS = (
     f"{_RECON}.op.sig",
     f"{_RECON}.rev.sig",
 )
-_APPROVAL = (_GO, f"{_GO}.sig", _COSIGN, f"{_COSIGN}.sig", _RUNBOOK)
+_APPROVAL = (_GO, f"{_GO}.sig", _COSIGN, f"{_COSIGN}.sig", _CHECKLIST)
 
 #: What go.json binds by hash: field -> file.
 _BOUND = (
     ("config_sha256", _CONFIG),
     ("roster_sha256", _ROSTER),
-    ("checklist_sha256", _RUNBOOK),
+    ("checklist_sha256", _CHECKLIST),
 )
 
 #: No document of a pack is larger; journal, market data and reports are streamed.

@@ -77,6 +77,12 @@ ALARMS: dict[str, AlarmDefinition] = {
             "Press the kill key, free the disk, restart the engine.",
         ),
         _row(
+            "ENGINE_FAULT",
+            1,
+            "a part of the engine failed",
+            "Press the kill key if an order rests; then read the log and restart the engine.",
+        ),
+        _row(
             "ATTENDANCE",
             1,
             "no operator console is heard from: open orders are canceled",

@@ -240,7 +240,7 @@ def make_world(root: Path) -> World:
         sha256_hex(signers),
     )
     config = canonical({"environment": "dev", "type": "config"}) + b"\n"
-    runbook = b'+++\nversion = "1"\n+++\n# A runbook\n'
+    checklist = canonical({"answers": [], "type": "peakctl-checklist-1"}) + b"\n"
     market = root / "market"
     market.mkdir()
     (market / "BTCUSDT-000001.parquet").write_bytes(b"PAR1 not really but hashed all the same PAR1")
@@ -259,7 +259,7 @@ def make_world(root: Path) -> World:
             checklist=Checklist(
                 runbook="session_paper.md",
                 version="1",
-                sha256=sha256_hex(runbook),
+                sha256=sha256_hex(checklist),
                 items=(item,),
             ),
         )
@@ -282,7 +282,7 @@ def make_world(root: Path) -> World:
             inputs=(),
             code_sha256="1" * 64,
             code={"python": "3.11"},
-            checklist_sha256=sha256_hex(runbook),
+            checklist_sha256=sha256_hex(checklist),
             roster_sha256=sha256_hex(roster),
             prev_head_size=before[0],
             prev_head_sha256=before[1],
@@ -445,7 +445,7 @@ def make_world(root: Path) -> World:
             allowed_signers=signers,
             roster=roster,
             config=config,
-            runbook=runbook,
+            checklist=checklist,
             journal_segments=tuple(sorted(journal.iterdir())),
             head=head,
             head_signature=keys.sign(LOG, Namespace.HEAD, head),

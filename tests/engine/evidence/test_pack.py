@@ -20,7 +20,6 @@ from engine.contracts.people import Role
 from engine.evidence import gather as gathering
 from engine.evidence.pack import add_signature, finish, folder_name, write_pack
 
-
 _SHARED = (
     "operator",
     "reviewer",
@@ -28,7 +27,7 @@ _SHARED = (
     "allowed_signers",
     "roster",
     "config",
-    "runbook",
+    "checklist",
     "journal_segments",
     "head",
     "head_signature",

@@ -285,7 +285,7 @@ def _both_say_no(pack: Path, world: Any, file: str) -> None:
     ("field", "content", "file"),
     [
         ("config", b'{"environment":"prod"}\n', "data/config/effective.json"),
-        ("runbook", b"another", "data/go/runbook.md"),
+        ("checklist", b"another", "data/go/checklist.json"),
     ],
 )
 def test_signed_again_but_not_what_was_approved(
