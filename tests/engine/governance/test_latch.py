@@ -238,3 +238,12 @@ def test_a_reviewer_joins_with_a_fresh_nonce(words) -> None:
     assert code(judge_join("a" * 64, frozenset())) == "APPROVED"
     assert code(judge_join("a" * 64, frozenset({"a" * 64}))) == "NONCE_REPLAYED"
     assert code(judge_join("A" * 64, frozenset())) == "NONCE_MISSING"
+
+
+def test_a_release_with_one_key_for_both_is_denied_i4(words) -> None:
+    roster = parse_roster({"people": words.roster_rows()})
+    bob = msgspec.structs.replace(roster.people[1], fingerprint=words.op_key)
+    shared = msgspec.structs.replace(roster, people=(roster.people[0], bob))
+    twice = words.verdict("reviewer", fingerprint=words.op_key)
+    facts = release_facts(words, roster=shared, reviewer_verdict=twice)
+    assert code(judge_release(facts)) == "SAME_FINGERPRINT"

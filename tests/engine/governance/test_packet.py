@@ -88,6 +88,12 @@ def test_duplicate_keys_floats_and_other_forms_are_refused(words) -> None:
             parse_packet(broken)
 
 
+def test_a_bound_hash_that_is_no_hash_is_refused(words) -> None:
+    for name in ("config_sha256", "code_sha256", "checklist_sha256", "roster_sha256"):
+        with pytest.raises(InputError, match=name):
+            parse_packet(build_packet(words.packet_facts(**{name: "unknown"})))
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused_with_an_input_error(raw: bytes) -> None:
     for parse in (parse_packet, parse_cosign, parse_release):

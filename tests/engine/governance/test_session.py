@@ -428,3 +428,28 @@ def test_events_told_twice_change_nothing(told) -> None:
         twice.apply(recorded)
     assert once.current == twice.current
     assert once.used_nonces == twice.used_nonces
+
+
+def test_a_checklist_with_answers_is_not_replaced(pen, words) -> None:
+    pen.checklist()
+    pen.answer("plan", "operator", "x", words.alice)
+    other = parse_runbook(words.runbook.replace('"1"', '"2"'), "session.md")
+    pen.write(ChecklistStarted(session_id=words.sid, checklist=other))
+    assert pen.fold.current.checklist.version == "1"
+
+
+def test_a_sealed_pack_does_not_change_and_signs_its_own_manifest_only(pen, words) -> None:
+    pen.charter()
+    written = PackWritten(session_id=words.sid, folder="a", tagmanifest_sha256="3" * 64)
+    pen.write(written)
+    for wrong in (
+        PackSigned(
+            session_id=words.sid, role=Role.OPERATOR, tagmanifest_sha256="4" * 64, fingerprint="f"
+        ),
+        PackSealed(session_id=words.sid, folder="b", tagmanifest_sha256="4" * 64),
+    ):
+        pen.write(wrong)
+        assert (pen.fold.current.pack.stage, pen.fold.current.pack.signed_by) == ("written", {})
+    pen.write(PackSealed(session_id=words.sid, folder="b", tagmanifest_sha256="3" * 64))
+    pen.write(PackWritten(session_id=words.sid, folder="c", tagmanifest_sha256="5" * 64))
+    assert (pen.fold.current.pack.stage, pen.fold.current.pack.folder) == ("sealed", "b")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -193,3 +194,31 @@ def test_an_ssh_keygen_that_says_good_of_another_key_is_not_believed(
     verdict = checker.check("rev:bob", Namespace.COSIGN, MESSAGE, armored)
     assert not verdict.ok
     assert "different keys" in verdict.reason
+
+
+def test_an_ssh_keygen_that_says_no_is_believed(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    checker: Checker,
+    keys: dict[str, Path],
+    sign: Sign,
+) -> None:
+    armored = sign(keys["bob"], MESSAGE, Namespace.COSIGN)
+    fake = tmp_path / "ssh-keygen"
+    fake.write_text("#!/bin/sh\necho 'no thanks' >&2\nexit 255\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    verdict = checker.check("rev:bob", Namespace.COSIGN, MESSAGE, armored)
+    assert (verdict.ok, verdict.strict_ok, verdict.keygen_ok) == (False, True, False)
+    assert "no thanks" in verdict.reason
+
+
+def test_a_fifo_or_an_endless_list_is_refused_without_waiting(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    long = tmp_path / "long"
+    long.write_bytes(b"#" * 1_000_001)
+    for path in (fifo, long):
+        verdict = Checker(path).check("rev:bob", Namespace.COSIGN, MESSAGE, "")
+        assert not verdict.ok
+        assert "not a file" in verdict.reason

@@ -267,3 +267,16 @@ def test_an_encrypted_or_linked_or_missing_log_key_is_refused(tmp_path: Path) ->
     for path in (locked, link, tmp_path / "none"):
         with pytest.raises(WorkspaceError):
             sign_with_key_file(path, b"", Namespace.HEAD)
+
+
+def test_a_key_of_another_length_is_refused() -> None:
+    blob = string(b"ssh-ed25519") + string(b"x" * 31)
+    with pytest.raises(InputError, match="32 bytes"):
+        parse_public_line("ssh-ed25519 " + base64.b64encode(blob).decode())
+
+
+def test_a_log_key_of_another_type_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ecdsa"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", str(path)], check=True)
+    with pytest.raises(WorkspaceError, match="not Ed25519"):
+        sign_with_key_file(path, b"", Namespace.HEAD)
