@@ -70,7 +70,6 @@ class AlarmsScreen(PeakScreen):
 
     def on_mount(self) -> None:
         """The list has the focus."""
-        super().on_mount()
         self.query_one("#alarm-list").focus()
 
     def show_body(self, model: Model) -> None:

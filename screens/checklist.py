@@ -115,7 +115,6 @@ class ChecklistScreen(PeakScreen):
 
     def on_mount(self) -> None:
         """The cursor waits in the answer."""
-        super().on_mount()
         self.query_one("#check-answer").focus()
 
     @property

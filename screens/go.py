@@ -107,7 +107,6 @@ class GoScreen(PeakScreen):
 
     def on_mount(self) -> None:
         """Arrows scroll the packet."""
-        super().on_mount()
         self.query_one("#go-scroll").focus()
 
     def seen(self, go: GoView | None) -> Seen | None:

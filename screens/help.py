@@ -64,7 +64,6 @@ class Help(PeakModal[None]):
 
     def on_mount(self) -> None:
         """Arrows scroll."""
-        super().on_mount()
         self.query_one("#help-scroll").focus()
 
     def show_box(self, model: Model) -> None:

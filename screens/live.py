@@ -64,7 +64,6 @@ class LiveScreen(PeakScreen):
 
     def on_mount(self) -> None:
         """The order list has the focus: no letter typed by mistake runs anything but cancel."""
-        super().on_mount()
         self.orders.focus()
 
     @property

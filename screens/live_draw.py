@@ -238,7 +238,7 @@ def stream_row(model: Model, width: int) -> Sequence[Content]:
     offset = "?" if venue.clock_offset_ms is None else f"{venue.clock_offset_ms} ms"
     parts.append(text(f"clock {offset}", "quiet"))
     watchdog = state.engine.watchdog
-    calm = watchdog in {"ready", "armed", "ok", "running"}
+    calm = watchdog == "watching"
     parts.append(text(f"watchdog {watchdog}", "quiet" if calm else "soon"))
     parts.append(
         text(

@@ -26,15 +26,17 @@ GRACE_MS = 300
 class GuardedModal(PeakModal[str]):
     """A dialog that takes no key in its first 300 ms."""
 
+    _opened_ms: int | None = None
+
     def on_mount(self) -> None:
         """Note when it opened."""
         self._opened_ms = self.desk.monotonic_ms()
-        super().on_mount()
 
     @property
     def guarded(self) -> bool:
         """Still inside the first 300 ms."""
-        return self.desk.monotonic_ms() - self._opened_ms < GRACE_MS
+        opened = self._opened_ms
+        return opened is None or self.desk.monotonic_ms() - opened < GRACE_MS
 
     def _forward_event(self, event: events.Event) -> None:
         # Textual hands keys to the focused widget through this method, not through on_event.
@@ -68,7 +70,6 @@ class ReasonPrompt(GuardedModal):
 
     def on_mount(self) -> None:
         """The cursor is in the reason."""
-        super().on_mount()
         self.query_one("#prompt-reason").focus()
 
     def show_box(self, model: Model) -> None:
@@ -116,7 +117,6 @@ class QuitPrompt(GuardedModal):
 
     def on_mount(self) -> None:
         """Focus on Stay."""
-        super().on_mount()
         self.query_one("#prompt-back").focus()
 
     def show_box(self, model: Model) -> None:

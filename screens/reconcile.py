@@ -130,7 +130,6 @@ class ReconcileScreen(PeakScreen):
 
     def on_mount(self) -> None:
         """The cursor waits in the answer."""
-        super().on_mount()
         self.query_one("#recon-answer").focus()
 
     @property

@@ -106,7 +106,6 @@ class SealScreen(PeakScreen):
 
     def on_mount(self) -> None:
         """The operator starts with the lessons."""
-        super().on_mount()
         first = "#lesson-1" if self.role == "operator" else "#pack-scroll"
         self.query_one(first).focus()
 

@@ -89,7 +89,6 @@ class KillScreen(PeakScreen):
 
     def on_mount(self) -> None:
         """Arrows scroll."""
-        super().on_mount()
         self.query_one("#stopped-scroll").focus()
 
     def show_body(self, model: Model) -> None:

@@ -112,7 +112,6 @@ class Ticket(GuardedModal):
 
     def on_mount(self) -> None:
         """The cursor is in the quantity; the price starts at the best bid."""
-        super().on_mount()
         state = self.desk.model.state
         market = state.market if state else None
         if market is not None and market.bids:

@@ -76,7 +76,6 @@ class PacketScreen(PeakScreen):
 
     def on_mount(self) -> None:
         """The packet has the focus: it is to be read first."""
-        super().on_mount()
         self.query_one("#packet-scroll").focus()
 
     @property
