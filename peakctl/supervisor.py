@@ -29,6 +29,7 @@ from engine.contracts.errors import (
     PeakError,
     Refused,
     WorkspaceError,
+    error_from_wire,
 )
 from peakctl.client.raw_http import exchange
 from peakctl.workspace import Workspace
@@ -37,6 +38,9 @@ START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 ANSWER_SECONDS = 2.0
 _POLL_SECONDS = 0.02
+
+#: The module that the watchdog's process runs.
+WATCHDOG = "engine.execution.watchdog"
 
 _BY_EXIT: dict[int, type[PeakError]] = {1: IntegrityError, 2: WorkspaceError, 4: Refused}
 
@@ -105,22 +109,38 @@ class Supervisor:
         )
 
     def stop_engine(self, person: str, reason: str) -> None:
-        """Ask the engine to stop and wait until its process is gone; SIGTERM when it is deaf."""
+        """Ask the engine to stop and wait until it is gone. Raises its refusal (a session trades).
+
+        An engine that does not answer gets SIGTERM.
+        """
         state = self.engine_state()
         pid = int(state["engine"]["pid"]) if state is not None else self.engine_pid()
         if pid is None:
             return
         deadline = time.monotonic() + ANSWER_SECONDS
-        with contextlib.suppress(OSError, ValueError):
-            exchange(
-                self.workspace.socket,
-                "POST",
-                "/v1/engine/stop",
-                deadline,
-                {"person": person, "reason": reason},
+        body = {"person": person, "reason": reason}
+        with contextlib.suppress(OSError):
+            status, content = exchange(
+                self.workspace.socket, "POST", "/v1/engine/stop", deadline, body
             )
-        if not self._gone(pid, STOP_SECONDS):
-            self._end(pid)
+            if status != 200:
+                raise error_from_wire(json.loads(content).get("error", {}))
+            if self._gone(pid, STOP_SECONDS):
+                return
+        self._end(pid)
+
+    def end_all(self, person: str) -> None:
+        """End engine, watchdog and sandbox of a throw-away workspace, asking first."""
+        try:
+            self.stop_engine(person, "the demo ends")
+        except PeakError:
+            pid = self.engine_pid()
+            if pid is not None:
+                self._end(pid)
+        watchdog = _live_pid(_read_pid(self.workspace.run / "watchdog.pid"), WATCHDOG)
+        if watchdog is not None:
+            self._end(watchdog)
+        self.stop_sandbox()
 
     # --- sandbox ---------------------------------------------------------------------------
 

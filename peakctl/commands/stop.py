@@ -44,9 +44,10 @@ def kill(
     place = visited(workspace)
     view = _through_engine(place, _name(place, person), reason, pressed_us)
     if view is None:
-        from engine.execution.direct_kill import direct_kill  # noqa: PLC0415
+        from engine.direct import kill_without_engine  # noqa: PLC0415
 
-        view = run(direct_kill(place.root, reason))
+        by = _name(place, person)
+        view = run(kill_without_engine(place.root, place.socket, reason, by))
     if json:
         say_json(view)
     else:
