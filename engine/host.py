@@ -31,7 +31,7 @@ from engine.execution.approval_desk import ApprovalDesk
 from engine.execution.clock import wall_us
 from engine.execution.core import Core, State
 from engine.execution.facts import FactsBuilder, Readings
-from engine.execution.guard import Attendance, Guard
+from engine.execution.guard import Attendance, Guard, GuardActs
 from engine.execution.heads_writer import HeadsWriter
 from engine.execution.kill import KillSwitch
 from engine.execution.latch_file import LatchMark, clear_latch, read_latch, write_latch
@@ -100,7 +100,7 @@ class Host:
         if opened.repaired is not None:
             await self.core.record(ENGINE, opened.repaired)
         self._build(state, journal)
-        await self._hold_latch(state)
+        await self._hold_latch()
         await self._record_start(state)
         self.heads_writer.write()
 
@@ -123,6 +123,7 @@ class Host:
             self.readings,
             setup.fact_settings,
             self._changed_since_signed,
+            setup.paths.latch,
         )
         self.desk = OrderDesk(
             self.core, self.venue, self.facts, settings.venue.recv_window_ms, self.raise_alarm
@@ -212,18 +213,27 @@ class Host:
             self.desk,
             self.attendance,
             self.readings,
-            self.approval.changed_since_signed,
-            self.wind_down,
-            self.approval.expire_request,
-            self.raise_alarm,
+            GuardActs(
+                changed_since_signed=self.approval.changed_since_signed,
+                wind_down=self.wind_down,
+                expire_request=self.approval.expire_request,
+                hold_latch=self._hold_latch,
+                raise_alarm=self.raise_alarm,
+            ),
         )
         self._views = ViewBuilder(state, self.markets, self.readings, self.facts, self.link.user)
         self.core.listen(self._on_event)
 
-    async def _hold_latch(self, state: State) -> None:
-        """Journal and file each suffice to stay latched; the other is brought up to it (I4)."""
+    async def _hold_latch(self) -> None:
+        """Journal and file each suffice to stay latched; the other is brought up to it (I4).
+
+        A file of a kill that the journal has seen released is left over from a crash in between.
+        """
+        state = self.core.state
         mark = read_latch(self.setup.paths.latch)
-        if mark is not None and not state.latch.is_set:
+        if mark is not None and not state.latch.is_set and mark.kill_id in state.kill_ids:
+            clear_latch(self.setup.paths.latch)
+        elif mark is not None and not state.latch.is_set:
             await self.core.record(
                 automaton(mark.by or "latch-file"),
                 ev.KillLatched(
@@ -235,6 +245,8 @@ class Host:
                 ),
             )
             await self._move_killed(mark.reason)
+            if self.phase != "starting":
+                await self.kill.resume(mark.kill_id)
         elif mark is None and state.latch.is_set:
             write_latch(
                 self.setup.paths.latch,
@@ -246,7 +258,7 @@ class Host:
                     pressed_us=state.latch.pressed_us or 0,
                 ),
             )
-        self.readings.latched = state.latch.is_set
+        self.readings.latched = self.readings.latched or state.latch.is_set
 
     async def _move_killed(self, reason: str) -> None:
         session = self.core.state.sessions.current

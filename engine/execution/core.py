@@ -17,6 +17,7 @@ from decimal import Decimal
 from engine.contracts.event import (
     AnyEvent,
     BalancesRead,
+    KillLatched,
     Recorded,
     SessionChartered,
     WatchdogActed,
@@ -45,6 +46,8 @@ class State:
         self.alarms = AlarmFold()
         self.incidents = IncidentFold()
         self.opening_balances: dict[str, dict[str, tuple[Decimal, Decimal]]] = {}
+        #: every kill the journal knows, released ones included
+        self.kill_ids: set[str] = set()
         #: wall time of the last thing the watchdog did that is journaled, µs UTC
         self.watchdog_seen = 0
 
@@ -62,6 +65,8 @@ class State:
                 self.positions = PositionLedger(session_id=session_id)
             case BalancesRead(moment="opening") as read:
                 self.opening_balances[read.session_id] = read.balances
+            case KillLatched(kill_id=kill_id):
+                self.kill_ids.add(kill_id)
             case WatchdogActed(at_us=at_us):
                 self.watchdog_seen = max(self.watchdog_seen, at_us)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from pathlib import Path
 
 import msgspec
 
@@ -16,6 +17,7 @@ from engine.contracts.money import ZERO
 from engine.contracts.session import Environment, Mode
 from engine.execution.clock import wall_us
 from engine.execution.core import State
+from engine.execution.latch_file import latch_present
 from engine.execution.market import Market
 from engine.governance.latch import LatchState
 from engine.governance.locks import LockFacts, live_locks
@@ -58,6 +60,7 @@ class FactsBuilder:
         readings: Readings,
         settings: FactSettings,
         changed_since_signed: Callable[[Session], tuple[str, ...]],
+        latch_path: Path,
         now_us: Callable[[], int] = wall_us,
     ) -> None:
         self._state = state
@@ -65,12 +68,13 @@ class FactsBuilder:
         self._readings = readings
         self._settings = settings
         self._changed = changed_since_signed
+        self._latch_path = latch_path
         self._now_us = now_us
 
     @property
     def latched(self) -> bool:
-        """The latch as it is this instant: in memory before it is in the journal."""
-        return self._readings.latched or self._state.latch.is_set
+        """The latch as it is this instant: in memory, in the journal, or as a file on the disk."""
+        return self._readings.latched or self._state.latch.is_set or latch_present(self._latch_path)
 
     def session_pnl(self) -> Decimal | None:
         """Net P&L of the session in quote, marked at mid; None while a price is missing."""
@@ -92,7 +96,7 @@ class FactsBuilder:
             )
         charter = session.charter
         latch = self._state.latch.state
-        if self._readings.latched and latch is LatchState.READY:
+        if latch is LatchState.READY and self.latched:
             latch = LatchState.LATCHED
         return live_locks(
             LockFacts(

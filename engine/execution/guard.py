@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from engine.contracts.event import AttendanceLost, AttendanceRegained, GoVoided, SessionMoved
@@ -67,6 +68,17 @@ class Attendance:
         return self._now_us() - since if since is not None else 0
 
 
+@dataclass(frozen=True)
+class GuardActs:
+    """What the guard asks of the other parts."""
+
+    changed_since_signed: Callable[[Session], tuple[str, ...]]
+    wind_down: WindDown
+    expire_request: Callable[[], Awaitable[None]]
+    hold_latch: Callable[[], Awaitable[None]]
+    raise_alarm: RaiseAlarm
+
+
 class Guard:
     """Runs the rules, one tick after the other."""
 
@@ -76,19 +88,13 @@ class Guard:
         desk: OrderDesk,
         attendance: Attendance,
         readings: Readings,
-        changed_since_signed: Callable[[Session], tuple[str, ...]],
-        wind_down: WindDown,
-        expire_request: Callable[[], Awaitable[None]],
-        raise_alarm: RaiseAlarm,
+        acts: GuardActs,
     ) -> None:
         self._core = core
         self._desk = desk
         self._attendance = attendance
         self._readings = readings
-        self._changed = changed_since_signed
-        self._wind_down = wind_down
-        self._expire_request = expire_request
-        self._raise_alarm = raise_alarm
+        self._acts = acts
 
     async def run(self) -> None:
         """Endless: one tick four times a second."""
@@ -98,13 +104,14 @@ class Guard:
 
     async def tick(self) -> None:
         """Check every rule once."""
+        await self._acts.hold_latch()
         session = self._core.state.sessions.current
         if session is None or session.ended:
             self._readings.attended = False
             return
         await self._check_attendance(session)
         if session.state is SessionState.GO_NOGO:
-            await self._expire_request()
+            await self._acts.expire_request()
         if session.state in _TRADING:
             await self._check_approval(session)
             await self._check_window(session)
@@ -138,11 +145,11 @@ class Guard:
             return events
 
         await self._core.decide(ATTENDANCE, decide)
-        await self._raise_alarm("ATTENDANCE", f"no operator console for {seconds} s")
+        await self._acts.raise_alarm("ATTENDANCE", f"no operator console for {seconds} s")
         await self._desk.cancel_open(ATTENDANCE, "attendance lost")
 
     async def _check_approval(self, session: Session) -> None:
-        changed = self._changed(session)
+        changed = self._acts.changed_since_signed(session)
         if not changed or session.go.stage != "go":
             return
         reason = f"changed since signed: {', '.join(changed)}"
@@ -155,9 +162,9 @@ class Guard:
                 reason=reason,
             ),
         )
-        await self._raise_alarm("APPROVAL_VOID", reason)
-        await self._wind_down(Cause.APPROVAL_VOID, reason, automaton("guard"))
+        await self._acts.raise_alarm("APPROVAL_VOID", reason)
+        await self._acts.wind_down(Cause.APPROVAL_VOID, reason, automaton("guard"))
 
     async def _check_window(self, session: Session) -> None:
         if wall_us() >= session.charter.window_until_us:
-            await self._wind_down(Cause.WINDOW_END, "the change window ended", WINDOW)
+            await self._acts.wind_down(Cause.WINDOW_END, "the change window ended", WINDOW)

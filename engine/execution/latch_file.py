@@ -58,6 +58,17 @@ def read_latch(path: Path) -> LatchMark | None:
         return _doubtful("latch file is not what we wrote")
 
 
+def latch_present(path: Path) -> bool:
+    """Tell whether the file is there; a folder that cannot be looked into counts as yes (I12)."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def clear_latch(path: Path) -> None:
     """Remove the file after a release that the journal already holds."""
     path.unlink(missing_ok=True)
