@@ -46,8 +46,8 @@ class Rule(msgspec.Struct, frozen=True):
     meaning: str
 
 
-#: By HTTP status; ranges are inclusive. The first row that matches decides, unless the row is
-#: None: then the venue's code decides.
+#: By HTTP status; ranges are inclusive. The first row that matches decides, unless it has
+#: no rule: then the venue's code decides.
 STATUSES: tuple[tuple[int, int, Rule | None], ...] = (
     (429, 429, Rule(True, False, "too many requests or orders; not accepted")),
     (418, 418, Rule(True, False, "banned after going on past 429; not accepted")),
@@ -112,11 +112,12 @@ def classify_code(
     status: int, code: int | None, message: str, retry_after_s: float | None = None
 ) -> Fault:
     """Classify a status with the venue's code (None when the body had none)."""
-    rule = next(rule for low, high, rule in STATUSES if low <= status <= high)
-    if rule is None:
-        rule = _rule_of_code(code, message)
+    by_status = next(rule for low, high, rule in STATUSES if low <= status <= high)
+    rule = by_status or _rule_of_code(code, message)
+    # A refusal's code inside an answer that is none (-2013 in a 503) must not be taken for one.
+    named = code is not None and (by_status is None or code in CODES)
     return Fault(
-        code=str(code) if code is not None else f"HTTP_{status}",
+        code=str(code) if named else f"HTTP_{status}",
         reason=message or rule.meaning,
         certain=rule.certain,
         retryable=rule.retryable,

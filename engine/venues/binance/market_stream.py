@@ -70,26 +70,24 @@ class MarketStream(Stream[MarketEvent]):
             yield event
         yield StreamUp(stream=NAME)
         yield self._top(self._rest.venue_now_us())
-        deadline = time.monotonic() + self._options.silence_s
+        silence_s = self._options.silence_s
+        deadline = time.monotonic() + silence_s
         while True:
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                deadline += self._options.silence_s
-                if (top := await self._prove_quiet()) is not None:
-                    yield top
-                continue
-            message = await _receive(socket, left_s)
+            message = await _receive(socket, deadline - time.monotonic())
             match message:
                 case wire.DepthDiff():
-                    deadline = time.monotonic() + self._options.silence_s
                     async for event in self._on_diff(message):
                         yield event
+                    deadline = time.monotonic() + silence_s
+                    continue
                 case wire.TradeMessage():
                     yield _tick(message)
                 case "serverShutdown":
                     raise StreamLost("the venue announced its shutdown")
-                case _:
-                    continue
+            if time.monotonic() >= deadline:
+                if (top := await self._prove_quiet()) is not None:
+                    yield top
+                deadline = time.monotonic() + silence_s
 
     async def _on_diff(self, diff: wire.DepthDiff) -> AsyncIterator[MarketEvent]:
         """Apply one event; after a gap, tell it and make the book again."""

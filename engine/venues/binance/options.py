@@ -38,6 +38,8 @@ class BinanceOptions:
     query_timeout_s: float = 5.0
     #: Attempts of a query, the first included. Orders have one attempt, always.
     query_attempts: int = 3
+    #: Pause between two rounds of requests that only keep connections open for a kill.
+    keep_warm_s: float = 25.0
     #: Levels of each side in a BookTop.
     book_levels: int = 20
     #: Levels of each side asked for in a snapshot.

@@ -61,7 +61,10 @@ async def depth(rest: RestClient, symbol: str, limit: int) -> wire.DepthSnapshot
     weight = next(weight for most, weight in weights if limit <= most)
     params: dict[str, str | int] = {"symbol": symbol, "limit": limit}
     body = await rest.query("depth", params, weight=weight, signed=False)
-    return rest.read(wire.DECODE_DEPTH, body, "depth")
+    try:
+        return wire.decode_depth(body)
+    except wire.WireError as error:
+        raise rest.unreadable("depth", error) from error
 
 
 async def order(rest: RestClient, symbol: str, client_order_id: str) -> OrderReport | None:

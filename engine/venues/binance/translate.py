@@ -42,9 +42,9 @@ def user_event(event: msgspec.Raw) -> OrderUpdate | BalanceUpdate | str:
 
 
 def money(value: Decimal) -> Decimal:
-    """Return the plain form of a finite number; NaN and infinities are no money."""
-    if not value.is_finite():
-        raise WireError(f"{value} is not a number")
+    """Return the plain form of a number of at most 28 whole digits; NaN is no money."""
+    if not value.is_finite() or value.adjusted() >= 28:
+        raise WireError(f"{value} is not an amount of money")
     return plain(value)
 
 

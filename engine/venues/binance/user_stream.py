@@ -31,6 +31,8 @@ from engine.venues.port import OrderUpdate, StreamUp, UserEvent
 NAME = "user"
 #: Reports remembered, so that one which overtakes the answer by REST is not waited for.
 MOST_REMEMBERED = 5000
+#: While messages still come in, the missing one may be next: wait so many times longer.
+BUSY_GRACE = 3
 #: Events after which the connection brings nothing more.
 LAST_WORDS = {
     "eventStreamTerminated": "the venue ended the subscription",
@@ -83,23 +85,22 @@ class UserStream(Stream[UserEvent]):
             yield event
         ping, due = 0, time.monotonic() + self._options.ping_s
         while True:
-            left_s = due - time.monotonic()
-            if left_s <= 0:
-                if ping:
-                    raise StreamLost(f"stalled: no answer to a ping in {self._options.ping_s} s")
-                ping = await self._send(socket, "ping", {})
-                due = time.monotonic() + self._options.ping_s
+            left_s = min(due - time.monotonic(), self._options.report_due_s)
+            frame = await _receive(socket, left_s)
+            if frame is not None:
+                ping = 0 if frame.id == ping else ping
+                if (arrived := _event(frame)) is not None:
+                    self._note(arrived)
+                    yield arrived
+                self._check_expected(BUSY_GRACE * self._options.report_due_s)
                 continue
-            frame = await _receive(socket, min(left_s, self._options.report_due_s))
-            if frame is None:
-                self._check_expected()
+            self._check_expected(0)
+            if time.monotonic() < due:
                 continue
-            if ping and frame.id == ping:
-                ping = 0
-            if (arrived := _event(frame)) is not None:
-                self._note(arrived)
-                yield arrived
-            self._check_expected()
+            if ping:
+                raise StreamLost(f"stalled: no answer to a ping in {self._options.ping_s} s")
+            ping = await self._send(socket, "ping", {})
+            due = time.monotonic() + self._options.ping_s
 
     def _note(self, event: UserEvent) -> None:
         if isinstance(event, OrderUpdate):
@@ -109,10 +110,10 @@ class UserStream(Stream[UserEvent]):
             if len(self._reported) > MOST_REMEMBERED:
                 del self._reported[next(iter(self._reported))]
 
-    def _check_expected(self) -> None:
+    def _check_expected(self, grace_s: float) -> None:
         """Raise StreamLost when a confirmed change is overdue on the stream."""
-        now = time.monotonic()
-        late = [report for report, due in self._expected.items() if due < now]
+        late_since = time.monotonic() - grace_s
+        late = [report for report, due in self._expected.items() if due < late_since]
         if late:
             client_order_id, execution = late[0]
             raise StreamLost(f"stalled: {execution} of {client_order_id} was not reported")

@@ -8,6 +8,7 @@ pool of connections, opened before the first order needs it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Iterable
 from decimal import Decimal
@@ -30,6 +31,7 @@ from engine.venues.port import (
     RateUse,
     SubmitOutcome,
     UserEvent,
+    VenueQueryFailed,
 )
 
 #: Connections opened in advance: one for an order, one for a cancel beside it.
@@ -45,21 +47,26 @@ class BinanceVenue:
         self._rest = RestClient(options)
         self._closed = asyncio.Event()
         self._streams: set[MarketStream | UserStream] = set()
+        self._keeper: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Connect, measure the clock, read the rules of the symbols. Raises VenueQueryFailed."""
-        try:
-            await asyncio.gather(*(self._rest.ping() for _ in range(WARM_CONNECTIONS)))
-            await self._rest.measure_clock()
-            for symbol in self._options.symbols:
-                await queries.instrument(self._rest, symbol)
-        except BaseException:
-            await self.close()
-            raise
+        """Connect, measure the clock, read the rules of the symbols.
+
+        Raises VenueQueryFailed, and may be called again then.
+        """
+        await self._warm()
+        await self._rest.measure_clock()
+        for symbol in self._options.symbols:
+            await queries.instrument(self._rest, symbol)
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep_warm(), name=f"{self.name}-keep-warm")
 
     async def close(self) -> None:
         """Close every connection; the streams end."""
         self._closed.set()
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
         for stream in tuple(self._streams):
             await stream.close()
         await self._rest.close()
@@ -141,6 +148,17 @@ class BinanceVenue:
     def rate_use(self) -> RateUse | None:
         """Return the last weight count seen, or None before the first."""
         return self._rest.budget.reading(self._rest.venue_now_us())
+
+    async def _warm(self) -> None:
+        await asyncio.gather(*(self._rest.ping() for _ in range(WARM_CONNECTIONS)))
+
+    async def _keep_warm(self) -> None:
+        """Keep connections open through quiet hours: a kill must not begin with a handshake."""
+        while True:
+            await asyncio.sleep(self._options.keep_warm_s)
+            # A venue that does not answer now is told by the streams and by the next request.
+            with contextlib.suppress(VenueQueryFailed):
+                await self._warm()
 
     def _expect(self, reports: Iterable[OrderReport], execution: str, asked: float) -> None:
         """Let the user streams watch for what the venue has just confirmed."""

@@ -316,7 +316,7 @@ DECODE_ORDER_LIST = msgspec.json.Decoder(WireOrderList)
 DECODE_TRADES = msgspec.json.Decoder(tuple[WireTrade, ...])
 DECODE_ACCOUNT = msgspec.json.Decoder(WireAccount)
 DECODE_INFO = msgspec.json.Decoder(ExchangeInfo)
-DECODE_DEPTH = msgspec.json.Decoder(DepthSnapshot)
+_DEPTH = msgspec.json.Decoder(DepthSnapshot)
 DECODE_TIME = msgspec.json.Decoder(ServerTime)
 DECODE_FRAME = msgspec.json.Decoder(WsFrame)
 
@@ -329,8 +329,34 @@ def decode(decoder: msgspec.json.Decoder[Decoded], body: bytes | str) -> Decoded
         raise WireError(str(error)) from error
 
 
+def decode_depth(body: bytes) -> DepthSnapshot:
+    """Decode a snapshot of the book."""
+    snapshot = decode(_DEPTH, body)
+    _check_levels(snapshot.bids)
+    _check_levels(snapshot.asks)
+    return snapshot
+
+
 def decode_market(text: str) -> DepthDiff | TradeMessage | str:
     """Decode one message of a combined stream; the event's name when it is none of ours."""
+    message = _decode_market(text)
+    match message:
+        case DepthDiff():
+            _check_levels(message.bids)
+            _check_levels(message.asks)
+        case TradeMessage():
+            _check_levels(((message.price, message.quantity),))
+    return message
+
+
+def _check_levels(levels: tuple[tuple[Decimal, Decimal], ...]) -> None:
+    """Refuse what no book can hold: msgspec takes NaN and negative numbers for Decimals too."""
+    for price, quantity in levels:
+        if not (price.is_finite() and quantity.is_finite() and price > 0 and quantity >= 0):
+            raise WireError(f"level {price} x {quantity}")
+
+
+def _decode_market(text: str) -> DepthDiff | TradeMessage | str:
     try:
         return _MARKET.decode(text).data
     except msgspec.DecodeError as error:

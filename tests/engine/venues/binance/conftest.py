@@ -31,7 +31,7 @@ class RawVenue:
         self.decide: Callable[[str, str], bytes] = lambda method, path: self.CLOSE
         self.asked: list[tuple[str, str]] = []
         self.port = 0
-        self.hanging = asyncio.Event()
+        self.connections = 0
 
     @staticmethod
     def http(status: int, body: bytes | str, *headers: str) -> bytes:
@@ -49,6 +49,7 @@ class RawVenue:
         return self.asked.count((method, path))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -57,7 +58,6 @@ class RawVenue:
                 self.asked.append((method, path))
                 answer = self.decide(method, path)
                 if answer == self.HANG:
-                    self.hanging.set()
                     await reader.read()
                     break
                 if answer == self.CLOSE:
@@ -89,6 +89,7 @@ async def adapter(raw: RawVenue) -> AsyncIterator[BinanceVenue]:
             secret=SECRET,
             trade_timeout_s=0.25,
             query_timeout_s=0.25,
+            keep_warm_s=0.05,
         )
     )
     yield venue

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.venues.binance.book import Gap, LocalBook, Step
-from engine.venues.binance.wire import DECODE_DEPTH, DepthDiff, DepthSnapshot, decode_market
+from engine.venues.binance.wire import DepthDiff, DepthSnapshot, decode_depth, decode_market
 
 DATA = Path(__file__).parents[5] / "shared" / "data"
 RECORDINGS = ("20240808T2354", "20240809T0000")
@@ -173,7 +173,7 @@ def test_real_recording_keeps_in_step_with_the_venues_own_top():
         for line in gzip.decompress(file.read_bytes()).decode().splitlines():
             text = line.split(" ", 1)[1]
             if '"lastUpdateId"' in text:
-                assert book.load(DECODE_DEPTH.decode(text)) is Step.APPLIED
+                assert book.load(decode_depth(text.encode())) is Step.APPLIED
             elif "@bookTicker" in text:
                 ticker = msgspec.json.decode(text)["data"]
                 tops[ticker["u"]] = tuple(Decimal(ticker[key]) for key in "bBaA")

@@ -80,6 +80,12 @@ def test_unknown_answers_without_a_code_are_named_by_status():
     assert fault.text == "HTTP_502: Bad Gateway"
 
 
+def test_refusal_inside_a_5xx_is_not_named_as_one():
+    """Else a 503 that carries -2013 would read as "the venue has no such order"."""
+    fault = classify_answer(503, body(-2013, "Order does not exist."), {})
+    assert (fault.code, fault.certain) == ("HTTP_503", False)
+
+
 def test_retry_after_is_read_and_has_a_default():
     told = classify_answer(429, body(-1003, "too much"), {"Retry-After": "7"})
     assert told.retry_after_s == 7

@@ -282,6 +282,26 @@ async def test_reports_that_arrive_keep_the_stream_up(market, watch):
         await user.kind(StreamDown, within_s=quiet - asyncio.get_running_loop().time())
 
 
+async def test_slow_reader_does_not_take_its_own_delay_for_a_stall(market):
+    venue = await market.venue(ping_s=0.1, report_due_s=0.1)
+    events = venue.user_events()
+    assert await anext(events) == StreamUp(stream="user")
+    intents = [limit("BUY", "0.001", 60_000 + step) for step in range(3)]
+    for intent in intents:
+        await placed(venue, intent)
+        with pytest.raises(TimeoutError):  # busy with something else for a while
+            async with asyncio.timeout(0.15):
+                await asyncio.Event().wait()
+    seen = []
+    while len(seen) < 3:
+        event = await anext(events)
+        assert not isinstance(event, StreamDown), event
+        if isinstance(event, OrderUpdate):
+            seen.append(event.report.client_order_id)
+    assert seen == [intent.client_order_id for intent in intents]
+    await events.aclose()
+
+
 async def test_user_stream_that_answers_no_ping_is_stalled(market, watch):
     """A server that subscribes us and then neither reads nor writes."""
 

@@ -1,5 +1,6 @@
 """What becomes of a request when the venue misbehaves, over real sockets (I3, I10, I13)."""
 
+import asyncio
 import time
 from decimal import Decimal
 
@@ -151,6 +152,12 @@ async def test_order_that_the_venue_does_not_have_is_none(raw, adapter):
     assert await adapter.order("BTCUSDT", "s1-1") is None
 
 
+async def test_order_that_could_not_be_looked_up_is_not_none(raw, adapter):
+    raw.decide = always(raw.error(503, -2013, "Order does not exist."))
+    with pytest.raises(VenueQueryFailed):
+        await adapter.order("BTCUSDT", "s1-1")
+
+
 async def test_cancel_of_what_is_not_open_is_rejected_and_of_nothing_at_all_is_done(raw, adapter):
     raw.decide = always(raw.error(400, -2011, "Unknown order sent."))
     outcome = await adapter.cancel("BTCUSDT", "s1-1", "c-1")
@@ -187,11 +194,12 @@ async def test_clock_offset_is_the_venues_time_minus_ours(raw, adapter):
     assert reading.round_trip_us > 0
 
 
-async def test_failed_open_leaves_nothing_open(raw, adapter):
+async def test_open_that_failed_may_be_tried_again(raw, adapter):
     raw.decide = always(raw.error(503, -1001, "Internal error."))
     with pytest.raises(VenueQueryFailed):
         await adapter.open()
-    assert [event async for event in adapter.user_events()] == []
+    raw.decide = lambda method, path: raw.http(200, '{"serverTime":1700000000000}')
+    await adapter.open()
 
 
 async def test_no_outcome_quotes_a_secret(raw, adapter):
@@ -206,3 +214,18 @@ async def test_no_outcome_quotes_a_secret(raw, adapter):
         assert "signature" not in text
         assert "the-api-key" not in text
         assert "the-shared-secret" not in text
+
+
+async def test_connections_are_kept_open_for_the_kill(raw, adapter):
+    kept = asyncio.Event()
+
+    def decide(method, path):
+        if raw.count("GET", "ping") == 6:
+            kept.set()
+        return raw.http(200, '{"serverTime":1700000000000}')
+
+    raw.decide = decide
+    await adapter.open()
+    async with asyncio.timeout(5):
+        await kept.wait()
+    assert raw.connections == 2

@@ -132,6 +132,7 @@ def test_self_trade_prevention_ends_an_order_as_expired():
         {"x": "TRADE", "t": -1},
         {"x": "TRADE", "t": 5, "n": "0.1", "N": None},
         {"q": "NaN"},
+        {"q": "1E+999999"},
         {"S": "HOLD"},
         {"i": "no number"},
         {"z": None},
@@ -208,7 +209,14 @@ def test_foreign_market_messages_are_named(text, name):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "no JSON", '{"stream":"x","data":{"e":"trade","E":1,"s":"X","t":1}}']
+    "text",
+    [
+        "",
+        "no JSON",
+        '{"stream":"x","data":{"e":"trade","E":1,"s":"X","t":1}}',
+        '{"data":{"e":"depthUpdate","E":1,"s":"X","U":1,"u":1,"b":[["NaN","1"]],"a":[]}}',
+        '{"data":{"e":"depthUpdate","E":1,"s":"X","U":1,"u":1,"b":[],"a":[["1","-1"]]}}',
+    ],
 )
 def test_broken_market_messages_are_refused(text):
     with pytest.raises(wire.WireError):
