@@ -42,9 +42,9 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def gather(records: Iterable[ev.Recorded], session_id: str, around: Surroundings) -> PackInputs:
-    """Build the inputs of the session's pack. `records` is the journal up to the signed
-    head, read once.
+    """Build the inputs of the session's pack.
 
+    `records` is the journal up to the signed head; it is read once and only the session is kept.
     Raises Refused while the reconciliation is not signed by both, IntegrityError for a recording
     that is gone.
     """
