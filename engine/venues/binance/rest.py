@@ -193,7 +193,9 @@ class RestClient:
                 body = await response.read()
                 status, headers = response.status, response.headers
         except TRANSPORT_ERRORS as error:
-            return classify_transport(error)
+            fault = classify_transport(error)
+            # Before a refused connection aiohttp may have sent a GET or DELETE over an old one.
+            return fault if method == "POST" else msgspec.structs.replace(fault, certain=False)
         self._note_weight(headers)
         if 200 <= status < 300:
             return body

@@ -32,6 +32,7 @@ class RawVenue:
         self.asked: list[tuple[str, str]] = []
         self.port = 0
         self.connections = 0
+        self.stop_listening: Callable[[], None] = lambda: None
 
     @staticmethod
     def http(status: int, body: bytes | str, *headers: str) -> bytes:
@@ -72,6 +73,7 @@ async def raw() -> AsyncIterator[RawVenue]:
     venue = RawVenue()
     server = await asyncio.start_server(venue.serve, "127.0.0.1", 0)
     venue.port = server.sockets[0].getsockname()[1]
+    venue.stop_listening = server.close
     yield venue
     server.close()
 

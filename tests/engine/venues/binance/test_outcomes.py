@@ -170,6 +170,20 @@ async def test_cancel_all_that_breaks_is_unknown_and_not_nothing(raw, adapter):
     assert isinstance(await adapter.cancel_all("BTCUSDT"), Unknown)
 
 
+async def test_cancel_whose_first_try_may_have_arrived_is_unknown(raw, adapter):
+    """aiohttp sends a DELETE again over a new connection: refused then says nothing of before."""
+    raw.decide = always(raw.http(200, '{"serverTime":1700000000000}'))
+    await adapter.clock()
+
+    def drop_and_die(method, path):
+        raw.stop_listening()
+        return raw.CLOSE
+
+    raw.decide = drop_and_die
+    assert isinstance(await adapter.cancel_all("BTCUSDT"), Unknown)
+    assert raw.count("DELETE", "openOrders") == 1
+
+
 async def test_cancel_that_our_clock_spoiled_goes_out_again_with_a_new_reading(raw, adapter):
     cancels = [raw.error(400, -1021, "Timestamp outside."), raw.http(200, f"[{ORDER}]")]
     ahead_ms = time.time_ns() // 1_000_000 + 60_000
