@@ -16,8 +16,8 @@ from engine.sandbox.auth import ApiKey
 from engine.sandbox.faults import Faults
 from engine.sandbox.limits import Limits
 from engine.sandbox.market import Aggregate, MarketData
-from engine.sandbox.matching import Matching
 from engine.sandbox.orders import Order, Output, Trade
+from engine.sandbox.replay_matching import ReplayMatching
 from engine.sandbox.rules import Rules
 
 
@@ -37,12 +37,17 @@ class Exchange:
     """One symbol's venue."""
 
     def __init__(
-        self, rules: Rules, limits: Limits, *, clock_us: Callable[[], int] = wall_clock_us
+        self,
+        rules: Rules,
+        limits: Limits,
+        *,
+        first_id: int = 1,
+        clock_us: Callable[[], int] = wall_clock_us,
     ) -> None:
         self.rules = rules
         self.limits = limits
         self.clock_us = clock_us
-        self.matching = Matching(rules)
+        self.matching = ReplayMatching(rules, first_order_id=first_id, first_trade_id=first_id)
         self.market = MarketData(rules)
         self.faults = Faults()
         self.accounts: dict[str, Account] = {}

@@ -6,8 +6,7 @@ happened (trades, execution reports, then balances), for the wire to publish. Pr
 property tests: quantities and money are conserved (fees apart), the book never crosses, a balance
 is never negative, and exactly what open orders need is locked.
 
-Orders without an account are market flow: they match like all others but hold no balances. In a
-replay the recorded levels rest as such orders, one a level (`set_level`, `replay_trade`).
+Orders without an account are market flow: they match like all others but hold no balances.
 """
 
 from __future__ import annotations
@@ -38,7 +37,6 @@ class Matching:
         self.resting: dict[int, Order] = {}
         #: told of the first fill of an account's order: (account, as maker); counts unfilled orders
         self.on_first_fill: Callable[[Account, bool], None] = lambda _account, _maker: None
-        self._replayed: dict[tuple[int, int], Order] = {}
         self._out: list[Output] = []
         self._touched: dict[str, Account] = {}
 
@@ -124,66 +122,6 @@ class Matching:
     def flow_cancel(self, order: Order) -> None:
         """Take an order of market flow off the book."""
         self.book.remove(order)
-
-    # --- replay ----------------------------------------------------------------------------------
-
-    def set_level(self, side: int, price: int, quantity: int, now_us: int) -> None:
-        """Make the replayed quantity of a level this much (0 removes it).
-
-        A level that comes through orders of ours fills them at their price first; replayed levels
-        of the other side that it comes through are out of date and go.
-        """
-        left = quantity
-        opposite = self.book.side(-side)
-        while left and opposite.crosses(price):
-            maker = self.book.front(-side)
-            assert maker is not None, "a side that crosses has a front"
-            if maker.account is None:
-                self.book.remove(maker)
-                continue
-            taker = self._replay_taker(side, min(left, maker.remaining), now_us)
-            left -= taker.quantity
-            self._trade(taker, maker, taker.quantity, now_us)
-        known = self._replayed.get((side, price))
-        if known is None or not known.remaining:
-            if left:
-                new = NewOrder(client_id="", side=side, type="LIMIT", price=price, quantity=left)
-                order = self._new_order(None, new, left, now_us)
-                order.rested = True
-                self.book.add(order)
-                self._replayed[side, price] = order
-            return
-        if left > known.remaining:
-            self.book.grow(known, left - known.remaining)
-        elif left < known.remaining:
-            self.book.reduce(known, known.remaining - left)
-        if not left:
-            del self._replayed[side, price]
-
-    def replay_trade(self, taker_side: int, price: int, quantity: int, now_us: int) -> None:
-        """A recorded trade: it fills our orders at or through its price, the rest goes on the tape.
-
-        The recorded levels are not touched here: the recorded book events say what became of them.
-        """
-        left = quantity
-        hit = [
-            order
-            for order in self.resting.values()
-            if order.side == -taker_side and (price - order.price) * taker_side >= 0
-        ]
-        for maker in sorted(hit, key=lambda order: (order.price * taker_side, order.order_id)):
-            if not left:
-                return
-            taker = self._replay_taker(taker_side, min(left, maker.remaining), now_us)
-            left -= taker.quantity
-            self._trade(taker, maker, taker.quantity, now_us)
-        if left:
-            taker = self._replay_taker(taker_side, left, now_us)
-            self._print(taker, price, left, now_us)
-
-    def _replay_taker(self, side: int, quantity: int, now_us: int) -> Order:
-        new = NewOrder(client_id="", side=side, type="MARKET", quantity=quantity)
-        return self._new_order(None, new, quantity, now_us)
 
     # --- inside ----------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ from aiohttp import web
 
 from engine.contracts.errors import InputError, PeakError, WorkspaceError
 from engine.sandbox.auth import load_or_make_keys
-from engine.sandbox.exchange import Exchange
+from engine.sandbox.exchange import Exchange, wall_clock_us
 from engine.sandbox.flow import STEP_MS, Flow, write_history
 from engine.sandbox.limits import Limits
 from engine.sandbox.replay import Replay
@@ -47,6 +47,9 @@ class SandboxOptions(msgspec.Struct, frozen=True, kw_only=True):
     `replay` is a raw recording that drives the market at `speed` instead of synthetic flow;
     `flow` False leaves the book empty. `control` opens POST /sandbox/faults. The limits are the
     venue's, and a test may raise them.
+
+    `first_id` begins the order and trade ids. None takes it from the clock, 10,000 a second, so
+    that what a client wrote down of an earlier run never meets the same id again.
     """
 
     host: str = "127.0.0.1"
@@ -56,6 +59,7 @@ class SandboxOptions(msgspec.Struct, frozen=True, kw_only=True):
     replay: Path | None = None
     speed: float = 1.0
     flow: bool = True
+    first_id: int | None = None
     balances: dict[str, Decimal] = msgspec.field(
         default_factory=lambda: {"BTC": Decimal(1), "USDT": Decimal(100_000)}
     )
@@ -81,7 +85,8 @@ class Sandbox:
             orders_10s=options.orders_10s,
             orders_day=options.orders_day,
         )
-        self.exchange = Exchange(rules_for(options.symbol), limits)
+        first = wall_clock_us() // 100 if options.first_id is None else options.first_id
+        self.exchange = Exchange(rules_for(options.symbol), limits, first_id=first)
         self.streams = Streams(self.exchange)
         self.user_streams = WebSocketApi(self.exchange)
         self._stack = ExitStack()

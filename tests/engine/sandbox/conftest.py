@@ -92,7 +92,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     opened: list[tuple[Sandbox, asyncio.Task[None], aiohttp.ClientSession]] = []
 
     async def start(**options: Any) -> Venue:
-        options = {"flow": False, "key_folder": tmp_path / "keys", **options}
+        options = {"flow": False, "first_id": 1, "key_folder": tmp_path / "keys", **options}
         sandbox = Sandbox(SandboxOptions(accounts=("demo", "other"), **options))
         document = await sandbox.start()
         running = asyncio.create_task(sandbox.run())

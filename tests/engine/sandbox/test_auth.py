@@ -39,7 +39,7 @@ def test_reference_vectors_of_the_documentation(symbol: str, signature: str) -> 
 def test_payload_is_query_then_body_without_the_signature() -> None:
     assert signed_payload("a=1&signature=x&b=2", "c=3&signature=y") == b"a=1&b=2c=3"
     with pytest.raises(VenueError) as caught:
-        signed_payload("symbol=１２３", "")
+        signed_payload("symbol=\uff11", "")
     assert caught.value.code == -1022
 
 

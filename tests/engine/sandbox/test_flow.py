@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from engine.sandbox.accounts import Account, Balance
 from engine.sandbox.candles import MINUTE_MS
 from engine.sandbox.flow import Flow, write_history
@@ -49,7 +51,7 @@ def test_shape_is_that_of_the_recorded_market() -> None:
     sizes = sorted(quantity for _, _, quantity, _ in tape)
     assert 30 <= sizes[len(sizes) // 2] <= 300
     assert abs(tape[-1][1] - PRICE) < PRICE // 20
-    same = sum(1 for a, b in zip(tape, tape[1:], strict=False) if a[3] == b[3])
+    same = sum(1 for a, b in pairwise(tape) if a[3] == b[3])
     assert same / len(tape) > 0.7
     assert [trade[0] for trade in tape] == list(range(1, len(tape) + 1))
 
@@ -82,7 +84,7 @@ def test_history_joins_the_start_price_without_holes() -> None:
     assert len(bars) == 300
     assert bars[-1].close == PRICE
     assert bars[-1].open_ms == now_us // 1000 // MINUTE_MS * MINUTE_MS - MINUTE_MS
-    for before, after in zip(bars, bars[1:], strict=False):
+    for before, after in pairwise(bars):
         assert after.open_ms == before.open_ms + MINUTE_MS
         assert after.open == before.close
         assert after.low <= min(after.open, after.close) <= max(after.open, after.close)

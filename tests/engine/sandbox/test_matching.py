@@ -9,6 +9,7 @@ from engine.sandbox.book import BUY, SELL
 from engine.sandbox.errors import VenueError
 from engine.sandbox.matching import Matching
 from engine.sandbox.orders import NewOrder, Order, Report, Trade
+from engine.sandbox.replay_matching import ReplayMatching
 from engine.sandbox.rules import ONE, rules_for
 
 RULES = rules_for("BTCUSDT")
@@ -276,7 +277,7 @@ def _check_locks(person: Account) -> None:
 
 
 def test_replayed_level_is_set_and_a_crossing_order_takes_it() -> None:
-    engine, who = Matching(RULES), account()
+    engine, who = ReplayMatching(RULES), account()
     engine.set_level(SELL, PRICE, BTC, 1)
     engine.set_level(SELL, PRICE, BTC // 2, 1)
     engine.set_level(SELL, PRICE, 2 * BTC, 1)
@@ -292,7 +293,7 @@ def test_replayed_level_is_set_and_a_crossing_order_takes_it() -> None:
 
 
 def test_replayed_trade_at_or_through_our_price_fills_us_and_volume_counts_once() -> None:
-    engine, who = Matching(RULES), account()
+    engine, who = ReplayMatching(RULES), account()
     engine.set_level(BUY, PRICE, 5 * BTC, 1)
     order = place(engine, who, BUY, PRICE, BTC)
     engine.take(1)
@@ -312,7 +313,7 @@ def test_replayed_trade_at_or_through_our_price_fills_us_and_volume_counts_once(
 
 
 def test_replayed_level_that_comes_through_us_fills_us_and_does_not_cross() -> None:
-    engine, who = Matching(RULES), account()
+    engine, who = ReplayMatching(RULES), account()
     order = place(engine, who, BUY, PRICE, BTC)
 
     engine.set_level(SELL, PRICE - 5, 3 * BTC, 2)

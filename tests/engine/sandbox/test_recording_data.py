@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import lzma
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,7 +69,7 @@ def test_book_follows_the_documented_rule(read: Read) -> None:
     assert read.snapshot.last_id == 50_093_239_218
     assert (read.applied[0].first_id, read.applied[0].last_id) == (50093239208, 50093239224)
     assert len(read.applied) == 6_493
-    for before, after in zip(read.applied, read.applied[1:], strict=False):
+    for before, after in pairwise(read.applied):
         assert after.first_id == before.last_id + 1
     assert read.crossed == 0
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from urllib.parse import urlencode
 
 import pytest
@@ -232,7 +233,7 @@ async def test_market_data_follows_from_the_trades(venue) -> None:
     now_ms = time.time_ns() // 1_000_000
     _, bars = await demo.public("klines", symbol="BTCUSDT", interval="1m", limit=1000)
     assert len(bars) == 1000
-    assert [b[0] - a[0] for a, b in zip(bars, bars[1:], strict=False)] == [60_000] * 999
+    assert [b[0] - a[0] for a, b in pairwise(bars)] == [60_000] * 999
     assert bars[-1][0] <= now_ms < bars[-1][6] + 5_000
     traded = [bar for bar in bars[-2:] if bar[8] == 2]
     assert traded[0][1:6] == [

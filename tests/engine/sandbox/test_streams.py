@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
+from itertools import pairwise
 
 from engine.sandbox.recording import BookBuilder, Diff, Snapshot
 from engine.sandbox.rules import parse_amount
@@ -42,7 +43,7 @@ async def test_depth_events_are_contiguous_and_rebuild_the_book(start) -> None:
                 assert top.bid[0] < top.ask[0]
                 tops[builder.last_id] = top
 
-    for before, after in zip(events, events[1:], strict=False):
+    for before, after in pairwise(events):
         assert after["U"] == before["u"] + 1
     assert builder.synced
     for update, top in tops.items():
