@@ -19,6 +19,10 @@ from peakctl.workspace import Workspace
 
 WAIT_SECONDS = 30.0
 
+#: Answers by item, and what is tried for any item, in this order.
+DEMO_ANSWERS: dict[str, tuple[str, ...]] = {}
+COMMON_ANSWERS = ("yes", "confirmed", "ready", "none", "0", "alice and bob, on the demo's line")
+
 
 class Seat:
     """One person at one client: attends the stream, keeps the newest state, signs with a key."""
@@ -89,17 +93,10 @@ def answer_for(item: ChecklistItem, charter: Charter) -> str:
         "max_notional_read": to_text(charter.limits.max_order_notional),
         "position_read": "0",
     }
-    candidates = (
-        *((read[item.probe],) if item.probe in read else ()),
-        *DEMO_ANSWERS.get(item.id, ()),
-        *COMMON_ANSWERS,
-    )
+    candidates: tuple[str, ...] = (*DEMO_ANSWERS.get(item.id, ()), *COMMON_ANSWERS)
+    if item.id in read:
+        candidates = (read[item.id],)
     for words in candidates:
         if re.fullmatch(item.expect, words, re.IGNORECASE):
             return words
     raise AnswerNo(what=f"no demo answer fits {item.expect!r}", where=item.id)
-
-
-#: Answers by item, and what is tried for any item, in this order.
-DEMO_ANSWERS: dict[str, tuple[str, ...]] = {}
-COMMON_ANSWERS = ("yes", "confirmed", "ready", "none", "0", "alice and bob, on the demo's line")

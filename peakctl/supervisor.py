@@ -44,6 +44,9 @@ WATCHDOG = "engine.execution.watchdog"
 
 _BY_EXIT: dict[int, type[PeakError]] = {1: IntegrityError, 2: WorkspaceError, 4: Refused}
 
+#: Children that may outlive whoever started them; kept here so that the dead ones are reaped.
+_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
+
 
 @dataclass
 class Supervisor:
@@ -51,7 +54,6 @@ class Supervisor:
 
     workspace: Workspace
     overrides: Mapping[str, str] = field(default_factory=dict)
-    _children: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     # --- engine ----------------------------------------------------------------------------
 
@@ -226,16 +228,18 @@ class Supervisor:
             cwd=self.workspace.root,
             env={**os.environ, "PYTHONPATH": _import_path()},
         )
-        self._children[process.pid] = process
+        _reap()
+        _CHILDREN[process.pid] = process
         return process
 
     def _gone(self, pid: int, seconds: float) -> bool:
         """Wait for a process to end; children of ours are reaped."""
         deadline = time.monotonic() + seconds
-        child = self._children.get(pid)
+        child = _CHILDREN.get(pid)
         while time.monotonic() < deadline:
             ended = child.poll() is not None if child is not None else not _alive(pid)
             if ended:
+                _reap()
                 return True
             time.sleep(_POLL_SECONDS)
         return False
@@ -247,6 +251,12 @@ class Supervisor:
                 os.kill(pid, number)
             if self._gone(pid, seconds):
                 return
+
+
+def _reap() -> None:
+    """Forget children that have ended."""
+    for pid in [pid for pid, child in _CHILDREN.items() if child.poll() is not None]:
+        del _CHILDREN[pid]
 
 
 def _import_path() -> str:

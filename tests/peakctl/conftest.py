@@ -1,0 +1,62 @@
+"""Workspaces and the command line as its users run it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from peakctl.founding import create_demo
+from peakctl.workspace import Workspace
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Workspace:
+    return create_demo(tmp_path / "w")
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Run:
+    """`peakctl ...` as a process, outside any workspace unless told."""
+
+    def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("PEAKCTL")}
+        return subprocess.run(
+            [sys.executable, "-m", "peakctl", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            cwd=tmp_path,
+            env={**kept, **environ},
+        )
+
+    return run
+
+
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An ssh-agent of the test's own."""
+    socket = tmp_path / "agent.sock"
+    process = subprocess.Popen(
+        ["ssh-agent", "-D", "-a", str(socket)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+    try:
+        for _ in range(500):
+            listed = subprocess.run(["ssh-add", "-l"], capture_output=True, check=False)
+            if listed.returncode != 2:
+                break
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
