@@ -50,7 +50,7 @@ def test_a_line_is_json_with_time_and_level(lines: Lines) -> None:
 
 def test_the_secret_is_found_wherever_it_hides(lines: Lines) -> None:
     log = structlog.get_logger("x")
-    log.info("connect " + SECRET, url=f"https://h/?k={SECRET}", nested={"a": [SECRET]})
+    log.info("connect %s", SECRET, url=f"https://h/?k={SECRET}", nested={"a": [SECRET]})
     log.info("escaped", url="https://h/?k=k3y%2Fwith%2B%22odd%22%26chars")
     try:
         int(SECRET)
