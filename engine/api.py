@@ -137,8 +137,10 @@ def _command_routes(host: Host) -> dict[str, Handler]:
         "recon/sign": command(rq.SignRequest, recon.sign),
         "lessons": command(rq.LessonsRequest, lambda b, a: host.pack.lessons(b.points, a)),
         "pack/sign": command(rq.SignRequest, host.pack.sign),
-        "alarm/acknowledge": command(rq.AcknowledgeRequest, host.acknowledge),
-        "incident": command(rq.IncidentRequest, host.incident),
+        "alarm/acknowledge": command(
+            rq.AcknowledgeRequest, lambda b, a: host.ops.acknowledge(b, a, session)
+        ),
+        "incident": command(rq.IncidentRequest, lambda b, a: host.ops.incident(b, a, session)),
         "latch/release": command(rq.ReleaseRequest, host.approval.release),
     }
 
@@ -183,7 +185,7 @@ def _reply_routes(host: Host) -> dict[str, Handler]:
 
     async def snapshot(request: web.Request) -> web.StreamResponse:
         _, actor = await _body(request, rq.ReasonRequest)
-        return _reply(await host.snapshot(actor))
+        return _reply(await host.ops.snapshot(host.view("auditor"), actor))
 
     async def query(request: web.Request) -> web.StreamResponse:
         body, _ = await _body(request, rq.QueryRequest)

@@ -14,16 +14,14 @@ import os
 import platform
 import socket
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 import structlog
 
 from engine.contracts import event as ev
 from engine.contracts import requests as rq
-from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.decision import Decision
-from engine.contracts.errors import InputError, Refused
+from engine.contracts.errors import Refused
 from engine.contracts.people import ENGINE, Actor, Role, automaton
 from engine.contracts.session import SessionState
 from engine.contracts.view import EngineView, KillView, StateView
@@ -34,8 +32,9 @@ from engine.execution.facts import FactsBuilder, Readings
 from engine.execution.guard import Attendance, Guard, GuardActs
 from engine.execution.heads_writer import HeadsWriter
 from engine.execution.kill import KillSwitch
-from engine.execution.latch_file import LatchMark, clear_latch, read_latch, write_latch
+from engine.execution.latch_keeper import LatchKeeper
 from engine.execution.market import Market
+from engine.execution.ops_desk import OpsDesk
 from engine.execution.pack_desk import PackDesk
 from engine.execution.pipeline import OrderDesk
 from engine.execution.probe_table import ProbeTable
@@ -46,7 +45,7 @@ from engine.execution.venue_link import VenueLink
 from engine.execution.view import ViewBuilder
 from engine.execution.watchdog import read_reports
 from engine.execution.watchdog_link import WatchdogLink
-from engine.governance.session import Session
+from engine.execution.wind_down import WindDown
 from engine.governance.transitions import Cause
 from engine.journal.writer import Journal, JournalFailed
 from engine.ops.metrics import Metrics
@@ -60,8 +59,6 @@ _log = structlog.get_logger("host")
 _RECONNECT_SECONDS = 1.0
 _SETTLE_SECONDS = 10.0
 _COMPARE_TRIES = 10
-_TEXT_LIMIT = 500
-_US_PER_MS = 1_000
 
 
 class Host:
@@ -100,7 +97,7 @@ class Host:
         if opened.repaired is not None:
             await self.core.record(ENGINE, opened.repaired)
         self._build(state, journal)
-        await self._hold_latch()
+        await self.latch.hold()
         await self._record_start(state)
         self.heads_writer.write()
 
@@ -115,6 +112,7 @@ class Host:
 
     def _build(self, state: State, journal: Journal) -> None:
         setup, settings = self.setup, self.setup.settings
+        self.ops = OpsDesk(self.core, setup.paths.snapshots)
         self.venue = BinanceVenue(setup.venue_options)
         self.kill_venue = BinanceVenue(setup.venue_options)
         self.facts = FactsBuilder(
@@ -122,11 +120,11 @@ class Host:
             self.markets,
             self.readings,
             setup.fact_settings,
-            self._changed_since_signed,
+            lambda session: self.approval.changed_since_signed(session),  # noqa: PLW0108  (made below)
             setup.paths.latch,
         )
         self.desk = OrderDesk(
-            self.core, self.venue, self.facts, settings.venue.recv_window_ms, self.raise_alarm
+            self.core, self.venue, self.facts, settings.venue.recv_window_ms, self.ops.raise_alarm
         )
         self.link = VenueLink(
             self.core, self.venue, self.desk, self.markets, self.readings, setup.user_limit_ms
@@ -139,14 +137,14 @@ class Host:
             self.readings,
             setup.paths.latch,
             self._kill_symbols,
-            self.raise_alarm,
+            self.ops.raise_alarm,
         )
         self.watchdog = WatchdogLink(
             setup.watchdog_orders,
             settings.watchdog.heartbeat_ms,
             setup.paths.watchdog_pid,
             setup.paths.watchdog_errors,
-            self.raise_alarm,
+            self.ops.raise_alarm,
         )
         self.heads_writer = HeadsWriter(
             journal,
@@ -177,6 +175,8 @@ class Host:
         self.session = SessionDesk(
             self.core, setup.roster, setup.charter_rules, setup.runbooks, probes
         )
+        self.latch = LatchKeeper(self.core, self.readings, setup.paths.latch, self.kill.resume)
+        self.wind_down = WindDown(self.core, self.session, self.desk, self.kill, self._kill_symbols)
         self.approval = ApprovalDesk(
             self.core,
             self.session,
@@ -185,7 +185,7 @@ class Host:
             setup,
             setup.approval_terms(socket.gethostname()),
             self.venue,
-            self._released,
+            self.latch.released,
         )
         self.recon = ReconDesk(
             self.core,
@@ -195,7 +195,7 @@ class Host:
             self.store,
             setup.roster,
             setup.checker,
-            self.raise_alarm,
+            self.ops.raise_alarm,
         )
         self.pack = PackDesk(
             self.core,
@@ -215,65 +215,14 @@ class Host:
             self.readings,
             GuardActs(
                 changed_since_signed=self.approval.changed_since_signed,
-                wind_down=self.wind_down,
+                wind_down=self.wind_down.begin,
                 expire_request=self.approval.expire_request,
-                hold_latch=self._hold_latch,
-                raise_alarm=self.raise_alarm,
+                hold_latch=self.latch.hold,
+                raise_alarm=self.ops.raise_alarm,
             ),
         )
         self._views = ViewBuilder(state, self.markets, self.readings, self.facts, self.link.user)
         self.core.listen(self._on_event)
-
-    async def _hold_latch(self) -> None:
-        """Journal and file each suffice to stay latched; the other is brought up to it (I4).
-
-        A file of a kill that the journal has seen released is left over from a crash in between.
-        """
-        state = self.core.state
-        mark = read_latch(self.setup.paths.latch)
-        if mark is not None and not state.latch.is_set and mark.kill_id in state.kill_ids:
-            clear_latch(self.setup.paths.latch)
-        elif mark is not None and not state.latch.is_set:
-            await self.core.record(
-                automaton(mark.by or "latch-file"),
-                ev.KillLatched(
-                    kill_id=mark.kill_id,
-                    session_id=state.sessions.current.id if state.sessions.current else "",
-                    reason=mark.reason,
-                    source=mark.source,
-                    pressed_us=mark.pressed_us,
-                ),
-            )
-            await self._move_killed(mark.reason)
-            if self.phase != "starting":
-                await self.kill.resume(mark.kill_id)
-        elif mark is None and state.latch.is_set:
-            write_latch(
-                self.setup.paths.latch,
-                LatchMark(
-                    kill_id=state.latch.kill_id,
-                    reason=state.latch.reason,
-                    source="journal",
-                    by=state.latch.by,
-                    pressed_us=state.latch.pressed_us or 0,
-                ),
-            )
-        self.readings.latched = self.readings.latched or state.latch.is_set
-
-    async def _move_killed(self, reason: str) -> None:
-        session = self.core.state.sessions.current
-        if session is None or session.ended or session.state is SessionState.KILLED:
-            return
-        await self.core.record(
-            ENGINE,
-            ev.SessionMoved(
-                session_id=session.id,
-                before=session.state,
-                after=SessionState.KILLED,
-                cause=Cause.KILL,
-                reason=reason,
-            ),
-        )
 
     async def _record_start(self, state: State) -> None:
         setup = self.setup
@@ -336,7 +285,7 @@ class Host:
                 self._tasks.append(asyncio.create_task(self._halt(task.get_name(), str(error))))
 
     async def _halt(self, part: str, cause: str) -> None:
-        await self.raise_alarm("ENGINE_FAULT", f"{part}: {cause}"[:300])
+        await self.ops.raise_alarm("ENGINE_FAULT", f"{part}: {cause}"[:300])
         await self.press_kill(f"engine fault in {part}", "engine", wall_us(), ENGINE)
 
     async def _connect(self) -> None:
@@ -365,7 +314,7 @@ class Host:
         if self.phase == "recovering":
             self.phase = "ready"
         self._wake()
-        await self._resume_winding_down()
+        self.wind_down.resume()
 
     async def _settle_open_orders(self) -> None:
         """Ask about every order that may be open until the venue has told its state (I3, I7)."""
@@ -383,12 +332,6 @@ class Host:
             await asyncio.sleep(0.02)
             waited += 0.02
 
-    async def _resume_winding_down(self) -> None:
-        """A session that was being stopped when the engine died is stopped now."""
-        session = self.core.state.sessions.current
-        if session is not None and session.state is SessionState.STOPPING:
-            await self._finish_stop()
-
     async def stop(self) -> None:
         """Take everything down in order; what rests stays with the watchdog's rule if trading."""
         self.stopping.set()
@@ -396,6 +339,7 @@ class Host:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.kill.close()
+        await self.wind_down.close()
         await self.pack.close()
         for venue in (self.venue, self.kill_venue):
             await venue.close()
@@ -463,55 +407,7 @@ class Host:
     async def stop_session(self, reason: str, actor: Actor) -> None:
         """Wind the session down because a person asked."""
         self.session.require(actor, Role.OPERATOR, Role.REVIEWER)
-        await self.wind_down(Cause.STOP, reason, actor)
-
-    async def wind_down(self, cause: Cause, reason: str, actor: Actor) -> None:
-        """No new orders, cancel, prove with the venue, stopped."""
-        await self.session.begin_stop(cause, reason, actor)
-        self._spawn(self._finish_stop(), "wind-down")
-
-    async def _finish_stop(self) -> None:
-        symbols = self._kill_symbols()
-        while True:
-            await self.desk.cancel_open(automaton("wind-down"), "session stops")
-            proven, elapsed_us, detail = await self.kill.rehearse(symbols)
-            if proven and not self.desk.in_flight and not self.core.state.orders.open_orders():
-                break
-            _log.warning("stop not proven yet", detail=detail)
-            await asyncio.sleep(0.25)
-        session = self.core.state.sessions.current
-        if session is not None and session.state is SessionState.STOPPING:
-            await self.session.stopped(f"{detail} after {elapsed_us // _US_PER_MS} ms")
-
-    async def acknowledge(self, request: rq.AcknowledgeRequest, actor: Actor) -> None:
-        """Take an alarm."""
-        self.session.require(actor, Role.OPERATOR, Role.REVIEWER)
-        await self.core.decide(actor, lambda state: [_acknowledged(state, request)])
-
-    async def incident(self, request: rq.IncidentRequest, actor: Actor) -> None:
-        """Open, note or close an incident."""
-        self.session.require(actor, Role.OPERATOR, Role.REVIEWER)
-        session = self.core.state.sessions.current
-        session_id = session.id if session else ""
-        await self.core.decide(
-            actor,
-            lambda state: [_incident_event(state, request, session_id)],
-        )
-
-    async def snapshot(self, actor: Actor) -> dict[str, str]:
-        """Write the whole state as canonical JSON and journal its hash."""
-        view = self.view("auditor")
-        raw = canonical(view) + b"\n"
-        digest = sha256_hex(raw)
-        session = self.core.state.sessions.current
-        name = f"snapshot-{view.time_us}.json"
-        path = self.setup.paths.snapshots / name
-        await asyncio.to_thread(_write_file, path, raw)
-        await self.core.record(
-            actor,
-            ev.SnapshotTaken(session_id=session.id if session else "", file=name, sha256=digest),
-        )
-        return {"file": str(path), "sha256": digest}
+        await self.wind_down.begin(Cause.STOP, reason, actor)
 
     async def query(self, sql: str) -> dict[str, Any]:
         """One read-only statement on the store, after it has caught up."""
@@ -536,14 +432,6 @@ class Host:
             )
         _log.info("asked to stop", by=actor.name, reason=reason)
         self.stopping.set()
-
-    def _changed_since_signed(self, session: Session) -> tuple[str, ...]:
-        return self.approval.changed_since_signed(session)
-
-    def _released(self) -> None:
-        """The journal holds a valid release: open the latch in memory and on disk."""
-        clear_latch(self.setup.paths.latch)
-        self.readings.latched = False
 
     # --- readings ---------------------------------------------------------------------------------
 
@@ -598,17 +486,6 @@ class Host:
         known = {order.intent.symbol for order in self.core.state.orders.open_orders()}
         return tuple(sorted({*self.setup.settings.venue.symbols, *known}))
 
-    async def raise_alarm(self, code: str, text: str) -> None:
-        """Raise an alarm unless the same one is active already."""
-        session = self.core.state.sessions.current
-        session_id = session.id if session else ""
-
-        def decide(state: State) -> list[ev.AnyEvent]:
-            raised = state.alarms.raise_event(code, session_id, text)
-            return [raised] if raised is not None else []
-
-        await self.core.decide(ENGINE, decide)
-
     # --- who watches ------------------------------------------------------------------------------
 
     def watch(self) -> asyncio.Event:
@@ -644,37 +521,3 @@ class Host:
 async def _forget(press: Coroutine[Any, Any, KillView]) -> None:
     """Await the press; its outcome is in the journal."""
     await press
-
-
-def _acknowledged(state: State, request: rq.AcknowledgeRequest) -> ev.AlarmAcknowledged:
-    if state.alarms.get(request.alarm_id) is None:
-        raise InputError(what="no such active alarm", where=request.alarm_id[:40])
-    return ev.AlarmAcknowledged(alarm_id=request.alarm_id, note=request.note[:500])
-
-
-def _incident_event(
-    state: State, request: rq.IncidentRequest, session_id: str
-) -> ev.IncidentOpened | ev.IncidentNoted | ev.IncidentClosed:
-    text = " ".join(request.text.split())
-    if not 1 <= len(text) <= _TEXT_LIMIT:
-        raise InputError(what=f"1 to {_TEXT_LIMIT} characters", where="incident")
-    if not request.incident_id:
-        return ev.IncidentOpened(
-            incident_id=state.incidents.next_id(), session_id=session_id, title=text
-        )
-    known = state.incidents.get(request.incident_id)
-    if known is None or known.closed_us is not None:
-        raise InputError(what="no such open incident", where=request.incident_id[:40])
-    kind = ev.IncidentClosed if request.close else ev.IncidentNoted
-    return kind(incident_id=request.incident_id, text=text)
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    """Write a new file durably, readable only by us."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(handle, content)
-        os.fsync(handle)
-    finally:
-        os.close(handle)

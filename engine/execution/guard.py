@@ -30,7 +30,7 @@ _US_PER_SECOND = 1_000_000
 _TRADING = frozenset({SessionState.LIVE, SessionState.PAUSED})
 
 
-class WindDown(Protocol):
+class BeginStop(Protocol):
     """How the guard stops a session."""
 
     def __call__(self, cause: Cause, reason: str, actor: Actor) -> Awaitable[None]:
@@ -73,7 +73,7 @@ class GuardActs:
     """What the guard asks of the other parts."""
 
     changed_since_signed: Callable[[Session], tuple[str, ...]]
-    wind_down: WindDown
+    wind_down: BeginStop
     expire_request: Callable[[], Awaitable[None]]
     hold_latch: Callable[[], Awaitable[None]]
     raise_alarm: RaiseAlarm
