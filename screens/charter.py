@@ -159,10 +159,11 @@ class CharterScreen(PeakScreen):
         if charter is None:
             return
         values = field_values(charter)
-        for box in self.query(Input):
-            box.value = values[box.id or ""]
-        self.query_one("#mode", Choice).choose(charter.mode.value)
         first = not self._filled_for
+        for box in self.query(Input):
+            if not (first and box.value):  # typed before the first state came: keep it
+                box.value = values[box.id or ""]
+        self.query_one("#mode", Choice).choose(charter.mode.value)
         self._filled_for = key
         if first and key == "new":
             self.query_one("#purpose", Input).focus()

@@ -16,6 +16,7 @@ from textual.types import CSSPathType
 from textual.widget import Widget
 from textual.widgets import Input, Label
 
+from engine.contracts.errors import Refused
 from engine.contracts.session import ItemKind, ItemResult, SessionState
 from engine.contracts.view import ItemView, SessionView
 from screens.base import BASE_CSS, PeakScreen
@@ -41,7 +42,7 @@ def first_open(items: Sequence[ItemView]) -> str:
 
 def item_rows(items: Sequence[ItemView], selected: str, width: int) -> list[Content]:
     """One row an item: pointer, result, kind, title, value."""
-    value_width = max(14, min(40, width // 3))
+    value_width = max(14, min(40, width // 4))
     room = width - 2 - 7 - 5 - value_width - 3
     rows = []
     for item in items:
@@ -87,6 +88,13 @@ def tally(session: SessionView | None, role: str) -> Content:
     if theirs:
         words += f" · {other} {answered} of {len(theirs)} answered"
     return text(words, "loud" if mine and passed == len(mine) else "plain")
+
+
+def void_rows(session: SessionView | None, width: int) -> list[Content]:
+    """Why the last packet counts no more, when it was voided."""
+    if session is None or session.go.stage != "void":
+        return []
+    return wrap(f"the packet is void: {session.go.reason}", width, "soon", most=2)
 
 
 class ChecklistScreen(PeakScreen):
@@ -135,7 +143,10 @@ class ChecklistScreen(PeakScreen):
         selected = self.picker.selected
         self.picker.show(lambda width, _h: item_rows(items, selected, width))
         self.lines("check-title").show(
-            lambda width, _h: [title("Checklist", width, tally(model.session, self.role))]
+            lambda width, _h: [
+                title("Checklist", width, tally(model.session, self.role)),
+                *void_rows(model.session, width),
+            ]
         )
         self.lines("check-rule").show(lambda width, _h: [text("─" * width, "quiet")])
         item = self.current()
@@ -190,7 +201,10 @@ class ChecklistScreen(PeakScreen):
         return "The checklist is open."
 
     async def _answer(self, item: ItemView, words: str) -> str:
-        await self.desk.client.answer(item.id, self.role, words)
+        state = await self.desk.client.answer(item.id, self.role, words)
+        now = next((row for row in items_of(state.session, self.role) if row.id == item.id), item)
+        if now.result is ItemResult.FAIL:
+            raise Refused(what=f"{words!r} is not it: {now.detail}", where=item.title)
         return f"Answered: {item.title}: {words}"
 
     async def _probe(self, item_id: str) -> str:

@@ -49,7 +49,7 @@ def see(go: GoView, tools: Tools) -> Seen:
 
 def packet_rows(lines: Sequence[tuple[str, str]], width: int) -> list[Content]:
     """Label and value a row; a long value is wrapped, never cut: all of it is signed."""
-    label_width = min(26, max((len(label) for label, _ in lines), default=0))
+    label_width = min(30, max((len(label) for label, _ in lines), default=0))
     rows: list[Content] = []
     for label, value in lines:
         parts = wrap(value, max(10, width - label_width - 2)) or [BLANK]

@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from textual.content import Content
 from textual.widget import Widget
 
-from engine.contracts.session import END_STATES
+from engine.contracts.session import END_STATES, Limits
 from screens.base import PeakScreen
+from screens.charter import LIMIT_FIELDS
 from screens.checklist import tally
-from screens.draw import BLANK, clock, countdown, join, mark, text, title, wrap
+from screens.draw import BLANK, cell, clock, countdown, join, mark, text, title, wrap
 from screens.lines import Lines
 from screens.model import Model
 from screens.words import SESSIONS, mark_of
@@ -42,11 +43,24 @@ def waiting_rows(model: Model, width: int) -> list[Content]:
         _pair("runbook", charter.runbook),
         _pair("purpose", charter.purpose),
     ]  # fmt: skip
+    rows += limit_pairs(charter.limits, width)
     if session.checklist:
         rows += [BLANK, join(text("your checklist  ", "quiet"), tally(session, model.role))]
     if session.state in END_STATES:
         rows += [BLANK, text("This session has ended.", "loud")]
     return rows
+
+
+def limit_pairs(limits: Limits, width: int) -> list[Content]:
+    """The charter's limits in two columns: what the reviewer's own readings come from."""
+    half = (width - 2) // 2
+    pairs = [
+        cell(join(cell(text(field.label, "quiet"), 20), text(getattr(limits, field.name))), half)
+        for field in LIMIT_FIELDS
+    ]
+    pairs += [BLANK] * (len(pairs) % 2)
+    rows = [join(one, "  ", other) for one, other in zip(pairs[::2], pairs[1::2], strict=True)]
+    return [BLANK, *rows]
 
 
 def _pair(label: str, value: str) -> Content:
