@@ -20,7 +20,10 @@ from peakctl.workspace import Workspace
 WAIT_SECONDS = 30.0
 
 #: Answers by item, and what is tried for any item, in this order.
-DEMO_ANSWERS: dict[str, tuple[str, ...]] = {}
+DEMO_ANSWERS: dict[str, tuple[str, ...]] = {
+    "kill_key_known": ("F9",),
+    "word_for_doubt": ("NO-GO",),
+}
 COMMON_ANSWERS = ("yes", "confirmed", "ready", "none", "0", "alice and bob, on the demo's line")
 
 
