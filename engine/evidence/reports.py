@@ -7,20 +7,17 @@ journal's, UTC. Text that people or venues wrote is shown with control and bidi 
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.contracts import event as ev
 from engine.contracts.canonical import canonical, strict_loads
 from engine.contracts.errors import InputError
-from engine.contracts.money import CONTEXT, ZERO, to_text
 from engine.contracts.session import Charter, Checklist
+from engine.evidence.figures import equity, metrics, trades
 from engine.evidence.phrases import phrase
 from engine.evidence.text import plain_line, stamp
 from engine.ops.incidents import Incident, IncidentFold
-from engine.orders.positions import PositionLedger, unrealized
 
 _EXECUTION = (
     ev.OrderIntended,
@@ -41,32 +38,6 @@ _EXECUTION = (
     ev.WatchdogActed,
 )
 _ALARMS = (ev.AlarmRaised, ev.AlarmAcknowledged, ev.AlarmCleared)
-
-_TRADE_COLUMNS = (
-    "time",
-    "symbol",
-    "trade_id",
-    "client_order_id",
-    "venue_order_id",
-    "side",
-    "price",
-    "quantity",
-    "notional",
-    "fee",
-    "fee_asset",
-    "liquidity",
-)
-_EQUITY_COLUMNS = (
-    "time",
-    "symbol",
-    "trade_id",
-    "position",
-    "average_price",
-    "mark",
-    "realized",
-    "unrealized",
-    "equity_before_fees",
-)
 
 
 def session_records(records: Iterable[ev.Recorded], session_id: str) -> list[ev.Recorded]:
@@ -212,95 +183,6 @@ def recon(records: Sequence[ev.Recorded]) -> bytes:
     return _text(lines)
 
 
-def metrics(records: Sequence[ev.Recorded]) -> bytes:
-    """Counts, volumes and latencies of the session, all as text; times in µs."""
-    counts: dict[str, int] = {}
-    intended_us: dict[str, int] = {}
-    acknowledged: list[int] = []
-    ledger = PositionLedger()
-    notional: dict[str, Any] = {}
-    for record in records:
-        counts[ev.kind_of(record.event)] = counts.get(ev.kind_of(record.event), 0) + 1
-        ledger.apply(record)
-        match record.event:
-            case ev.OrderIntended(intent=intent):
-                intended_us[intent.client_order_id] = record.ts_us
-            case ev.OrderAcknowledged(client_order_id=order_id) if order_id in intended_us:
-                acknowledged.append(record.ts_us - intended_us.pop(order_id))
-            case ev.OrderFilled(fill=fill):
-                value = CONTEXT.multiply(fill.price, fill.quantity)
-                notional[fill.symbol] = CONTEXT.add(notional.get(fill.symbol, ZERO), value)
-    acknowledged.sort()
-    document = {
-        "acknowledge_us": {
-            "count": len(acknowledged),
-            "max": acknowledged[-1] if acknowledged else None,
-            "median": acknowledged[len(acknowledged) // 2] if acknowledged else None,
-        },
-        "events": counts,
-        "positions": {
-            symbol: {
-                "fees": {asset: to_text(fee) for asset, fee in held.fees.items()},
-                "quantity": to_text(held.quantity),
-                "realized": to_text(held.realized),
-                "traded_quote": to_text(notional.get(symbol, ZERO)),
-            }
-            for symbol, held in ledger.positions().items()
-        },
-        "seconds": (records[-1].ts_us - records[0].ts_us) // 1_000_000 if records else 0,
-        "type": "peakctl-metrics-1",
-    }
-    return canonical(document) + b"\n"
-
-
-def trades(records: Sequence[ev.Recorded]) -> bytes:
-    """Every fill once, as the venue reported it."""
-    rows = []
-    for record, fill in _fills(records):
-        notional = CONTEXT.multiply(fill.price, fill.quantity)
-        rows.append(
-            (
-                stamp(fill.time_us or record.ts_us),
-                fill.symbol,
-                fill.trade_id,
-                fill.client_order_id,
-                fill.venue_order_id,
-                fill.side.value,
-                to_text(fill.price),
-                to_text(fill.quantity),
-                to_text(notional),
-                to_text(fill.fee),
-                fill.fee_asset,
-                fill.liquidity.value,
-            )
-        )
-    return _csv(_TRADE_COLUMNS, rows)
-
-
-def equity(records: Sequence[ev.Recorded]) -> bytes:
-    """Profit after each fill, in quote, before fees, marked at that fill's own price."""
-    ledger = PositionLedger()
-    rows = []
-    for record, fill in _fills(records):
-        ledger.apply(record)
-        held = ledger.position(fill.symbol)
-        open_profit = unrealized(held, fill.price)
-        rows.append(
-            (
-                stamp(fill.time_us or record.ts_us),
-                fill.symbol,
-                fill.trade_id,
-                to_text(held.quantity),
-                "" if held.average_price is None else to_text(held.average_price),
-                to_text(fill.price),
-                to_text(held.realized),
-                to_text(open_profit),
-                to_text(CONTEXT.add(held.realized, open_profit)),
-            )
-        )
-    return _csv(_EQUITY_COLUMNS, rows)
-
-
 def incidents(records: Sequence[ev.Recorded]) -> bytes:
     """The incidents with their timelines, or `none`."""
     fold = IncidentFold()
@@ -378,17 +260,6 @@ def _charter_rows(charter: Charter) -> list[tuple[str, str]]:
     ]
 
 
-def _fills(records: Sequence[ev.Recorded]) -> list[tuple[ev.Recorded, Any]]:
-    seen: set[tuple[str, str]] = set()
-    fills = []
-    for record in records:
-        match record.event:
-            case ev.OrderFilled(fill=fill) if (fill.symbol, fill.trade_id) not in seen:
-                seen.add((fill.symbol, fill.trade_id))
-                fills.append((record, fill))
-    return fills
-
-
 def _breaks(report: str) -> list[Mapping[str, Any]]:
     try:
         parsed = strict_loads(report, "recon.json")
@@ -440,14 +311,6 @@ def _incident_lines(incident: Incident) -> list[str]:
         for entry in incident.timeline
     ]
     return [*lines, opened, *entries, ""]
-
-
-def _csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return out.getvalue().encode("utf-8")
 
 
 def _text(lines: Sequence[str]) -> bytes:
