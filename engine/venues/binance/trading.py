@@ -10,8 +10,6 @@ refused it because of our clock, which is certain. Cancels pass every budget (I1
 
 from __future__ import annotations
 
-import msgspec
-
 from engine.contracts.money import to_text
 from engine.contracts.order import OrderIntent
 from engine.venues.binance import translate, wire
@@ -21,7 +19,6 @@ from engine.venues.port import (
     Accepted,
     Canceled,
     CancelOutcome,
-    OrderReport,
     Rejected,
     SubmitOutcome,
     Unknown,
@@ -78,8 +75,7 @@ async def cancel_all(rest: RestClient, symbol: str) -> CancelOutcome:
             return Canceled(reports=())
         return _refused(answer)
     try:
-        rows = wire.decode(wire.DECODE_CANCELED, answer)
-        return Canceled(reports=tuple(report for row in rows for report in _canceled(row)))
+        return Canceled(reports=tuple(map(translate.order_report, _canceled(answer))))
     except wire.WireError as error:
         return Unknown(cause=undecodable(str(error)).text)
 
@@ -113,14 +109,17 @@ async def _delete(rest: RestClient, path: str, params: dict[str, str | int]) -> 
     return await rest.once("DELETE", path, params)
 
 
-def _canceled(row: msgspec.Raw) -> tuple[OrderReport, ...]:
-    """Read one element of the cancel-all answer: an order, or someone else's order list."""
-    body = bytes(row)
-    if b'"orderReports"' in body:
-        orders = wire.decode(wire.DECODE_ORDER_LIST, body).order_reports
-    else:
-        orders = (wire.decode(wire.DECODE_ORDER, body),)
-    return tuple(translate.order_report(order) for order in orders)
+def _canceled(answer: bytes) -> tuple[wire.WireOrder, ...]:
+    """Read the cancel-all answer; someone else's order lists in it count as their orders."""
+    if b'"orderReports"' not in answer:
+        return wire.decode(wire.DECODE_ORDERS, answer)
+    orders: list[wire.WireOrder] = []
+    for row in wire.decode(wire.DECODE_ROWS, answer):
+        if b'"orderReports"' in bytes(row):
+            orders += wire.decode(wire.DECODE_ORDER_LIST, bytes(row)).order_reports
+        else:
+            orders.append(wire.decode(wire.DECODE_ORDER, bytes(row)))
+    return tuple(orders)
 
 
 def _refused(fault: Fault) -> Rejected | Unknown:

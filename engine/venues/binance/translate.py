@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 
@@ -45,7 +46,11 @@ def money(value: Decimal) -> Decimal:
     """Return the plain form of a number of at most 28 whole digits; NaN is no money."""
     if not value.is_finite() or value.adjusted() >= 28:
         raise WireError(f"{value} is not an amount of money")
-    return plain(value)
+    return _plain(value)
+
+
+#: Equal numbers have one plain form, and a cancel-all repeats few numbers hundreds of times.
+_plain = lru_cache(maxsize=2048)(plain)
 
 
 def us(time_ms: int) -> int:

@@ -311,7 +311,7 @@ DECODE_POSITION = msgspec.json.Decoder(AccountPosition)
 
 DECODE_ORDER = msgspec.json.Decoder(WireOrder)
 DECODE_ORDERS = msgspec.json.Decoder(tuple[WireOrder, ...])
-DECODE_CANCELED = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
+DECODE_ROWS = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
 DECODE_ORDER_LIST = msgspec.json.Decoder(WireOrderList)
 DECODE_TRADES = msgspec.json.Decoder(tuple[WireTrade, ...])
 DECODE_ACCOUNT = msgspec.json.Decoder(WireAccount)

@@ -165,6 +165,14 @@ async def test_cancel_of_what_is_not_open_is_rejected_and_of_nothing_at_all_is_d
     assert await adapter.cancel_all("BTCUSDT") == Canceled(reports=())
 
 
+async def test_cancel_all_counts_the_orders_of_someone_elses_lists(raw, adapter):
+    listed = ORDER.replace("s1-1", "theirs-1").replace('"NEW"', '"CANCELED"')
+    answer = f'[{ORDER},{{"orderListId":1,"contingencyType":"OCO","orderReports":[{listed}]}}]'
+    raw.decide = always(raw.http(200, answer))
+    outcome = await adapter.cancel_all("BTCUSDT")
+    assert [report.client_order_id for report in outcome.reports] == ["s1-1", "theirs-1"]
+
+
 async def test_cancel_all_that_breaks_is_unknown_and_not_nothing(raw, adapter):
     raw.decide = always(raw.error(503, -2011, "Unknown order sent."))
     assert isinstance(await adapter.cancel_all("BTCUSDT"), Unknown)
