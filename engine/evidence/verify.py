@@ -164,7 +164,7 @@ class _Verification:
         """Turn whatever our own rooms refuse into a finding about `file` (or where it says)."""
         try:
             yield
-        except (PeakError, OSError, RecursionError) as error:
+        except (PeakError, OSError, ValueError, RecursionError) as error:
             what = error.what if isinstance(error, PeakError) else str(error)
             where = error.where if isinstance(error, PeakError) else ""
             self._fault(file or where or str(self._folder), what)
@@ -296,9 +296,10 @@ class _Verification:
         run = self._json(_RUN)
         operator, reviewer = str(run.get("operator", "")), str(run.get("reviewer", ""))
         roster = self._json(_ROSTER)
+        rows = roster.get("people")
         people = {
             str(row.get("principal")): row
-            for row in roster.get("people", [])
+            for row in (rows if isinstance(rows, list) else ())
             if isinstance(row, dict)
         }
         self._need(
@@ -352,7 +353,8 @@ class _Verification:
 
     def _journal(self) -> None:
         head = parse_head(self._read(_HEAD).decode("ascii", "replace"), _HEAD)
-        before = (self._go or {}).get("prev_head") or {}
+        named = (self._go or {}).get("prev_head")
+        before = named if isinstance(named, dict) else {}
         witness = _Witness(self.session_id, before.get("size"))
         with self._naming(""):
             walked = walk(witness.watch(tree.lines_of(self._folder, _LOG)), Link(), _LOG)

@@ -379,3 +379,32 @@ def test_strangers_with_their_own_signers_file_are_told_apart(
     assert verify_pack(pack, None).ok
     assert not verify_pack(pack, desk).ok
     assert story.StockTools.of(pack).run(pack, desk).returncode == 1
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b'{"people":5}',
+        b"[1]",
+        b'{"people":[' + b"9" * 5000 + b"]}",
+        b"[" * 100_000,
+        b'{"people":[],"people":[]}',
+        b"\xff\xfe",
+        b"",
+        b'{"session":{},"prev_head":"x","operator":[],"reviewer":1,"go_sha256":{}}',
+    ],
+)
+def test_documents_made_to_hurt_are_a_no_and_never_an_exception(
+    world: Any, story: Any, document: bytes
+) -> None:
+    """Both signed it, so every hash and signature is right: only the content is poison."""
+    approval = ApprovalFiles(
+        go=document,
+        go_signature=world.keys.sign(story.OPERATOR, Namespace.GO, document),
+        cosign=document,
+        cosign_signature=world.keys.sign(story.REVIEWER, Namespace.COSIGN, document),
+    )
+    pack, world = _resealed(world, approval=approval, roster=document)
+    report = verify_pack(pack, world.allowed_signers)
+    assert any(one.file.startswith("data/go/") for one in report.errors), report.errors
+    assert world.tools(pack).run(pack, world.allowed_signers).returncode == 1
