@@ -83,7 +83,7 @@ class LocalBook:
         if diff.last_id <= self.last_id:
             return Step.OLD
         if diff.first_id > self.last_id + 1:
-            return self._lose(f"expected update {self.last_id + 1}, got {diff.first_id}", diff)
+            return self._lose(f"expected update {self.last_id + 1}, got {diff.first_id}", [diff])
         return self._apply(diff)
 
     def load(self, snapshot: DepthSnapshot) -> Step | Gap:
@@ -95,6 +95,8 @@ class LocalBook:
                 side.set(price, quantity)
         self.last_id = snapshot.last_update_id
         waiting, self._buffer = self._buffer, []
+        if (crossed := self._crossed()) is not None:
+            return self._lose(f"snapshot: {crossed}", waiting)
         for position, diff in enumerate(waiting):
             outcome = self.add(diff)
             if isinstance(outcome, Gap):
@@ -119,15 +121,20 @@ class LocalBook:
         for price, quantity in diff.asks:
             self._asks.set(price, quantity)
         self.last_id = diff.last_id
+        crossed = self._crossed()
+        return Step.APPLIED if crossed is None else self._lose(crossed, [])
+
+    def _crossed(self) -> str | None:
+        """Say how the best prices contradict each other, None when they do not."""
         bids, asks = self._bids.prices, self._asks.prices
         if bids and asks and bids[-1] >= asks[0]:
-            return self._lose(f"bid {bids[-1]} is not under ask {asks[0]}", None)
-        return Step.APPLIED
+            return f"bid {bids[-1]} is not under ask {asks[0]}"
+        return None
 
-    def _lose(self, detail: str, keep: DepthDiff | None) -> Gap:
-        """Throw the book away; the event that showed the gap waits for the next snapshot."""
+    def _lose(self, detail: str, keep: list[DepthDiff]) -> Gap:
+        """Throw the book away; the events to keep wait for the next snapshot."""
         self.last_id = None
         self._bids.clear()
         self._asks.clear()
-        self._buffer = [] if keep is None else [keep]
+        self._buffer = keep
         return Gap(detail)

@@ -91,6 +91,15 @@ def test_crossed_book_is_a_gap():
     assert contents(book) == (None, (), ())
 
 
+def test_crossed_snapshot_is_a_gap_and_the_buffer_is_kept():
+    book = LocalBook()
+    book.add(diff(105, 106, [level(98, 5)]))
+    assert isinstance(book.load(snapshot(105, bids=((102, 1),))), Gap)
+    assert contents(book) == (None, (), ())
+    assert book.load(snapshot(105)) is Step.APPLIED
+    assert book.last_id == 106
+
+
 # One update a change: (is_bid, offset from the middle, quantity), bids under 1000, asks above.
 CHANGES = st.lists(
     st.tuples(st.booleans(), st.integers(1, 6), st.integers(0, 3)), min_size=1, max_size=40
