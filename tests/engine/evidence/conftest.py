@@ -216,7 +216,8 @@ def order_events() -> list[ev.AnyEvent]:
     ]
 
 
-def make_world(root: Path) -> World:
+def make_world(root: Path, *, approved: bool = True) -> World:
+    root.mkdir(exist_ok=True)
     keys = Keys(root / "keys")
     signers = keys.allowed_signers()
     allowed_path = root / "allowed_signers"
@@ -298,24 +299,6 @@ def make_world(root: Path) -> World:
         )
     )
     digest = sha256_hex(go)
-    chain.add(
-        ev.GoRequested(
-            session_id=SESSION,
-            packet=go.decode(),
-            packet_sha256=digest,
-            expires_us=START_US + 300_000_000,
-        ),
-        alice,
-    )
-    chain.add(
-        ev.GoSigned(
-            session_id=SESSION,
-            packet_sha256=digest,
-            signature=keys.sign(OPERATOR, Namespace.GO, go),
-            fingerprint=keys.fingerprint(OPERATOR),
-        ),
-        alice,
-    )
     cosign = build_cosign(
         CosignContent(
             session_id=SESSION,
@@ -328,19 +311,38 @@ def make_world(root: Path) -> World:
             typed_code=short_code(digest),
         )
     )
-    chain.add(
-        ev.GoDecided(
-            session_id=SESSION,
-            decision="GO",
-            reason="",
-            packet_sha256=digest,
-            cosign=cosign.decode(),
-            signature=keys.sign(REVIEWER, Namespace.COSIGN, cosign),
-            fingerprint=keys.fingerprint(REVIEWER),
-            signals={},
-        ),
-        bob,
-    )
+    if approved:
+        chain.add(
+            ev.GoRequested(
+                session_id=SESSION,
+                packet=go.decode(),
+                packet_sha256=digest,
+                expires_us=START_US + 300_000_000,
+            ),
+            alice,
+        )
+        chain.add(
+            ev.GoSigned(
+                session_id=SESSION,
+                packet_sha256=digest,
+                signature=keys.sign(OPERATOR, Namespace.GO, go),
+                fingerprint=keys.fingerprint(OPERATOR),
+            ),
+            alice,
+        )
+        chain.add(
+            ev.GoDecided(
+                session_id=SESSION,
+                decision="GO",
+                reason="",
+                packet_sha256=digest,
+                cosign=cosign.decode(),
+                signature=keys.sign(REVIEWER, Namespace.COSIGN, cosign),
+                fingerprint=keys.fingerprint(REVIEWER),
+                signals={},
+            ),
+            bob,
+        )
     chain.add(
         ev.SessionMoved(
             session_id=SESSION, before=SessionState.GO_NOGO, after=SessionState.LIVE, cause="go"

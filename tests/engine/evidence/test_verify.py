@@ -308,6 +308,17 @@ def test_an_approval_of_other_bytes_does_not_count(story: Any, world: Any) -> No
     _both_say_no(pack, world, "data/go/cosign.json")
 
 
+def test_a_session_killed_before_anyone_approved_has_no_approval_to_check(
+    story: Any, tmp_path: Path
+) -> None:
+    world = story.make_world(tmp_path / "early", approved=False)
+    pack = world.seal()
+    assert not (pack / "data/go/go.json").exists()
+    assert verify_pack(pack, world.allowed_signers).findings == ()
+    done = world.tools(pack).run(pack, world.allowed_signers)
+    assert (done.returncode, done.stdout) == (0, "PACK OK\n")
+
+
 def test_a_pack_that_hides_its_approval_is_a_no(world: Any) -> None:
     pack, world = _resealed(world, approval=None)
     _both_say_no(pack, world, "data/go/go.json")
