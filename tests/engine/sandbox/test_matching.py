@@ -322,3 +322,37 @@ def test_replayed_level_that_comes_through_us_fills_us_and_does_not_cross() -> N
     assert order.fills[0].price == PRICE
     assert engine.book.bids.best() is None
     assert engine.book.asks.top(1) == [(PRICE - 5, 2 * BTC)]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("LEVEL", "PRINT", "ORDER", "CANCEL")),
+            st.sampled_from((BUY, SELL)),
+            st.integers(-6, 6),
+            st.sampled_from((0, 1_000, 50_000, 200_000)),
+        ),
+        max_size=40,
+    )
+)
+def test_replayed_market_never_crosses_and_never_fills_more_than_asked(
+    actions: list[tuple[str, int, int, int]],
+) -> None:
+    engine, who = ReplayMatching(RULES), account()
+    for kind, side, offset, quantity in actions:
+        if kind == "LEVEL":
+            engine.set_level(side, PRICE + offset, quantity, 1)
+        elif kind == "PRINT" and quantity:
+            engine.replay_trade(side, PRICE + offset, quantity, 1)
+        elif kind in {"ORDER", "CANCEL"}:
+            action = "GTC" if kind == "ORDER" else kind
+            _act(engine, who, action, side, PRICE + offset, quantity, "EXPIRE_MAKER")
+        bid, ask = engine.book.bids.best(), engine.book.asks.best()
+        assert bid is None or ask is None or bid < ask
+        _check_locks(who)
+        for sign in (BUY, SELL):
+            assert all(size > 0 for _, size in engine.book.side(sign).top(50))
+    for order in who.orders.values():
+        assert order.filled <= order.quantity
+        assert order.filled == sum(fill.quantity for fill in order.fills)

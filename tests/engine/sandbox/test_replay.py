@@ -113,3 +113,23 @@ def test_each_real_recording_plays_alone_without_crossing(
     assert checked > 25_000
     # A bookTicker that is older than the depth event before it is rightly not applied.
     assert wrong <= checked // 100
+
+
+async def test_after_the_end_of_the_recording_synthetic_flow_carries_on(start, tmp_path) -> None:
+    path = tmp_path / "rec"
+    path.write_text(ticker(0, 1, "61000.00", "61000.01") + trade(10, 1, "61000.00"))
+    venue = await start(replay=path)
+    book = venue.exchange.matching.book
+
+    enough = asyncio.Event()
+
+    def watch(out, aggregates) -> None:
+        if len(venue.exchange.market.trades) >= 5:
+            enough.set()
+
+    venue.exchange.listeners.append(watch)
+    await asyncio.wait_for(enough.wait(), 15)
+
+    assert venue.exchange.market.trades[0].quantity == 50_000
+    assert len(book.bids.prices) >= 10
+    assert abs(venue.exchange.matching.last_price - 6_100_000) < 100_000

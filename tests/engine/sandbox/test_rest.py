@@ -12,8 +12,9 @@ async def test_ping_time_and_weight_headers(venue) -> None:
     status, body = await venue.demo.public("time")
     assert status == 200
     assert abs(body["serverTime"] - time.time_ns() // 1_000_000) < 5_000
-    assert venue.demo.headers["X-MBX-USED-WEIGHT-1M"] == "2"
-    assert venue.demo.headers["X-MBX-USED-WEIGHT"] == "2"
+    # A new minute may have begun in between.
+    assert venue.demo.headers["X-MBX-USED-WEIGHT-1M"] in {"1", "2"}
+    assert venue.demo.headers["X-MBX-USED-WEIGHT"] in {"1", "2"}
 
 
 async def test_exchange_info_has_rules_filters_and_limits(venue) -> None:

@@ -92,3 +92,15 @@ def test_bad_recording_is_one_clear_line_and_exit_2(tmp_path: Path) -> None:
     assert out == ""
     assert err.startswith("bad.txt:1: ")
     assert err.count("\n") == 1
+
+
+def test_recording_that_turns_bad_on_the_way_ends_with_its_line(tmp_path: Path) -> None:
+    recording = tmp_path / "late.txt"
+    ticker = '{"stream":"btcusdt@bookTicker","data":{"u":1,"b":"100","B":"1","a":"101","A":"1"}}'
+    recording.write_text(f"1 {ticker}\n11000000001 {ticker}\n11000000002 broken\n")
+    process = launch(tmp_path / "keys", replay=str(recording))
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert json.loads(out)["rest"]
+    assert err.startswith("late.txt:3: ")
+    assert err.count("\n") == 1
