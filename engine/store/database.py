@@ -127,10 +127,24 @@ class Database:
         self.end = end
         return Scan(end, fault)
 
-    def rows(self, sql: str, parameters: dict[str, str] | None = None) -> list[tuple[Any, ...]]:
-        """Run one of our own queries."""
-        found: list[tuple[Any, ...]] = self._connection.execute(sql, parameters or {}).fetchall()
+    def rows(self, sql: str, parameters: dict[str, str]) -> list[tuple[Any, ...]]:
+        """Answer one of our own queries, streamed: DuckDB never holds the whole result.
+
+        With bound parameters it would (`sql(..., params=...)` materialises), hence the literals.
+        """
+        found: list[tuple[Any, ...]] = []
+        for name, value in parameters.items():
+            quoted = value.replace("'", "''")
+            sql = sql.replace(f"${name}", f"'{quoted}'")
+        for batch in self._connection.sql(sql).to_arrow_reader(_SCAN_ROWS):
+            found.extend(zip(*(column.to_pylist() for column in batch.columns), strict=True))
         return found
+
+    def export(self, select: str, parameters: dict[str, str], path: Path) -> None:
+        """Write the rows of a query of ours as Parquet into the export folder."""
+        target = str(path).replace("'", "''")
+        copy = f"COPY ({select}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
+        self._connection.execute(copy, parameters)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a second connection to the same file, for another thread."""

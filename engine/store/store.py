@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Context, Decimal
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -111,7 +112,7 @@ class Store:
         path: Path,
         *,
         export_folder: Path,
-        memory_limit: str = "128MB",
+        memory_limit: str = "96MB",
         threads: int = 2,
     ) -> Store:
         """Open or make the file; `export_folder` is the one place where COPY may write.
@@ -241,8 +242,8 @@ class Store:
         (client_order_id, venue_order_id, state, quantity, filled_quantity, price); state is open,
         filled, canceled, rejected, expired or unknown; quantities in base, price in quote.
         """
-        rows = await self._session_rows("journal_orders", session_id)
-        return [(*row[:3], *map(_plain, row[3:])) for row in rows]
+        rows = sorted(await self._session_rows("journal_orders", session_id), key=itemgetter(0))
+        return [(*row[1:4], *map(_plain, row[4:])) for row in rows]
 
     async def journal_fills(
         self, session_id: str
@@ -252,8 +253,8 @@ class Store:
         (trade_id, client_order_id, side, price, quantity, fee, fee_asset); price in quote,
         quantity in base, fee in fee_asset.
         """
-        rows = await self._session_rows("journal_fills", session_id)
-        return [(*row[:3], *map(_plain, row[3:6]), row[6]) for row in rows]
+        rows = sorted(await self._session_rows("journal_fills", session_id), key=itemgetter(0))
+        return [(*row[1:4], *map(_plain, row[4:7]), row[7]) for row in rows]
 
     async def journal_movements(self, session_id: str) -> list[Movements]:
         """What the session's trades moved, by symbol: for positions and expected balances.
@@ -366,9 +367,7 @@ class Store:
         files: dict[str, Path] = {}
         for name, select in _EXPORTS.items():
             path = self._settings.export_folder / f"{name}.parquet"
-            target = str(path).replace("'", "''")
-            copy = f"COPY ({select}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
-            database.rows(copy, {"session_id": session_id})
+            database.export(select, {"session_id": session_id}, path)
             files[path.name] = path
         return files
 

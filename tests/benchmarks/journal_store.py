@@ -203,7 +203,7 @@ async def _project(folder: Path, parts: list[list[Line]]) -> float:
 
 def _bare_insert(folder: Path, parts: list[list[Line]]) -> float:
     """Insert ready Arrow tables through a cursor of a file with the same schema and settings."""
-    settings = Settings("128MB", 2, folder / "export")
+    settings = Settings("96MB", 2, folder / "export")
     (folder / "export").mkdir()
     database = Database(folder / "bare.duckdb", settings)
     tables, end = [], End(0, "0" * 64)

@@ -1,4 +1,4 @@
-SELECT trade_id, client_order_id, side, price, quantity, fee, fee_asset
+-- Without ORDER BY: the caller sorts by seq, because sorting here would hold the result in memory twice.
+SELECT seq, trade_id, client_order_id, side, price, quantity, fee, fee_asset
 FROM fills
 WHERE session_id = $session_id
-ORDER BY seq

@@ -1,4 +1,5 @@
--- Each trade once: the venue may report it twice, and the first report counts.
+-- Each trade once: the venue may report it twice, and the first report counts. A semi-join and not a
+-- window: with 500,000 fills it needs a fraction of the memory.
 CREATE OR REPLACE VIEW fills AS
 SELECT
     seq,
@@ -16,8 +17,12 @@ SELECT
     data ->> '$.fill.liquidity' AS liquidity,
     CAST(data ->> '$.fill.time_us' AS BIGINT) AS time_us
 FROM events
-WHERE kind = 'order.filled'
-QUALIFY row_number() OVER (PARTITION BY symbol, trade_id ORDER BY seq) = 1;
+WHERE seq IN (
+    SELECT min(seq)
+    FROM events
+    WHERE kind = 'order.filled'
+    GROUP BY data ->> '$.fill.symbol', data ->> '$.fill.trade_id'
+);
 COMMENT ON VIEW fills IS 'our trades as the venue reported them, each once';
 COMMENT ON COLUMN fills.ts_us IS 'time of the event, µs UTC';
 COMMENT ON COLUMN fills.price IS 'quote currency for one unit of base';

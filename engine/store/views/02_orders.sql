@@ -37,7 +37,11 @@ news AS (
 ),
 running AS (
     SELECT
-        fills.*,
+        client_order_id,
+        venue_order_id,
+        seq,
+        ts_us,
+        quantity,
         sum(quantity) OVER (PARTITION BY client_order_id ORDER BY seq) AS filled_so_far
     FROM fills
 ),

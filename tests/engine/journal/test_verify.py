@@ -1,5 +1,7 @@
 """Verification: every changed bit is noticed and its file and line are named."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -134,3 +136,13 @@ def test_a_tail_in_an_earlier_file_is_named(written: Journal, folder: Path) -> N
         file.write(b"{")
     report = verify_journal(folder)
     assert report.findings[0].where == f"{written.segments[0]}:5"
+
+
+def test_verification_needs_neither_engine_nor_database() -> None:
+    script = (
+        "import sys, engine.journal.verify\n"
+        "heavy = {'duckdb', 'pyarrow', 'asyncio', 'aiohttp', 'engine.journal.writer'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
