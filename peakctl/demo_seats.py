@@ -27,6 +27,10 @@ DEMO_ANSWERS: dict[str, tuple[str, ...]] = {
 COMMON_ANSWERS = ("yes", "confirmed", "ready", "none", "0", "alice and bob, on the demo's line")
 
 
+class Late(AnswerNo):
+    """What was waited for did not come within its time."""
+
+
 class Seat:
     """One person at one client: attends the stream, keeps the newest state, signs with a key."""
 
@@ -54,7 +58,7 @@ class Seat:
         what: str,
         seconds: float = WAIT_SECONDS,
     ) -> StateView:
-        """The first state in which `holds` is true. Raises AnswerNo at the deadline."""
+        """The first state in which `holds` is true. Raises Late at the deadline."""
         deadline = time.monotonic() + seconds
         while self._view is None or not holds(self._view):
             self._news.clear()
@@ -63,7 +67,7 @@ class Seat:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), 0.5)
             if time.monotonic() > deadline:
-                raise AnswerNo(what=f"{what}: not within {seconds:.0f} s", where="demo")
+                raise Late(what=f"{what}: not within {seconds:.0f} s", where="demo")
         return self._view
 
     async def sign(self, document: str, namespace: Namespace) -> str:

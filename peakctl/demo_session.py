@@ -7,6 +7,7 @@ ends the demo with its error.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -27,7 +28,7 @@ from engine.governance.wordlist import short_code
 from peakctl.ceremony import cosign_document, new_nonce
 from peakctl.client.kill import send_kill
 from peakctl.commands.output import say
-from peakctl.demo_seats import WAIT_SECONDS, Seat, answer_for, seats
+from peakctl.demo_seats import WAIT_SECONDS, Late, Seat, answer_for, seats
 from peakctl.signing import signals
 from peakctl.tools import draft_charter
 from peakctl.workspace import Workspace
@@ -45,10 +46,13 @@ LIMITS = Limits(
     price_collar_bps=300,
 )
 
-FILL_SECONDS = 45.0
-#: How far under the best bid the resting order lies, and the quantities in units of the base.
+FILL_SECONDS = 10.0
+#: How far under the best bid an order rests, how far over the best ask one crosses even when the
+#: market moves meanwhile; quantities in units of the base.
 BELOW_BID = Decimal("0.998")
+OVER_ASK = Decimal("1.0005")
 SMALL = Decimal("0.002")
+MIDDLE = Decimal("0.1")
 LARGEST = Decimal("0.4")
 
 _FINAL = frozenset(
@@ -201,17 +205,21 @@ class Story:
     async def partial_fills(self) -> str:
         """An order larger than the best level: part fills at once, the rest as the market comes."""
         market = _market(await self.operator.client.state())
-        price, offered = market.asks[0]
-        quantity = min(round_down_to(offered * 2, market.step_size) + SMALL, LARGEST)
-        quantity = min(quantity, round_down_to(LIMITS.max_order_notional / price, market.step_size))
-        order_id = await self._order(Side.BUY, OrderType.LIMIT, quantity, price)
-        await self._until_order(order_id, lambda one: one.filled_quantity > 0, "a fill")
-        order = await self._until_order(
-            order_id,
-            lambda one: len(one.trade_ids) > 1 or one.state in _FINAL,
-            "more fills",
-            FILL_SECONDS,
+        best, offered = market.asks[0]
+        price = round_down_to(best * OVER_ASK, market.tick_size)
+        quantity = max(round_down_to(offered * 2, market.step_size), MIDDLE)
+        quantity = min(
+            quantity, LARGEST, round_down_to(LIMITS.max_order_notional / price, market.step_size)
         )
+        order_id = await self._order(Side.BUY, OrderType.LIMIT, quantity, price)
+        order = await self._until_order(order_id, lambda one: one.filled_quantity > 0, "a fill")
+        with contextlib.suppress(Late):
+            order = await self._until_order(
+                order_id,
+                lambda one: len(one.trade_ids) > 1 or one.state in _FINAL,
+                "more fills",
+                FILL_SECONDS,
+            )
         filled = to_text(order.filled_quantity)
         return f"{filled} of {to_text(quantity)} in {len(order.trade_ids)} trades, {order.state}"
 
@@ -340,7 +348,10 @@ class Story:
         def reached(view: StateView) -> bool:
             order = find(view)
             if order is not None and order.state in _FINAL and not holds(order):
-                raise AnswerNo(what=f"{order.state} {order.reason}", where=client_order_id)
+                told = "; ".join(
+                    [str(order.state), order.reason, *(one.text for one in view.alarms)]
+                )
+                raise AnswerNo(what=told, where=client_order_id)
             return order is not None and holds(order)
 
         order = find(await self.operator.until(reached, f"{client_order_id} {what}", seconds))
