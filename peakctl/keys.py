@@ -30,10 +30,18 @@ class Action(NamedTuple):
 
 
 ACTIONS: tuple[Action, ...] = (
-    Action("kill", "f9,ctrl+x", "KILL", "stop everything: latch, cancel all, prove; never asks", footer=False),
+    Action(
+        "kill",
+        "f9,ctrl+x",
+        "KILL",
+        "stop everything: latch, cancel all, prove; never asks",
+        footer=False,
+    ),
     Action("help", "f1", "help", "the keys of this screen and what they do"),
     Action("go_to('charter')", "f2", "charter", "show the charter", roles=OPERATOR),
-    Action("go_to('waiting')", "f2", "waiting", "who and what this terminal waits for", roles=REVIEWER),
+    Action(
+        "go_to('waiting')", "f2", "waiting", "who and what this terminal waits for", roles=REVIEWER
+    ),
     Action("go_to('checklist')", "f3", "checks", "show the checklist"),
     Action("go_to('go')", "f4", "go", "show the go/no-go", roles=OPERATOR),
     Action("go_to('packet')", "f4", "packet", "show the packet and decide", roles=REVIEWER),
@@ -41,27 +49,69 @@ ACTIONS: tuple[Action, ...] = (
     Action("go_to('reconcile')", "f6", "recon", "show stop and reconciliation"),
     Action("go_to('seal')", "f7", "seal", "show lessons and the pack"),
     Action("go_to('alarms')", "f8", "alarms", "show the alarms"),
-    Action("go_to('stopped')", "ctrl+k", "kill info", "show the kill's stages and proof", footer=False),
-    Action("ask_quit", "ctrl+q", "quit", "leave the console; asks when a session is open", footer=False),
+    Action(
+        "go_to('stopped')", "ctrl+k", "kill info", "show the kill's stages and proof", footer=False
+    ),
+    Action(
+        "ask_quit", "ctrl+q", "quit", "leave the console; asks when a session is open", footer=False
+    ),
     Action("say_ctrl_c", "ctrl+c", "", "says how to leave; stops nothing", footer=False),
-    Action("open_charter", "ctrl+s", "open session", "write the charter and begin the checklist", ("charter",), OPERATOR, True),
-    Action("probe_all", "ctrl+r", "run automatic", "run every automatic item", ("checklist",), OPERATOR),
-    Action("abort", "f12", "abort", "end the session before it is live, with a reason", ("charter", "checklist", "go"), OPERATOR, True),
-    Action("request_go", "ctrl+r", "ask for go", "freeze the facts into a packet", ("go",), OPERATOR),
+    Action(
+        "open_charter",
+        "ctrl+s",
+        "open session",
+        "write the charter and begin the checklist",
+        ("charter",),
+        OPERATOR,
+        True,
+    ),
+    Action(
+        "probe_all", "ctrl+r", "run automatic", "run every automatic item", ("checklist",), OPERATOR
+    ),
+    Action(
+        "abort",
+        "f12",
+        "abort",
+        "end the session before it is live, with a reason",
+        ("charter", "checklist", "go"),
+        OPERATOR,
+        True,
+    ),
+    Action(
+        "request_go", "ctrl+r", "ask for go", "freeze the facts into a packet", ("go",), OPERATOR
+    ),
     Action("sign_go", "ctrl+s", "sign", "sign the packet shown", ("go",), OPERATOR, True),
     Action("decide", "ctrl+s", "sign decision", "sign GO or NO-GO", ("packet",), REVIEWER, True),
     Action("ticket", "ctrl+n", "order", "open the order ticket", ("live",), OPERATOR, True),
     Action("note", "ctrl+l", "note", "write a line into the runlog", ("live",)),
     Action("pause", "ctrl+w", "pause/resume", "no new orders until resumed", ("live",), OPERATOR),
-    Action("stop", "f12", "stop", "end trading: cancel, prove, wind down", ("live",), OPERATOR, True),
-    Action("run_recon", "ctrl+r", "reconcile", "compare engine, journal and venue", ("reconcile",), OPERATOR),
-    Action("sign_recon", "ctrl+s", "sign", "sign the reconciliation report", ("reconcile",), BOTH, True),
-    Action("write_pack", "ctrl+r", "write pack", "write lessons and the evidence pack", ("seal",), OPERATOR),
+    Action(
+        "stop", "f12", "stop", "end trading: cancel, prove, wind down", ("live",), OPERATOR, True
+    ),
+    Action(
+        "run_recon",
+        "ctrl+r",
+        "reconcile",
+        "compare engine, journal and venue",
+        ("reconcile",),
+        OPERATOR,
+    ),
+    Action(
+        "sign_recon", "ctrl+s", "sign", "sign the reconciliation report", ("reconcile",), BOTH, True
+    ),
+    Action(
+        "write_pack",
+        "ctrl+r",
+        "write pack",
+        "write lessons and the evidence pack",
+        ("seal",),
+        OPERATOR,
+    ),
     Action("sign_pack", "ctrl+s", "sign pack", "sign the pack's manifest", ("seal",), BOTH, True),
     Action("check_pack", "ctrl+l", "verify", "check the pack as an auditor would", ("seal",)),
     Action("acknowledge", "enter", "acknowledge", "put your name to the alarm", ("alarms",)),
     Action("leave", "escape", "back", "back to the session's own step", ("stopped", "alarms")),
-)  # fmt: skip
+)
 
 
 def actions_of(screen: str, role: str) -> tuple[Action, ...]:
@@ -90,7 +140,8 @@ def keys_of(action: Action) -> str:
 def markdown_table() -> str:
     """The key table for the README."""
     rows = [
-        f"| {keys_of(row)} | {row.description} | {', '.join(row.screens).replace('*', 'everywhere')}"
+        f"| {keys_of(row)} | {row.description} |"
+        f" {', '.join(row.screens).replace('*', 'everywhere')}"
         f" | {', '.join(row.roles)} | {'asks or signs' if row.dangerous else ''} |"
         for row in ACTIONS
     ]

@@ -23,6 +23,7 @@ from textual.binding import Binding
 from textual.message import Message
 from textual.screen import ModalScreen
 
+from engine.contracts.documents import Namespace
 from engine.contracts.errors import EngineUnreachable, InputError, PeakError, Refused
 from engine.contracts.session import END_STATES, Charter, SessionState
 from engine.contracts.view import StateView
@@ -186,10 +187,8 @@ class PeakApp(App[int]):
     async def sign(self, namespace: str, message: bytes) -> str:
         """Sign with this person's key; step aside when ssh-keygen must ask something.
 
-        While it asks, the kill key is `peakctl kill` in another shell: the terminal is ssh-keygen's.
+        While it asks the terminal is ssh-keygen's: kill with `peakctl kill` in another shell.
         """
-        from engine.contracts.documents import Namespace  # noqa: PLC0415
-
         if await asyncio.to_thread(self._signer.asks_on_terminal):
             with self.suspend():
                 return self._signer.sign(message, Namespace(namespace))
@@ -198,7 +197,7 @@ class PeakApp(App[int]):
     # --- kill ---
 
     def kill_now(self, pressed_us: int) -> None:
-        """Send the kill from any thread, on its own thread and connection; never waits, never asks."""
+        """Send the kill, from any thread, on its own thread and connection; never waits or asks."""
         self.post_message(self.KillNews(KillPress("sent", pressed_us)))
         threading.Thread(
             target=self._send_kill, args=(pressed_us,), name="kill", daemon=True

@@ -10,7 +10,6 @@ import os
 import time
 import tomllib
 from collections.abc import Callable
-from pathlib import Path
 
 from engine.contracts.errors import PeakError
 from engine.contracts.session import Charter, Environment, Mode
@@ -79,7 +78,9 @@ def _cosign_of(facts: CosignFacts) -> str:
 def _verify(workspace: Workspace, folder: str) -> tuple[bool, tuple[str, ...]]:
     from engine.evidence.verify import verify_pack  # noqa: PLC0415
 
-    report = verify_pack(Path(folder), workspace.allowed_signers, workspace.revoked_keys)
+    report = verify_pack(
+        workspace.sessions / folder, workspace.allowed_signers, workspace.revoked_keys
+    )
     return report.ok, tuple(f"{finding.file}: {finding.what}" for finding in report.findings)
 
 

@@ -28,7 +28,7 @@ from screens.words import ITEMS, mark_of
 
 
 def items_of(session: SessionView | None, role: str) -> tuple[ItemView, ...]:
-    """This role's items, in the runbook's order."""
+    """The items of a role, in the runbook's order."""
     return tuple(item for item in session.checklist if item.role == role) if session else ()
 
 

@@ -65,11 +65,11 @@ def next_step(model: Model, width: int) -> Sequence[Content]:
 
 
 def answer(model: Model, width: int) -> Sequence[Content]:
-    """What the last action came to, or the demo's banner; at most two rows."""
+    """What the last action came to, or the demo's banner; at most three rows."""
     if not model.said.words:
         return [cell(text(f" {model.banner}", "quiet"), width)] if model.banner else []
     lead = {"now": " ✖ ", "soon": " ▲ "}.get(model.said.tone, " · ")
-    rows = wrap(model.said.words, width - 3, model.said.tone, most=2)
+    rows = wrap(model.said.words, width - 3, model.said.tone, most=3)
     return [
         join(text(lead if n == 0 else "   ", model.said.tone), row) for n, row in enumerate(rows)
     ]

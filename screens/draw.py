@@ -77,7 +77,7 @@ def wrap(words: str, width: int, tone: str = "plain", most: int = 99) -> list[Co
     for paragraph in words.split("\n"):
         rows.extend(_wrap_one(printable(paragraph), width))
     if len(rows) > most:
-        rows = [*rows[: most - 1], rows[most - 1] + " …" + "…" * width]
+        rows = [*rows[: most - 1], rows[most - 1][: max(0, width - 2)] + " …"]
     return [text(row, tone).truncate(width, ellipsis=True) for row in rows]
 
 

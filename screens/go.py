@@ -83,7 +83,7 @@ def expiry_row(go: GoView, now_us: int) -> Content:
         return BLANK
     left = go.expires_us - now_us
     if left <= 0:
-        return text("× EXPIRED: ask for go again", "now")
+        return text("⊘ EXPIRED: ask for go again", "now")
     return text(f"expires in {countdown(left)}", "soon" if left < 60_000_000 else "plain")
 
 
@@ -161,10 +161,13 @@ def head_rows(go: GoView | None, seen: Seen | None, model: Model, width: int) ->
     if go is None or seen is None:
         return [
             BLANK,
-            *wrap("Nothing is frozen yet. When the checklist has passed for both, ^R freezes"
-                  " the facts into the packet that both of you sign.", width),
+            *wrap(
+                "Nothing is frozen yet. When the checklist has passed for both, ^R freezes"
+                " the facts into the packet that both of you sign.",
+                width,
+            ),
             *reason_rows(go, width),
-        ]  # fmt: skip
+        ]
     return [
         *code_rows(seen.short_code, width),
         hash_row(seen),

@@ -1,8 +1,9 @@
 """The terminal driver that reads the kill key in the input thread, before any event loop.
 
 Textual's input thread parses keys and queues them for the loop; a busy or blocked loop would hold
-the kill key up for as long (2.7 s measured in a 3 s block). Here F9 and ctrl+x are taken out in that
-thread and given to the application's `kill_now`, which sends on a connection and thread of its own.
+the kill key up for as long (2.7 s measured in a 3 s block). Here F9 and ctrl+x are taken out in
+that thread and given to the application's `kill_now`, which sends on a connection and thread of
+its own.
 Nothing is debounced: each press is sent, in a modal, with an input focused, during start.
 """
 

@@ -97,6 +97,8 @@ class Picker(Lines, can_focus=True):
         super().__init__(id=id, classes=classes)
         self.keys: tuple[str, ...] = ()
         self.selected = ""
+        #: whether a person chose the selected row
+        self.has_moved = False
 
     def offer(self, keys: Sequence[str]) -> None:
         """The keys that can be selected; the selection stays on its key when it is still there."""
@@ -110,6 +112,7 @@ class Picker(Lines, can_focus=True):
         """Select the next or previous key."""
         if not self.keys:
             return
+        self.has_moved = True
         index = self.keys.index(self.selected) if self.selected in self.keys else 0
         self.selected = self.keys[max(0, min(len(self.keys) - 1, index + step))]
         self.post_message(self.Moved())

@@ -17,6 +17,7 @@ from textual.widgets import Input
 from engine.contracts.errors import Refused
 from engine.contracts.order import OPEN_STATES
 from engine.contracts.session import SessionState
+from engine.contracts.view import StateView
 from screens import live_draw
 from screens.base import BASE_CSS, PeakScreen
 from screens.lines import Lines, Picker
@@ -74,7 +75,7 @@ class LiveScreen(PeakScreen):
     def show_body(self, model: Model) -> None:
         """All panels."""
         state = model.state
-        self.orders.offer([order.intent.client_order_id for order in state.orders] if state else [])
+        self._offer(state)
         self.lines("streams").show(lambda width, _h: live_draw.stream_row(model, width))
         self.lines("book").show(lambda width, height: live_draw.book_rows(model, width, height))
         self.lines("trades").show(lambda width, height: live_draw.trade_rows(model, width, height))
@@ -87,6 +88,16 @@ class LiveScreen(PeakScreen):
         self._show_orders()
         self.lines("fills").show(lambda width, height: live_draw.fill_rows(model, width, height))
         self.lines("limits").show(lambda width, height: live_draw.limit_rows(model, width, height))
+
+    def _offer(self, state: StateView | None) -> None:
+        """Mark an open order when the marked one is done: cancel is one key away."""
+        orders = self.orders
+        rows = state.orders if state else ()
+        orders.offer([row.intent.client_order_id for row in rows])
+        still_open = [row.intent.client_order_id for row in rows if row.state in OPEN_STATES]
+        if still_open and orders.selected not in still_open and not orders.has_moved:
+            orders.selected = still_open[0]
+        orders.has_moved = orders.has_moved and orders.selected not in still_open
 
     def _show_orders(self) -> None:
         model, orders = self.model, self.orders

@@ -20,10 +20,10 @@ from screens.draw import (
     age,
     amount,
     bar,
-    either,
     cell,
     clock,
     countdown,
+    either,
     fixed,
     join,
     mark,
@@ -158,7 +158,8 @@ def order_rows(model: Model, selected: str, focused: bool, width: int) -> list[C
     """One row an order: pointer, state, side, filled of quantity, price, note."""
     state = model.state
     if state is None or not state.orders:
-        return [text("no orders yet: ^N opens the ticket", "quiet")]
+        hint = ": ^N opens the ticket" if model.role == "operator" else ""
+        return [text(f"no orders yet{hint}", "quiet")]
     return [
         _order(order, order.intent.client_order_id == selected, focused, width)
         for order in state.orders
@@ -194,7 +195,8 @@ def fill_rows(model: Model, width: int, height: int) -> Sequence[Content]:
     rows = [title("Fills", width, text(str(len(fills)), "quiet"))]
     for fill in fills[: max(0, (height or 5) - 1)]:
         fee = f"{to_text(fill.fee)} {fill.fee_asset}"
-        words = f"{clock(fill.time_us)} {fill.side.value:<4} {to_text(fill.quantity)} @ {to_text(fill.price)}"
+        what = f"{fill.side.value:<4} {to_text(fill.quantity)} @ {to_text(fill.price)}"
+        words = f"{clock(fill.time_us)} {what}"
         rows.append(either(text(words), text(fee, "quiet"), width))
     return rows
 
@@ -240,10 +242,6 @@ def stream_row(model: Model, width: int) -> Sequence[Content]:
     watchdog = state.engine.watchdog
     calm = watchdog == "watching"
     parts.append(text(f"watchdog {watchdog}", "quiet" if calm else "soon"))
-    parts.append(
-        text(
-            f"weight {venue.used_weight if venue.used_weight is not None else '?'}/{venue.weight_limit}",
-            "quiet",
-        )
-    )
+    used = "?" if venue.used_weight is None else str(venue.used_weight)
+    parts.append(text(f"weight {used}/{venue.weight_limit}", "quiet"))
     return [cell(Content("  ").join(parts), width)]

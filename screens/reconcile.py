@@ -40,8 +40,16 @@ def summary_rows(session: SessionView | None, width: int) -> list[Content]:
     check = "✔ report hashed here, equal" if same else "✖ HASH DIFFERS: do not sign"
     return [
         cell(text(f"compared {compared}"), width),
-        cell(join(text("signed by ", "quiet"), text(signed, "loud"), "  ", text(check, "quiet" if same else "now")), width),
-    ]  # fmt: skip
+        cell(
+            join(
+                text("signed by ", "quiet"),
+                text(signed, "loud"),
+                "  ",
+                text(check, "quiet" if same else "now"),
+            ),
+            width,
+        ),
+    ]
 
 
 def class_counts(recon: ReconView | None) -> Content:
@@ -99,7 +107,10 @@ def _waiting_words(session: SessionView | None) -> str:
     if session.state is SessionState.STOPPING:
         return "Stopping: cancelling and proving with the venue."
     if session.state in {SessionState.STOPPED, SessionState.KILLED}:
-        return "Stopped. ^R compares engine, journal and venue on orders, fills, fees, positions, balances."
+        return (
+            "Stopped. ^R compares engine, journal and venue on orders, fills, fees, positions and"
+            " balances."
+        )
     return "Nothing to reconcile yet."
 
 

@@ -49,9 +49,20 @@ def progress_row(done: int) -> Content:
     return Content("   ").join(parts)
 
 
+def place_of(pack: PackView | None, model: Model) -> str:
+    """The pack's full path: the engine names it from its sessions folder."""
+    if pack is None or model.state is None or pack.folder.startswith("/"):
+        return pack.folder if pack else ""
+    return f"{model.state.engine.workspace}/sessions/{pack.folder}"
+
+
 def pack_rows(
-    pack: PackView | None, verified: bool | None, findings: tuple[str, ...], width: int
-) -> list[Content]:  # noqa: FBT001
+    pack: PackView | None,
+    where: str,
+    verified: bool | None,  # noqa: FBT001  (None is: not yet known)
+    findings: tuple[str, ...],
+    width: int,
+) -> list[Content]:
     """Progress, folder, hash, signatures, verification."""
     rows = [progress_row(steps_done(pack, verified))]
     if pack is None:
@@ -64,7 +75,7 @@ def pack_rows(
             ),
         ]
     rows.append(mark(mark_of(PACKS, pack.stage)))
-    rows += [join(text("folder ", "quiet"), part) for part in wrap(pack.folder, max(10, width - 7))]
+    rows += [join(text("folder ", "quiet"), part) for part in wrap(where, max(10, width - 7))]
     if pack.tagmanifest:
         same = hashlib.sha256(pack.tagmanifest.encode()).hexdigest() == pack.tagmanifest_sha256
         words = "✔ manifest hashed here, equal: " if same else "✖ HASH DIFFERS: do not sign "
@@ -76,7 +87,7 @@ def pack_rows(
     for finding in findings:
         rows += wrap(finding, width, "now" if verified is False else "quiet")
     if pack.stage == "sealed":
-        rows += wrap(f"check it anywhere: peakctl verify {pack.folder}", width, "quiet")
+        rows += wrap(f"check it anywhere: peakctl verify {where}", width, "quiet")
     return rows
 
 
@@ -113,14 +124,18 @@ class SealScreen(PeakScreen):
         """Lessons stay while the pack is not written."""
         pack = model.session.pack if model.session else None
         self.query_one("#seal-lessons").display = self.role == "operator" and pack is None
-        heading = "Lessons: one to three, also on a green day" if pack is None else "Seal"
+        asked = pack is None and self.role == "operator"
+        heading = "Lessons: one to three, also on a green day" if asked else "Seal"
         self.lines("seal-title").show(lambda width, _h: [title(heading, width)])
         self.lines("pack-title").show(lambda width, _h: [title("Evidence pack", width)])
         folder = pack.folder if pack else ""
         if folder != self._checked_folder:
             self._verified, self._findings = None, ()
         verified, findings = self._verified, self._findings
-        self.lines("pack-rows").show(lambda width, _h: pack_rows(pack, verified, findings, width))
+        where = place_of(pack, model)
+        self.lines("pack-rows").show(
+            lambda width, _h: pack_rows(pack, where, verified, findings, width)
+        )
         if pack is not None and pack.stage == "sealed" and self._checked_folder != folder:
             self._checked_folder = folder
             self.desk.act(self._verify(folder))

@@ -50,8 +50,18 @@ def _check(check: Check, width: int) -> Content:
     numbers = f"{check.value} of {check.limit} {check.unit}".strip() if check.limit else check.text
     left = f"left {check.headroom}" if check.headroom else ""
     room = width - 8 - 17 - 14 - 3
-    return table([(mark(state, "quiet"), text(check.code, "plain"), text(numbers, "quiet"), text(left, "quiet"))],
-                 (8, 17, room, 14), "lllr")[0]  # fmt: skip
+    return table(
+        [
+            (
+                mark(state, "quiet"),
+                text(check.code, "plain"),
+                text(numbers, "quiet"),
+                text(left, "quiet"),
+            )
+        ],
+        (8, 17, room, 14),
+        "lllr",
+    )[0]
 
 
 def verdict_row(decision: Decision | None, width: int) -> Content:

@@ -59,7 +59,7 @@ SESSIONS: dict[str, Mark] = {
     SessionState.RECONCILED: Mark("≡", "RECONCILED", "plain"),
     SessionState.SEALED: Mark("✔", "SEALED", "plain"),
     SessionState.NO_GO: Mark("✖", "NO-GO", "plain"),
-    SessionState.ABORTED: Mark("×", "ABORTED", "plain"),
+    SessionState.ABORTED: Mark("⊘", "ABORTED", "plain"),
     SessionState.KILLED: Mark("■", "KILLED", "now"),
 }
 NO_SESSION = Mark("·", "no session", "quiet")
@@ -71,7 +71,7 @@ ORDERS: dict[str, Mark] = {
     OrderState.PARTIALLY_FILLED: Mark("◐", "part", "plain"),
     OrderState.FILLED: Mark("●", "filled", "plain"),
     OrderState.CANCEL_PENDING: Mark("▽", "cancel?", "soon"),
-    OrderState.CANCELED: Mark("×", "canceled", "quiet"),
+    OrderState.CANCELED: Mark("⊘", "canceled", "quiet"),
     OrderState.REJECTED: Mark("✖", "rejected", "soon"),
     OrderState.EXPIRED: Mark("▼", "expired", "quiet"),
     OrderState.UNKNOWN: Mark("?", "UNKNOWN", "now"),
@@ -102,7 +102,7 @@ GO_STAGES: dict[str, Mark] = {
     "signed": Mark("◈", "OPERATOR SIGNED", "accent"),
     "go": Mark("✔", "GO", "loud"),
     "no_go": Mark("✖", "NO-GO", "soon"),
-    "void": Mark("×", "VOID", "soon"),
+    "void": Mark("⊘", "VOID", "soon"),
 }
 
 PACKS: dict[str, Mark] = {

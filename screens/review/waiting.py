@@ -1,6 +1,6 @@
 """The reviewer's first screen: what this terminal waits for, and joining the session.
 
-Joining gives the engine a fresh nonce of this process, so that a packet cannot have been made before
+Joining gives the engine a fresh nonce of this process, so that no packet can have been made before
 the reviewer was there.
 """
 
@@ -30,6 +30,7 @@ def waiting_rows(model: Model, width: int) -> list[Content]:
         )
     charter = session.charter
     left = charter.window_until_us - model.now_us
+    window = f"{clock(charter.window_from_us)}Z to {clock(charter.window_until_us)}Z"
     joined = "✔ you have joined" if session.reviewer_joined else "□ joining"
     rows = [
         join(mark(mark_of(SESSIONS, session.state)), text(f"  {session.id}", "quiet")),
@@ -39,10 +40,10 @@ def waiting_rows(model: Model, width: int) -> list[Content]:
         _pair("venue, account", f"{charter.venue}, {charter.account}"),
         _pair("instruments", ", ".join(charter.instruments)),
         _pair("operator", charter.operator),
-        _pair("window", f"{clock(charter.window_from_us)}Z to {clock(charter.window_until_us)}Z, {countdown(left)} left"),
+        _pair("window", f"{window}, {countdown(left)} left"),
         _pair("runbook", charter.runbook),
         _pair("purpose", charter.purpose),
-    ]  # fmt: skip
+    ]
     rows += limit_pairs(charter.limits, width)
     if session.checklist:
         rows += [BLANK, join(text("your checklist  ", "quiet"), tally(session, model.role))]

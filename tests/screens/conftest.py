@@ -81,15 +81,78 @@ def item(number: int, title: str, kind: ItemKind, result: ItemResult, **more: An
 
 
 ITEMS = (
-    item(1, "Clock offset to the venue is small", ItemKind.AUTO, ItemResult.PASS, value="3 ms", by="engine", answered_us=NOW),
-    item(2, "Market data is fresh", ItemKind.AUTO, ItemResult.PASS, value="87 ms", by="engine", answered_us=NOW, critical=True),
-    item(3, "Watchdog is armed and has its own link", ItemKind.AUTO, ItemResult.FAIL, value="no heartbeat", detail="watchdog: no heartbeat for 4.2 s; start it with the engine", by="engine", answered_us=NOW),
-    item(4, "Position before the session, BTC", ItemKind.MANUAL, ItemResult.PASS, value="0", by="alice", answered_us=NOW, shared=True),
-    item(5, "Largest order allowed, USDT", ItemKind.MANUAL, ItemResult.OPEN, hint="Read it from the charter on F2: a number", shared=True),
-    item(6, "Kill key arrives: press it in the drill", ItemKind.MANUAL, ItemResult.OPEN, critical=True),
-    item(4, "Position before the session, BTC", ItemKind.MANUAL, ItemResult.OPEN, role="reviewer", shared=True),
-    item(5, "Largest order allowed, USDT", ItemKind.MANUAL, ItemResult.OPEN, role="reviewer", shared=True, hint="Read it from the charter: a number"),
-)  # fmt: skip
+    item(
+        1,
+        "Clock offset to the venue is small",
+        ItemKind.AUTO,
+        ItemResult.PASS,
+        value="3 ms",
+        by="engine",
+        answered_us=NOW,
+    ),
+    item(
+        2,
+        "Market data is fresh",
+        ItemKind.AUTO,
+        ItemResult.PASS,
+        value="87 ms",
+        by="engine",
+        answered_us=NOW,
+        critical=True,
+    ),
+    item(
+        3,
+        "Watchdog is armed and has its own link",
+        ItemKind.AUTO,
+        ItemResult.FAIL,
+        value="no heartbeat",
+        detail="watchdog: no heartbeat for 4.2 s; start it with the engine",
+        by="engine",
+        answered_us=NOW,
+    ),
+    item(
+        4,
+        "Position before the session, BTC",
+        ItemKind.MANUAL,
+        ItemResult.PASS,
+        value="0",
+        by="alice",
+        answered_us=NOW,
+        shared=True,
+    ),
+    item(
+        5,
+        "Largest order allowed, USDT",
+        ItemKind.MANUAL,
+        ItemResult.OPEN,
+        hint="Read it from the charter on F2: a number",
+        shared=True,
+    ),
+    item(
+        6,
+        "Kill key arrives: press it in the drill",
+        ItemKind.MANUAL,
+        ItemResult.OPEN,
+        critical=True,
+    ),
+    item(
+        4,
+        "Position before the session, BTC",
+        ItemKind.MANUAL,
+        ItemResult.OPEN,
+        role="reviewer",
+        shared=True,
+    ),
+    item(
+        5,
+        "Largest order allowed, USDT",
+        ItemKind.MANUAL,
+        ItemResult.OPEN,
+        role="reviewer",
+        shared=True,
+        hint="Read it from the charter: a number",
+    ),
+)
 
 PACKET = '{"account":"demo","session":"4f2k9x0abq7m","type":"peakctl-go-1"}\n'
 PACKET_SHA = hashlib.sha256(PACKET.encode()).hexdigest()
@@ -116,12 +179,40 @@ RECON = ReconView(
     report_sha256=hashlib.sha256(REPORT.encode()).hexdigest(),
     compared={"orders": 14, "fills": 9, "fees": 9, "positions": 1, "balances": 2},
     breaks=(
-        BreakView(id="b1", klass="red", subject="fills", key="BTCUSDT 28457", engine="missing", journal="missing", venue="BUY 0.01 @ 60000.10", cause="fill known to the venue only"),
-        BreakView(id="b2", klass="yellow", subject="fees", key="BNB", engine="0.00012", journal="0.00012", venue="0.00013", cause="rounding over the tolerance", answer="venue rounds per fill"),
-        BreakView(id="b3", klass="green", subject="balances", key="USDT", engine="99400.00", journal="99400.00", venue="99400.000", cause="same number, other digits"),
+        BreakView(
+            id="b1",
+            klass="red",
+            subject="fills",
+            key="BTCUSDT 28457",
+            engine="missing",
+            journal="missing",
+            venue="BUY 0.01 @ 60000.10",
+            cause="fill known to the venue only",
+        ),
+        BreakView(
+            id="b2",
+            klass="yellow",
+            subject="fees",
+            key="BNB",
+            engine="0.00012",
+            journal="0.00012",
+            venue="0.00013",
+            cause="rounding over the tolerance",
+            answer="venue rounds per fill",
+        ),
+        BreakView(
+            id="b3",
+            klass="green",
+            subject="balances",
+            key="USDT",
+            engine="99400.00",
+            journal="99400.00",
+            venue="99400.000",
+            cause="same number, other digits",
+        ),
     ),
     signed_by=("operator",),
-)  # fmt: skip
+)
 
 TAG = "e3b0c442 data/go.json\n"
 PACK = PackView(
@@ -190,7 +281,12 @@ MARKET = MarketView(
     bids=tuple((D("60000.10") - n * D("0.37"), D("0.41235") + n * D("0.113")) for n in range(12)),
     asks=tuple((D("60000.50") + n * D("0.41"), D("0.09875") + n * D("0.207")) for n in range(12)),
     trades=tuple(
-        TradeView(price=D("60000.10") + n % 3, quantity=D("0.00125") * (n + 1), taker="BUY" if n % 2 else "SELL", time_us=NOW - n * 700_000)
+        TradeView(
+            price=D("60000.10") + n % 3,
+            quantity=D("0.00125") * (n + 1),
+            taker="BUY" if n % 2 else "SELL",
+            time_us=NOW - n * 700_000,
+        )
         for n in range(12)
     ),
     last=D("60000.10"),
@@ -198,7 +294,7 @@ MARKET = MarketView(
     trade_age_ms=410,
     stale=False,
     limit_ms=3000,
-)  # fmt: skip
+)
 HEADROOM = (
     HeadroomView(
         code="MAX_POSITION", text="position", used="0.07", limit="1", unit="BTC", used_percent=7
@@ -250,12 +346,28 @@ VENUE = VenueView(
     connected=True,
     clock_offset_ms=3,
     streams=(
-        StreamView(name="market", connected=True, age_ms=87, limit_ms=3000, messages=9000, gaps=0, reconnects=0),
-        StreamView(name="user", connected=True, age_ms=1200, limit_ms=60000, messages=40, gaps=0, reconnects=0),
+        StreamView(
+            name="market",
+            connected=True,
+            age_ms=87,
+            limit_ms=3000,
+            messages=9000,
+            gaps=0,
+            reconnects=0,
+        ),
+        StreamView(
+            name="user",
+            connected=True,
+            age_ms=1200,
+            limit_ms=60000,
+            messages=40,
+            gaps=0,
+            reconnects=0,
+        ),
     ),
     used_weight=120,
     weight_limit=6000,
-)  # fmt: skip
+)
 POSITION = PositionView(
     symbol="BTCUSDT",
     quantity=D("0.06995"),
@@ -357,17 +469,37 @@ KILLED = msgspec.structs.replace(
 
 ALLOW = decide_all(
     (
-        Check(code="MAX_NOTIONAL", verdict=Verdict.ALLOW, text="notional is inside", value="600.00", limit="25000", headroom="24400", unit="USDT"),
+        Check(
+            code="MAX_NOTIONAL",
+            verdict=Verdict.ALLOW,
+            text="notional is inside",
+            value="600.00",
+            limit="25000",
+            headroom="24400",
+            unit="USDT",
+        ),
         Check(code="WINDOW", verdict=Verdict.ALLOW, text="inside the change window"),
-        Check(code="PRICE_COLLAR", verdict=Verdict.ALLOW, text="inside", value="2", limit="100", headroom="98", unit="bps"),
+        Check(
+            code="PRICE_COLLAR",
+            verdict=Verdict.ALLOW,
+            text="inside",
+            value="2",
+            limit="100",
+            headroom="98",
+            unit="bps",
+        ),
     )
-)  # fmt: skip
+)
 BLOCK = decide_all(
     (
-        Check(code="MAX_NOTIONAL", verdict=Verdict.BLOCK, text="MAX_NOTIONAL: notional 30000.05 USDT is over 25000 USDT"),
+        Check(
+            code="MAX_NOTIONAL",
+            verdict=Verdict.BLOCK,
+            text="MAX_NOTIONAL: notional 30000.05 USDT is over 25000 USDT",
+        ),
         Check(code="WINDOW", verdict=Verdict.ALLOW, text="inside the change window"),
     )
-)  # fmt: skip
+)
 
 
 class DataConsole:

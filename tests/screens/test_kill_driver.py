@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -117,10 +118,8 @@ def start(
 def drain_until(child: pexpect.spawn, marks: Path, word: str) -> None:
     """Read what the terminal gets, so that it never blocks, until the mark is there."""
     for _ in range(400):
-        try:
+        with contextlib.suppress(pexpect.TIMEOUT):
             child.read_nonblocking(65536, timeout=0.05)
-        except pexpect.TIMEOUT:
-            pass
         if marks.exists() and word in marks.read_text().split():
             return
     raise AssertionError(f"no {word} in time: {child.before!r}")
