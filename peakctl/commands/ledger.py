@@ -62,11 +62,11 @@ def session_of(fold: SessionFold, session_id: str) -> Session:
     """The session with this id, the newest when it is empty. Raises InputError."""
     found = fold.by_id(session_id) if session_id else fold.current
     if found is None:
-        ids = ", ".join(one.id for one in fold.history) or "none yet"
+        ids = ", ".join(one.id for one in fold.history)
         raise InputError(
             what=f"no session {session_id[:40]!r}" if session_id else "no session yet",
             where="journal",
-            todo=f"there are: {ids}",
+            todo=f"there are: {ids}" if ids else "write a charter first",
         )
     return found
 

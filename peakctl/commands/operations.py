@@ -21,6 +21,7 @@ from peakctl.commands.running import run
 
 if TYPE_CHECKING:
     from engine.contracts.view import AlarmView
+    from peakctl.doctor import Finding
 
 
 def register(app: typer.Typer) -> None:
@@ -41,11 +42,16 @@ def doctor(workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
     if json:
         say_json([finding.as_row() for finding in findings])
     else:
-        say(*table(("✔" if f.ok else "✖", f.name, f.reading, f.todo) for f in findings))
+        say(*table(_row(finding) for finding in findings))
     bad = [finding.name for finding in findings if not finding.ok]
     if bad:
         raise AnswerNo(what=f"not well: {', '.join(bad)}", todo="see the lines above")
     return 0
+
+
+def _row(finding: Finding) -> tuple[str, str, str, str]:
+    todo = "" if finding.ok else finding.todo
+    return "✔" if finding.ok else "✖", finding.name, finding.reading, todo
 
 
 def list_(workspace: WorkspaceOption = None, json: JsonOption = False) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,10 +45,7 @@ def kill(
     place = visited(workspace)
     view = _through_engine(place, _name(place, person), reason, pressed_us)
     if view is None:
-        from engine.direct import kill_without_engine  # noqa: PLC0415
-
-        by = _name(place, person)
-        view = run(kill_without_engine(place.root, place.socket, reason, by))
+        view = _without_engine(place, _name(place, person), reason, pressed_us)
     if json:
         say_json(view)
     else:
@@ -78,6 +76,49 @@ def _through_engine(place: Workspace, person: str, reason: str, pressed_us: int)
         complain(f"{error.what}; stopping the market without the engine")
         return None
     return run(_watch(place, person))
+
+
+def _without_engine(place: Workspace, person: str, reason: str, pressed_us: int) -> KillView:
+    """Latch, cancel and prove by ourselves. What cannot be read does not keep the latch open."""
+    from engine.direct import kill_without_engine  # noqa: PLC0415
+
+    try:
+        return run(kill_without_engine(place.root, place.socket, reason, person))
+    except NotProven:
+        raise
+    except PeakError as error:
+        latch = place.state / "latch"
+        _latch_alone(latch, person, reason, pressed_us)
+        raise NotProven(
+            what=f"the latch is set, and nothing was canceled: {error.line()}",
+            where=str(latch),
+            todo="cancel at the venue itself, and call the desk",
+        ) from error
+
+
+def _latch_alone(latch: Path, person: str, reason: str, pressed_us: int) -> None:
+    """Set the latch file, which every engine looks at before every order (I4)."""
+    import secrets  # noqa: PLC0415
+
+    from engine.execution.latch_file import LatchMark, read_latch, write_latch  # noqa: PLC0415
+
+    if read_latch(latch) is not None:
+        return
+    mark = LatchMark(
+        kill_id=secrets.token_hex(6),
+        reason=reason,
+        source="cli",
+        by=person,
+        pressed_us=pressed_us,
+    )
+    try:
+        write_latch(latch, mark)
+    except OSError as error:
+        raise NotProven(
+            what=f"the latch could not be written ({error.strerror}), and nothing was canceled",
+            where=str(latch),
+            todo="cancel at the venue itself, and call the desk",
+        ) from error
 
 
 async def _watch(place: Workspace, person: str) -> KillView:

@@ -1,0 +1,71 @@
+"""The headless demo as a process: a whole session, and nothing left running."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+STEPS = (
+    "workspace processes ready charter join checklist go limit market partial cancel note snapshot"
+    " kill reconcile lessons pack verify"
+).split()
+
+
+def processes_of(workspace: Path) -> list[str]:
+    """Command lines of living processes that name the workspace or run from it."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            here = (process / "cwd").readlink() == workspace
+        except OSError:
+            continue
+        if here or str(workspace) in line:
+            found.append(line)
+    return found
+
+
+def test_a_whole_session_seals_a_pack_that_verifies_and_leaves_nothing_running(
+    cli: Run, tmp_path: Path
+) -> None:
+    workspace = tmp_path / "w"
+    done = cli("demo", "--headless", "--seed", "5", "--workspace", str(workspace))
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[: len(STEPS)]] == STEPS
+    pack = Path(lines[-1])
+    assert pack.parent == workspace / "sessions"
+    assert processes_of(workspace) == []
+
+    verified = cli("verify", str(pack))
+    assert verified.returncode == 0, verified.stderr
+    (session,) = json.loads(cli("session", "list", "--json", "-w", str(workspace)).stdout)
+    assert session["state"] == "sealed"
+    assert pack.name.endswith(session["id"])
+    assert cli("recon", "-w", str(workspace)).returncode == 0
+    assert cli("pack", "-w", str(workspace)).returncode == 0
+    assert cli("journal", "verify", "-w", str(workspace)).returncode == 0
+
+    target = pack / "data" / "go" / "go.json"
+    target.chmod(0o644)
+    target.write_bytes(target.read_bytes().replace(b"paper", b"paqer", 1))
+    tampered = cli("verify", str(pack))
+    assert tampered.returncode == 1
+    assert "data/go/go.json" in tampered.stderr
+
+
+def test_a_recording_that_is_none_ends_in_one_line_and_leaves_nothing_running(
+    cli: Run, tmp_path: Path
+) -> None:
+    recording = tmp_path / "bad.txt"
+    recording.write_text("not a recording\n")
+    workspace = tmp_path / "w"
+    done = cli("demo", "--headless", "--replay", str(recording), "--workspace", str(workspace))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "bad.txt" in done.stderr
+    assert processes_of(workspace) == []

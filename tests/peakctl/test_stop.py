@@ -1,0 +1,63 @@
+"""`peakctl kill` with a healthy engine, a hung one and none: the exit code never says too much."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from peakctl.supervisor import Supervisor
+from peakctl.workspace import Workspace
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def supervisor(demo: Workspace) -> Iterator[Supervisor]:
+    supervisor = Supervisor(demo)
+    supervisor.ensure_engine()
+    yield supervisor
+    supervisor.end_all("alice")
+
+
+def test_through_the_engine_the_venue_proves_zero(
+    supervisor: Supervisor, demo: Workspace, cli: Run
+) -> None:
+    done = cli("kill", "--reason", "test", "--json", "-w", str(demo.root))
+    assert done.returncode == 0, done.stderr
+    view = json.loads(done.stdout)
+    assert view["state"] == "PROVEN"
+    assert view["stages"][0]["stage"] == "latched"
+    assert (demo.state / "latch").exists()
+    state = supervisor.engine_state()
+    assert state is not None
+    assert state["kill"]["state"] == "PROVEN"
+
+
+def test_a_hung_engine_does_not_keep_the_kill_from_its_proof(
+    supervisor: Supervisor, demo: Workspace, cli: Run
+) -> None:
+    pid = supervisor.engine_pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        done = cli("kill", "--json", "-w", str(demo.root))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["state"] == "PROVEN"
+    assert "within 500 ms" in done.stderr
+    assert (demo.state / "latch").exists()
+
+
+def test_with_no_engine_and_no_venue_the_latch_holds_and_the_answer_is_not_proven(
+    demo: Workspace, cli: Run
+) -> None:
+    done = cli("kill", "-w", str(demo.root))
+    assert done.returncode == 3
+    assert "the latch is set, and nothing was canceled" in done.stderr
+    assert (demo.state / "latch").exists()
