@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -510,6 +511,7 @@ class DataConsole:
         self.role = role
         self.calls: list[tuple[Any, ...]] = []
         self.connected = True
+        self.clock = Clock()
         self.now: StateView | None = None
         self.decision: Decision = ALLOW
         self._states: asyncio.Queue[StateView] = asyncio.Queue()
@@ -571,11 +573,28 @@ def _cosign(facts: CosignFacts) -> str:
     return f"{facts.decision} {facts.packet_sha256} {facts.short_code} {facts.reason}\n"
 
 
+class Clock:
+    """Stands in for the shell's clock: moves only when told."""
+
+    def __init__(self) -> None:
+        self.passed_ms = 1_000
+
+    def time_ns(self) -> int:
+        return NOW * 1_000
+
+    def monotonic(self) -> float:
+        return self.passed_ms / 1_000
+
+    def monotonic_ns(self) -> int:
+        return self.passed_ms * 1_000_000
+
+
 class Stage:
     """An app on data: `show` brings it to a state and waits until it is drawn."""
 
     def __init__(self, app: PeakApp, console: DataConsole, pilot: Pilot[int]) -> None:
         self.app = app
+        self.clock = console.clock
         self.console = console
         self.pilot = pilot
 
@@ -584,6 +603,14 @@ class Stage:
         await self.until(lambda: self.app.model.state is state)
         self.app.tick()
         await self.pilot.pause()
+
+    async def press(self, *keys: str) -> None:
+        """Keys at the pace of a person: the dialogs' first 300 ms are over."""
+        self.clock.passed_ms += 400
+        await self.pilot.press(*keys)
+
+    async def type(self, words: str) -> None:
+        await self.press(*(key_of(letter) for letter in words))
 
     async def until(self, condition: Callable[[], bool]) -> None:
         for _ in range(400):
@@ -605,6 +632,21 @@ class Stage:
         return self.app.model.said.words
 
 
+def key_of(letter: str) -> str:
+    names = {" ": "space", ".": "full_stop", "-": "minus", "+": "plus"}
+    return names.get(letter, letter)
+
+
+@asynccontextmanager
+async def staged(
+    made: tuple[PeakApp, DataConsole], size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[Stage]:
+    """The app running on a terminal of this size."""
+    app, console = made
+    async with app.run_test(size=size) as pilot:
+        yield Stage(app, console, pilot)
+
+
 def make_app(
     role: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[PeakApp, DataConsole]:
@@ -612,10 +654,12 @@ def make_app(
     person = "alice" if role == "operator" else "bob"
     console = DataConsole(person, role)
     monkeypatch.setattr("peakctl.shell.EngineClient", lambda *_: console)
-    monkeypatch.setattr("peakctl.shell.time.time_ns", lambda: NOW * 1000)
+    clock = Clock()
+    monkeypatch.setattr("peakctl.shell.time", clock)
     monkeypatch.setattr("peakctl.shell.draft_charter", lambda *_: CHARTER)
     kind = ConsoleApp if role == "operator" else ReviewApp
     app = kind(Workspace(folder), person, None)
+    console.clock = clock
     app.tools = replace(data_tools(), sign=sign)
     return app, console
 

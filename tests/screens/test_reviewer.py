@@ -1,0 +1,105 @@
+"""The reviewer's terminal on data: blind answers, the packet hashed here, the spoken code."""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.contracts.session import SessionState
+from screens.lines import Choice
+from tests.screens import conftest as data
+
+SIGNED = data.with_session(SessionState.GO_NOGO, go=data.go_view("signed"))
+
+
+async def test_the_reviewer_joins_once_with_a_fresh_nonce(reviewer) -> None:
+    async with data.staged(reviewer) as stage:
+        await stage.show(data.with_session(SessionState.CHARTER))
+        await stage.show(data.CHECKLIST)
+        await stage.until(lambda: bool(stage.console.calls))
+        assert stage.console.calls == [("join_review", "ab" * 32, {"tty": "/dev/pts/1"})]
+
+
+async def test_the_reviewer_sees_own_items_only(reviewer) -> None:
+    async with data.staged(reviewer) as stage:
+        await stage.show(data.CHECKLIST)
+        shown = stage.text("check-items")
+        assert "Position before the session" in shown
+        assert "Watchdog" not in shown
+        assert "operator 4 of 6 answered" in stage.text("check-title")
+
+
+async def decide(stage: data.Stage, code: str, decision: str, reason: str = "") -> None:
+    screen = stage.app.screen
+    await stage.press("tab")
+    await stage.type(code)
+    screen.query_one("#packet-decision", Choice).choose(decision)
+    if reason:
+        await stage.press("tab", "tab")
+        await stage.type(reason)
+    await stage.press("ctrl+s")
+
+
+async def test_go_is_signed_with_the_spoken_code(reviewer) -> None:
+    async with data.staged(reviewer) as stage:
+        await stage.show(SIGNED)
+        assert "bajik" not in stage.text("packet-rows", "packet-head")
+        await decide(stage, "bajik torul masit kurob", "GO")
+        assert "✔ MATCH" in stage.text("packet-match")
+        await stage.until(lambda: bool(stage.console.calls))
+        name, document, signature = stage.console.calls[0]
+        assert name == "cosign"
+        assert document == f"GO {data.PACKET_SHA} {data.CODE} \n"
+        assert "peakctl-cosign-v1@" in signature
+
+
+async def test_another_code_is_refused(reviewer) -> None:
+    async with data.staged(reviewer) as stage:
+        await stage.show(SIGNED)
+        await decide(stage, "bajik torul masit kuro", "GO")
+        await stage.until(lambda: "not this packet's code" in stage.said)
+        assert stage.console.calls == []
+
+
+async def test_nothing_is_decided_beforehand_and_no_go_needs_a_reason(reviewer) -> None:
+    async with data.staged(reviewer) as stage:
+        await stage.show(SIGNED)
+        await stage.press("ctrl+s")
+        await stage.until(lambda: "choose GO or NO-GO" in stage.said)
+        await decide(stage, "bajik torul masit kurob", "NO-GO")
+        await stage.until(lambda: "needs a reason" in stage.said)
+        assert stage.console.calls == []
+
+
+async def test_a_packet_must_stand_for_its_dwell_before_a_decision(reviewer) -> None:
+    app, _ = reviewer
+    app.tools = with_dwell(app.tools, 10_000)
+    async with data.staged(reviewer) as stage:
+        await stage.show(SIGNED)
+        await decide(stage, "bajik", "GO")
+        await stage.until(lambda: "just appeared" in stage.said)
+
+
+def with_dwell(tools, dwell_ms: int):
+    from dataclasses import replace
+
+    return replace(tools, min_dwell_ms=dwell_ms)
+
+
+async def test_a_new_packet_empties_what_was_typed(reviewer) -> None:
+    async with data.staged(reviewer) as stage:
+        await stage.show(SIGNED)
+        await stage.press("tab")
+        await stage.type("bajik")
+        other = msgspec.structs.replace(data.go_view("signed"), packet='{"other":1}\n')
+        await stage.show(data.with_session(SessionState.GO_NOGO, go=other))
+        assert stage.app.screen.query_one("#packet-code").value == ""
+        assert "HASH DIFFERS" in stage.text("packet-head")
+
+
+async def test_the_reviewer_has_no_ticket_and_no_cancel(reviewer) -> None:
+    async with data.staged(reviewer) as stage:
+        await stage.show(data.LIVE)
+        await stage.press("ctrl+n", "c", "delete", "f12", "ctrl+w")
+        assert stage.app.screen.name == "live"
+        assert stage.console.calls == []
+        assert "READY" in stage.text("kill")
