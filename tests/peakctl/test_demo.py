@@ -9,10 +9,26 @@ from pathlib import Path
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-STEPS = (
-    "workspace processes ready charter join checklist go limit market partial cancel note snapshot"
-    " kill reconcile lessons pack verify"
-).split()
+STEPS = [
+    "workspace",
+    "processes",
+    "ready",
+    "charter",
+    "join",
+    "checklist",
+    "go",
+    "limit",
+    "market",
+    "partial",
+    "cancel",
+    "note",
+    "snapshot",
+    "kill",
+    "reconcile",
+    "lessons",
+    "pack",
+    "verify",
+]
 
 
 def processes_of(workspace: Path) -> list[str]:
