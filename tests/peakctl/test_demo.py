@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +74,24 @@ def test_a_whole_session_seals_a_pack_that_verifies_and_leaves_nothing_running(
     tampered = cli("verify", str(pack))
     assert tampered.returncode == 1
     assert "data/go/go.json" in tampered.stderr
+
+
+def test_an_ended_demo_takes_its_processes_along(tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    with subprocess.Popen(
+        [sys.executable, "-m", "peakctl", "demo", "--headless", "--workspace", str(workspace)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=tmp_path,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("charter"):
+                process.terminate()
+        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    assert processes_of(workspace) == []
 
 
 def test_a_recording_that_is_none_ends_in_one_line_and_leaves_nothing_running(
