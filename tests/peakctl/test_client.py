@@ -82,6 +82,7 @@ async def test_the_stream_attends_and_comes_back_after_an_engine_restart(
     first = supervisor.engine_pid()
     assert first is not None
     async with EngineClient(demo.socket, "alice") as client:
+        await client.charter(draft_charter(demo, "alice"))
         watching = asyncio.create_task(watch(client))
         await attended(first)
         assert client.connected
