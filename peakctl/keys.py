@@ -110,7 +110,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("sign_pack", "ctrl+s", "sign pack", "sign the pack's manifest", ("seal",), BOTH, True),
     Action("check_pack", "ctrl+l", "verify", "check the pack as an auditor would", ("seal",)),
     Action("acknowledge", "enter", "acknowledge", "put your name to the alarm", ("alarms",)),
-    Action("leave", "escape", "back", "back to the session's own step", ("stopped", "alarms")),
+    Action("app.leave", "escape", "back", "back to the session's own step", ("stopped", "alarms")),
 )
 
 

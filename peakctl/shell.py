@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import threading
 import time
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -18,9 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.traceback import Traceback
-from textual.app import App
+from textual import events
 from textual.binding import Binding
-from textual.message import Message
 from textual.screen import ModalScreen
 
 from engine.contracts.documents import Namespace
@@ -28,8 +26,8 @@ from engine.contracts.errors import EngineUnreachable, InputError, PeakError, Re
 from engine.contracts.session import END_STATES, Charter, SessionState
 from engine.contracts.view import StateView
 from peakctl.client.client import EngineClient
-from peakctl.client.kill import send_kill
 from peakctl.keys import ACTIONS, EVERYWHERE
+from peakctl.kill_key import KillKeyApp
 from peakctl.signing import Signer
 from peakctl.tools import draft_charter, make_tools
 from peakctl.workspace import Workspace
@@ -38,9 +36,9 @@ from screens.base import PeakModal, PeakScreen
 from screens.checklist import ChecklistScreen
 from screens.desk import Tools
 from screens.help import Help
-from screens.kill_driver import KillDriver
+from screens.kill_driver import KILL_KEYS, KillDriver
 from screens.live import LiveScreen
-from screens.model import KillPress, Model, Said
+from screens.model import Model, Said
 from screens.prompt import QuitPrompt
 from screens.reconcile import ReconcileScreen
 from screens.seal import SealScreen
@@ -64,21 +62,13 @@ def _bindings() -> list[Binding]:
     ]
 
 
-class PeakApp(App[int]):
+class PeakApp(KillKeyApp):
     """What both consoles share. `desk` for the screens."""
 
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[Any]] = _bindings()
-    ROLE: ClassVar[str]
     STEPS: ClassVar[dict[SessionState | None, str]]
     SCREENS_OF: ClassVar[tuple[type[PeakScreen], ...]]
-
-    class KillNews(Message):
-        """How a press of the kill key stands; posted from its own thread."""
-
-        def __init__(self, press: KillPress) -> None:
-            super().__init__()
-            self.press = press
 
     def __init__(
         self, workspace: Workspace, person: str, key: Path | None, banner: str = ""
@@ -194,38 +184,14 @@ class PeakApp(App[int]):
                 return self._signer.sign(message, Namespace(namespace))
         return await asyncio.to_thread(self._signer.sign, message, Namespace(namespace))
 
-    # --- kill ---
-
-    def kill_now(self, pressed_us: int) -> None:
-        """Send the kill, from any thread, on its own thread and connection; never waits or asks."""
-        self.post_message(self.KillNews(KillPress("sent", pressed_us)))
-        threading.Thread(
-            target=self._send_kill, args=(pressed_us,), name="kill", daemon=True
-        ).start()
-
-    def _send_kill(self, pressed_us: int) -> None:
-        try:
-            got = send_kill(
-                self.socket_path,
-                person=self.model.person,
-                reason="kill key",
-                source=f"{self.ROLE}-key",
-                pressed_us=pressed_us,
-            )
-        except PeakError as error:
-            self.post_message(self.KillNews(KillPress("failed", pressed_us, error.what)))
-        else:
-            press = KillPress("answered", pressed_us, f"{got.state} in {got.elapsed_ms:.1f} ms")
-            self.post_message(self.KillNews(press))
-
-    def on_peak_app_kill_news(self, news: KillNews) -> None:
-        """Show it at once."""
-        self.model = replace(self.model, press=news.press)
-        self.draw()
-
-    def action_kill(self) -> None:
-        """The same key where no input thread took it out (web, tests)."""
-        self.kill_now(time.time_ns() // 1_000)
+    async def on_event(self, event: events.Event) -> None:
+        """Drop what is typed in a dialog's first 300 ms; the kill key is never dropped."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            top = self.screen_stack[-1] if self.screen_stack else None
+            kills = isinstance(event, events.Key) and event.key in KILL_KEYS
+            if isinstance(top, PeakModal) and top.guarded and not kills:
+                return
+        await super().on_event(event)
 
     # --- moving ---
 

@@ -28,6 +28,9 @@ Answer = TypeVar("Answer")
 #: Absolute, so that screens in subfolders find it too.
 BASE_CSS = Path(__file__).with_name("base.tcss")
 
+#: Keys of a dialog's first milliseconds are dropped.
+GRACE_MS = 300
+
 #: Not priority: Enter belongs to the focused input first, Escape to what is on top.
 _YIELDING = {"enter", "escape"}
 
@@ -109,7 +112,13 @@ class PeakScreen(Screen[None]):
 
 
 class PeakModal(ModalScreen[Answer]):
-    """A dialog: its box, and the kill line below it, because kill works here as well."""
+    """A dialog: its box, and the kill line below it, because kill works here as well.
+
+    While `guarded` the application drops every key but the kill key, so that a repeat of the key
+    that opened the dialog, or what was being typed, cannot answer it.
+    """
+
+    _opened_ms: int | None = None
 
     CSS_PATH: ClassVar[CSSPathType | None] = BASE_CSS
     AUTO_FOCUS = ""
@@ -134,7 +143,14 @@ class PeakModal(ModalScreen[Answer]):
     def on_mount(self) -> None:
         """First paint."""
         self._ready = True
+        self._opened_ms = self.desk.monotonic_ms()
         self.show(self.desk.model)
+
+    @property
+    def guarded(self) -> bool:
+        """Still inside its first 300 ms."""
+        opened = self._opened_ms
+        return opened is None or self.desk.monotonic_ms() - opened < GRACE_MS
 
     def show(self, model: Model) -> None:
         """Draw the kill line and the box."""

@@ -1,7 +1,6 @@
 """Dialogs that ask: a reason before something ends, a yes before leaving.
 
-Focus is never on the button that acts; keys typed in the first 300 ms are not taken, so that a
-repeat of the key that opened the dialog cannot answer it.
+Focus is never on the button that acts, and Enter in the reason does not act.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from textual import events
 from textual.containers import Horizontal
 from textual.types import CSSPathType
 from textual.widget import Widget
@@ -20,32 +18,8 @@ from screens.draw import text, title, wrap
 from screens.lines import Lines
 from screens.model import Model
 
-GRACE_MS = 300
 
-
-class GuardedModal(PeakModal[str]):
-    """A dialog that takes no key in its first 300 ms."""
-
-    _opened_ms: int | None = None
-
-    def on_mount(self) -> None:
-        """Note when it opened."""
-        self._opened_ms = self.desk.monotonic_ms()
-
-    @property
-    def guarded(self) -> bool:
-        """Still inside the first 300 ms."""
-        opened = self._opened_ms
-        return opened is None or self.desk.monotonic_ms() - opened < GRACE_MS
-
-    def _forward_event(self, event: events.Event) -> None:
-        # Textual hands keys to the focused widget through this method, not through on_event.
-        if isinstance(event, events.Key | events.Paste) and self.guarded:
-            return
-        super()._forward_event(event)
-
-
-class ReasonPrompt(GuardedModal):
+class ReasonPrompt(PeakModal[str]):
     """Asks for a reason in words; answers with it, or None."""
 
     CSS_PATH: ClassVar[CSSPathType | None] = [BASE_CSS, "prompt.tcss"]
@@ -98,7 +72,7 @@ class ReasonPrompt(GuardedModal):
             self.query_one("#prompt-reason").focus()
 
 
-class QuitPrompt(GuardedModal):
+class QuitPrompt(PeakModal[str]):
     """Asks before leaving an open session; says what goes on without the console."""
 
     CSS_PATH: ClassVar[CSSPathType | None] = [BASE_CSS, "prompt.tcss"]

@@ -22,11 +22,10 @@ from engine.contracts.decision import Check, Decision, Verdict
 from engine.contracts.errors import InputError, PeakError
 from engine.contracts.money import parse_decimal
 from engine.contracts.order import OrderType, Side, TimeInForce
-from screens.base import BASE_CSS
+from screens.base import BASE_CSS, PeakModal
 from screens.draw import BLANK, cell, fixed, join, mark, table, text, title
 from screens.lines import Choice, Lines
 from screens.model import Model
-from screens.prompt import GuardedModal
 from screens.words import VERDICTS, mark_of
 
 #: Pause after the last change before the preview is asked for, s.
@@ -84,7 +83,7 @@ class Typed(NamedTuple):
     time_in_force: TimeInForce | None
 
 
-class Ticket(GuardedModal):
+class Ticket(PeakModal[str]):
     """The dialog; answers with the client order id of the sent order, or None."""
 
     CSS_PATH: ClassVar[CSSPathType | None] = [BASE_CSS, "ticket.tcss"]

@@ -198,8 +198,10 @@ async def test_changing_a_field_takes_the_permission_back(operator) -> None:
     async with data.staged(operator) as stage:
         ticket = await ticket_with(stage, "0.01")
         assert ticket.sendable
+        stage.console.decision = data.BLOCK
         ticket.query_one("#side", Choice).choose("SELL")
         assert not ticket.sendable
+        await stage.pilot.pause()
         assert ticket.query_one("#ticket-send", Button).disabled
 
 
@@ -343,3 +345,10 @@ async def test_an_unchanged_state_repaints_nothing(operator) -> None:
         market = msgspec.structs.replace(data.MARKET, bids=level)
         await stage.show(msgspec.structs.replace(data.LIVE, market=market))
         assert [[region.y for region in regions] for regions in painted] == [[1]]
+
+
+async def test_escape_goes_back_to_the_sessions_own_step(operator) -> None:
+    async with data.staged(operator) as stage:
+        await stage.show(data.LIVE)
+        await stage.press("f8", "escape")
+        assert stage.app.screen.name == "live"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
 from engine.contracts.session import SessionState
@@ -80,8 +82,6 @@ async def test_a_packet_must_stand_for_its_dwell_before_a_decision(reviewer) -> 
 
 
 def with_dwell(tools, dwell_ms: int):
-    from dataclasses import replace
-
     return replace(tools, min_dwell_ms=dwell_ms)
 
 
