@@ -170,10 +170,8 @@ def _fits(path: Path) -> bool:
 
 def _runtime_socket(root: Path) -> Path:
     """The fallback: a folder of ours (0700) named by the hash of the workspace's path."""
-    import platformdirs  # noqa: PLC0415  (only where the path is too long)
-
     digest = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
-    folder = Path(platformdirs.user_runtime_dir("peakctl")) / digest
+    folder = _runtime_folder() / digest
     path = folder / "engine.sock"
     if not _fits(path):
         raise WorkspaceError(
@@ -182,15 +180,38 @@ def _runtime_socket(root: Path) -> Path:
             todo="use a workspace with a shorter path",
         )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for level, refused_bits in (
+        (folder, 0o077),
+        (folder.parent, 0o022),
+        (folder.parents[1], 0o022),
+    ):
+        _require_ours(level, refused_bits)
+    return path
+
+
+def _runtime_folder() -> Path:
+    """The user's runtime directory for us, or what platformdirs falls back to without one."""
+    import warnings  # noqa: PLC0415
+
+    import platformdirs  # noqa: PLC0415  (only where the path is too long)
+
+    with warnings.catch_warnings():
+        # It warns that it falls back; the fallback's owner and mode are checked below.
+        warnings.simplefilter("ignore")
+        return Path(platformdirs.user_runtime_dir("peakctl"))
+
+
+def _require_ours(folder: Path, refused_bits: int) -> None:
+    """Refuse a folder in which somebody else could put another socket. Raises WorkspaceError."""
     facts = folder.lstat()
     mode = stat.S_IMODE(facts.st_mode)
-    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or mode & 0o077:
+    ours = facts.st_uid in {os.getuid(), 0}
+    if not stat.S_ISDIR(facts.st_mode) or not ours or mode & refused_bits:
         raise WorkspaceError(
             what=f"the runtime folder is owned by uid {facts.st_uid} with mode {mode:04o}",
             where=str(folder),
-            todo="it must be a folder of yours with mode 0700",
+            todo="it must be yours and closed to others; or use a shorter workspace path",
         )
-    return path
 
 
 def find(start: Path) -> Path:

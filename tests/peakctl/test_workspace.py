@@ -121,8 +121,24 @@ def test_a_socket_path_that_is_too_long_moves_to_the_runtime_folder(
 def test_a_runtime_folder_that_others_may_enter_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    runtime = tmp_path / "run"
+    runtime.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     workspace = Workspace(tmp_path / ("x" * 120))
     workspace.socket.parent.chmod(0o755)
     with pytest.raises(WorkspaceError, match="mode 0755"):
         _ = workspace.socket
+    (folder,) = (runtime / "peakctl").iterdir()
+    folder.chmod(0o700)
+    (runtime / "peakctl").chmod(0o777)
+    with pytest.raises(WorkspaceError, match="mode 0777"):
+        _ = workspace.socket
+
+
+def test_the_fallback_without_a_runtime_folder_says_nothing_on_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    path = Workspace(tmp_path / ("x" * 120)).socket
+    assert len(os.fsencode(path)) <= SOCKET_PATH_BYTES
