@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -139,6 +140,7 @@ def test_the_fallback_without_a_runtime_folder_says_nothing_on_the_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    path = Workspace(tmp_path / ("x" * 120)).socket
+    with tempfile.TemporaryDirectory(prefix="pk") as short:
+        monkeypatch.setattr("tempfile.tempdir", short)
+        path = Workspace(tmp_path / ("x" * 120)).socket
     assert len(os.fsencode(path)) <= SOCKET_PATH_BYTES
