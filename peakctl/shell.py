@@ -11,7 +11,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,6 +20,7 @@ from rich.traceback import Traceback
 from textual import events
 from textual.binding import Binding
 from textual.screen import ModalScreen
+from textual.theme import Theme
 
 from engine.contracts.documents import Namespace
 from engine.contracts.errors import EngineUnreachable, InputError, PeakError, Refused
@@ -43,7 +44,7 @@ from screens.prompt import QuitPrompt
 from screens.reconcile import ReconcileScreen
 from screens.seal import SealScreen
 from screens.stopped import KillScreen
-from screens.themes import DARK, LIGHT
+from screens.themes import DARK, LIGHT, MONO
 
 if TYPE_CHECKING:
     from peakctl.client.port import Console
@@ -59,6 +60,11 @@ def _bindings() -> list[Binding]:
         Binding(row.keys, row.id, row.label, show=False, priority=row.keys != "ctrl+c")
         for row in ACTIONS
         if row.screens == EVERYWHERE
+    ] + [
+        # Moved at once, not by way of the focused widget: over a slow link the keys after a Tab
+        # arrive together with it, and they are meant for the next field.
+        Binding("tab", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
     ]
 
 
@@ -74,9 +80,9 @@ class PeakApp(KillKeyApp):
         self, workspace: Workspace, person: str, key: Path | None, banner: str = ""
     ) -> None:
         super().__init__(driver_class=KillDriver)
-        for theme in (DARK, LIGHT):
+        for theme in (DARK, LIGHT, MONO):
             self.register_theme(theme)
-        self.theme = (LIGHT if _light_terminal() else DARK).name
+        self.theme = _theme_of(os.environ).name
         self.workspace = workspace
         self.socket_path = workspace.socket
         self.model = Model(role=self.ROLE, person=person, banner=banner)
@@ -260,6 +266,8 @@ class PeakApp(KillKeyApp):
         self._close_messages_no_wait()
 
 
-def _light_terminal() -> bool:
-    """COLORFGBG `fg;bg` says a light background where the terminal sets it."""
-    return os.environ.get("COLORFGBG", "").rpartition(";")[2] in {"7", "15"}
+def _theme_of(environ: Mapping[str, str]) -> Theme:
+    """By NO_COLOR, and COLORFGBG (`fg;bg`) where the terminal sets it for a light background."""
+    if environ.get("NO_COLOR"):
+        return MONO
+    return LIGHT if environ.get("COLORFGBG", "").rpartition(";")[2] in {"7", "15"} else DARK

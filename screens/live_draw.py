@@ -53,7 +53,7 @@ def book_rows(model: Model, width: int, height: int) -> Sequence[Content]:
     if market is None:
         return [title("Book", width), text("no market data", "soon")]
     stale = market.stale or model.stale
-    end = freshness(stale, market.book_age_ms)
+    end = freshness(stale, model.aged(market.book_age_ms))
     rows = [title(f"Book {market.symbol}", width, end)]
     levels = max(1, min(LEVELS, (height or LEVELS + 2) - 2))
     rows.extend(_level(market, n, width, stale) for n in range(levels))
@@ -234,7 +234,7 @@ def stream_row(model: Model, width: int) -> Sequence[Content]:
         parts.append(
             join(
                 text(words, "quiet"),
-                freshness(late or model.stale, stream.age_ms, stream.connected),
+                freshness(late or model.stale, model.aged(stream.age_ms), stream.connected),
             )
         )
     offset = "?" if venue.clock_offset_ms is None else f"{venue.clock_offset_ms} ms"

@@ -53,6 +53,12 @@ class Model:
             return True
         return self.silent_ms > SILENT_LIMIT_MS
 
+    def aged(self, age_ms: int | None) -> int | None:
+        """An age of the last state, as of now: a silent engine makes every figure older."""
+        if age_ms is None or not self.stale:
+            return age_ms
+        return age_ms + (self.silent_ms or 0)
+
     @property
     def session(self) -> SessionView | None:
         """The current session, if any."""

@@ -1,4 +1,4 @@
-"""The two themes: dark and light, with the few colours that mean something.
+"""The themes: dark, light and without colour, with the few colours that mean something.
 
 `act-now` is red, `act-soon` amber, `accented` the one accent; the rest is grey. Contrast of each
 against its background is at least 4.5 : 1 (WCAG AA), tested in tests/screens/test_themes.py.
@@ -59,5 +59,33 @@ LIGHT = Theme(
         "band": "#e4e7ea",
         "input-selection-background": "#1f5f8f 30%",
         "input-cursor-background": "#1c2126",
+    },
+)
+
+#: For NO_COLOR, where Textual makes greys of colours: what needs a person is the brightest.
+MONO = Theme(
+    name="peak-mono",
+    dark=True,
+    primary="#ffffff",
+    secondary="#9a9a9a",
+    accent="#ffffff",
+    warning="#ffffff",
+    error="#ffffff",
+    success="#9a9a9a",
+    foreground="#c8c8c8",
+    background="#121212",
+    surface="#121212",
+    panel="#242424",
+    variables={
+        "quiet": "#9a9a9a",
+        "accented": "#ffffff",
+        "act-soon": "#ffffff",
+        "act-now": "#ffffff",
+        "chip": "#3c3c3c",
+        "chip-text": "#f0f0f0",
+        "inverse": "#121212",
+        "band": "#242424",
+        "input-selection-background": "#ffffff 30%",
+        "input-cursor-background": "#c8c8c8",
     },
 )

@@ -7,7 +7,7 @@ import pytest
 from engine.contracts.order import OrderState
 from engine.contracts.session import Environment, ItemResult, SessionState
 from screens import words
-from screens.themes import DARK, LIGHT
+from screens.themes import DARK, LIGHT, MONO
 
 TABLES = {
     "environments": (words.ENVIRONMENTS, list(Environment)),
@@ -48,7 +48,7 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)
+@pytest.mark.parametrize("theme", [DARK, LIGHT, MONO], ids=lambda theme: theme.name)
 @pytest.mark.parametrize("name", ["quiet", "accented", "act-soon", "act-now"])
 def test_every_tone_reads_on_the_background_and_on_the_bands(theme, name: str) -> None:
     color = theme.variables[name]
