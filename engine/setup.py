@@ -170,7 +170,8 @@ class Setup:
         self.checker = Checker(paths.allowed_signers, paths.revoked_keys)
         self.venue_options = self._venue_options(environ)
         self.user_limit_ms = _USER_LIMIT_MS
-        self.log_principal = self._read_log_principal()
+        self.signers_bytes = self._read_signers()
+        self.log_principal = self._log_principal()
         self.origin = f"peakctl/{paths.workspace.name}"
         root = Path(config.__file__).parent.parent
         self._code = WatchedFiles(
@@ -180,10 +181,13 @@ class Setup:
         self._inputs = WatchedFiles(
             [("config/peakctl.toml", paths.workspace / "config" / "peakctl.toml")]
         )
-        self._signers = WatchedFiles(
-            [("allowed_signers", paths.allowed_signers), ("revoked_keys", paths.revoked_keys)]
+        self._people = WatchedFiles(
+            [
+                ("people.toml", paths.people),
+                ("allowed_signers", paths.allowed_signers),
+                ("revoked_keys", paths.revoked_keys),
+            ]
         )
-        self._people = WatchedFiles([("people.toml", paths.people)])
         self._at_start = (self._inputs.sha256(), self._people.sha256())
 
     # --- what is watched --------------------------------------------------------------------------
@@ -198,13 +202,13 @@ class Setup:
         return self._code.sha256()
 
     def roster_sha256(self) -> str:
-        """Hash of the roster document; another value once the roster was edited after the start."""
+        """Hash of the roster document; another value once people, keys or revocations changed."""
         now = self._people.sha256()
         return sha256_hex(self.roster_bytes()) if now == self._at_start[1] else now
 
     def roster_bytes(self) -> bytes:
-        """The roster as it is signed over: people and the hash of the signers' files."""
-        return roster_document(self.roster, self._signers.sha256())
+        """The roster as it is signed over: people and the hash of allowed_signers, as at start."""
+        return roster_document(self.roster, sha256_hex(self.signers_bytes))
 
     # --- plain values for the rooms ---------------------------------------------------------------
 
@@ -268,6 +272,7 @@ class Setup:
             market=paths.market,
             snapshots=paths.snapshots,
             allowed_signers=paths.allowed_signers,
+            allowed_signers_bytes=self.signers_bytes,
             revoked_keys=paths.revoked_keys,
             log_principal=self.log_principal,
             version=self.version,
@@ -327,14 +332,17 @@ class Setup:
             raise ConfigError(what=f"not TOML ({error})", where=where) from error
         return parse_roster(document, environment=self.settings.environment, where=where)
 
-    def _read_log_principal(self) -> str:
+    def _read_signers(self) -> bytes:
+        try:
+            return self.paths.allowed_signers.read_bytes()
+        except OSError as error:
+            where = str(self.paths.allowed_signers)
+            raise ConfigError(what=f"cannot be read ({error.strerror})", where=where) from error
+
+    def _log_principal(self) -> str:
         """The principal whose key signs heads, from allowed_signers."""
         where = str(self.paths.allowed_signers)
-        try:
-            text = self.paths.allowed_signers.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(what=f"cannot be read ({error})", where=where) from error
-        signers = parse_allowed_signers(text, where)
+        signers = parse_allowed_signers(self.signers_bytes.decode("utf-8", "replace"), where)
         for signer in signers.signers:
             if Namespace.HEAD in signer.namespaces:
                 return signer.principal

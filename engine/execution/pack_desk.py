@@ -56,6 +56,7 @@ class PackPlaces:
     market: Path
     snapshots: Path
     allowed_signers: Path
+    allowed_signers_bytes: bytes
     revoked_keys: Path
     log_principal: str
     version: str
@@ -209,7 +210,7 @@ class PackDesk:
             operator=operator.principal,
             reviewer=reviewer.principal,
             log=places.log_principal,
-            allowed_signers=places.allowed_signers.read_bytes(),
+            allowed_signers=places.allowed_signers_bytes,
             roster=self._roster_bytes(),
             config=document,
             checklist=checklist_document(session),
