@@ -1,0 +1,178 @@
+"""The kill: two hundred resting orders cancelled, and how soon the latch is set and durable.
+
+The press is the console's own raw request. Its bare limit is one DELETE openOrders of a plain
+asyncio client with as many orders resting on the same venue, before and after each of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import uvloop
+
+from engine.contracts.event import KillLatched, KillStage, KillVerdict, OrderCanceled
+from engine.contracts.money import round_down_to, to_text
+from engine.contracts.order import OrderType, Side
+from peakctl.client.kill import send_kill
+from peakctl.demo_seats import Seat
+from tests.benchmarks.bare_venue import BareVenue
+from tests.benchmarks.desk import Desk, desk, live, recorded
+from tests.benchmarks.table import Row, compared, median, percentile
+
+_RESTING = 200
+_QUANTITY = Decimal("0.001")
+_BELOW = Decimal("0.995")
+#: Under the widest limit of 50 a second.
+_PACE_SECONDS = 0.022
+_LINE = b"x" * 400 + b"\n"
+_PROOF_SECONDS = 30.0
+
+
+def kill_rows(rounds: int = 3) -> list[Row]:
+    """Press to cancels acknowledged, beside the bare client."""
+    first: list[float] = []
+    last: list[float] = []
+    stage: list[float] = []
+    proven: list[float] = []
+    bare: list[float] = []
+    for _ in range(rounds):
+        with desk() as place:
+            place.start_engine()
+            pressed_us, singles = uvloop.run(_round(place))
+            bare += singles
+            told = recorded(place, (OrderCanceled, KillStage, KillVerdict))
+        after = [(one.event, (one.ts_us - pressed_us) / 1000) for one in told]
+        canceled = [at for event, at in after if isinstance(event, OrderCanceled)]
+        assert len(canceled) == _RESTING, f"{len(canceled)} orders were cancelled"
+        first.append(min(canceled))
+        last.append(max(canceled))
+        stage += [
+            at
+            for event, at in after
+            if isinstance(event, KillStage) and event.stage == "acknowledged"
+        ]
+        proven += [at for event, at in after if isinstance(event, KillVerdict)]
+    plain = median(bare)
+    return [
+        compared(f"kill: {_RESTING} orders, press to {what}, ms", median(ours), plain, owed)
+        for what, ours, owed in (
+            ("first cancel known", first, "part of it"),
+            ("last cancel known", last, "<= 1.2 x"),
+            ("stage acknowledged", stage, "<= 1.2 x"),
+            ("PROVEN, zero open twice", proven, "reported"),
+        )
+    ]
+
+
+async def _round(place: Desk) -> tuple[int, list[float]]:
+    async with (
+        live(place) as (operator, _state),
+        BareVenue(place.rest, *place.account("bare")) as venue,
+    ):
+        await _rest_ours(operator)
+        bare = [await _bare_cancel(venue, number) for number in (0, 1, 2)]
+        pressed_us = time.time_ns() // 1000
+        await asyncio.to_thread(_press, place, pressed_us)
+        await _proven(operator)
+        bare += [await _bare_cancel(venue, number) for number in (3, 4, 5)]
+    return pressed_us, bare
+
+
+def _press(place: Desk, pressed_us: int) -> float:
+    """The kill key's own request; milliseconds until it was answered."""
+    answer = send_kill(
+        place.workspace.socket,
+        person="alice",
+        reason="benchmark",
+        source="benchmark",
+        pressed_us=pressed_us,
+        timeout_seconds=10,
+    )
+    return answer.elapsed_ms
+
+
+async def _proven(operator: Seat) -> None:
+    await operator.until(lambda seen: seen.kill.state == "PROVEN", "proof", _PROOF_SECONDS)
+
+
+async def _rest_ours(operator: Seat) -> None:
+    view = await operator.client.state()
+    assert view.market is not None, "the market was alive when the session went live"
+    tick = view.market.tick_size
+    price = round_down_to(view.market.bids[0][0] * _BELOW, tick)
+    due = time.monotonic()
+    for number in range(_RESTING):
+        await operator.client.submit(
+            "BTCUSDT", Side.BUY, OrderType.LIMIT, _QUANTITY, price - number * tick
+        )
+        due = max(due + _PACE_SECONDS, time.monotonic())
+        await asyncio.sleep(due - time.monotonic())
+
+
+async def _bare_cancel(venue: BareVenue, number: int) -> float:
+    """Put as many orders and cancel them all; milliseconds of the cancel."""
+    for order in range(_RESTING):
+        price = to_text(Decimal(40_000) - order)
+        await venue.limit_order(price, to_text(_QUANTITY), f"kill-{number}-{order}")
+    begin = time.perf_counter()
+    reports = await venue.signed("DELETE", "openOrders", symbol="BTCUSDT")
+    took = (time.perf_counter() - begin) * 1000
+    assert len(reports) == _RESTING, "the bare client cancelled all"
+    return took
+
+
+def latch_rows(presses: int = 100) -> list[Row]:
+    """Request to latch durable in the engine, each kill proven before the next press."""
+    with desk() as place:
+        place.start_engine()
+        answered, bare = uvloop.run(_latches(place, presses))
+        told = recorded(place, (KillStage, KillLatched))
+    inside = [
+        one.event.elapsed_us / 1000
+        for one in told
+        if isinstance(one.event, KillStage) and one.event.stage == "latched"
+    ]
+    assert len(inside) == presses, f"{len(inside)} kills of {presses}"
+    return [
+        compared(f"latch: {what}, {word}, ms", percentile(ours, at), percentile(bare, at), owed)
+        for what, ours, word, at, owed in (
+            ("request to file and journal durable", inside, "p50", 0.5, "reported"),
+            ("request to file and journal durable", inside, "p99", 0.99, "< 5 ms"),
+            ("press to answer over the socket", answered, "p99", 0.99, "reported"),
+        )
+    ]
+
+
+async def _latches(place: Desk, presses: int) -> tuple[list[float], list[float]]:
+    """Press again and again; beside each the bare write and fdatasync of one line."""
+    answered: list[float] = []
+    bare: list[float] = []
+    path = place.workspace.root / "bare"
+    async with live(place) as (operator, _state):
+        for _ in range(presses):
+            bare.append(await asyncio.to_thread(_bare_write, path))
+            before = (await operator.client.state()).kill.kill_id
+            answered.append(await asyncio.to_thread(_press, place, time.time_ns() // 1000))
+            await operator.until(
+                lambda seen, old=before: (  # type: ignore[misc]
+                    seen.kill.kill_id != old and seen.kill.state == "PROVEN"
+                ),
+                "proof",
+                _PROOF_SECONDS,
+            )
+    return answered, bare
+
+
+def _bare_write(path: Path) -> float:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        begin = time.perf_counter()
+        os.write(descriptor, _LINE)
+        os.fdatasync(descriptor)
+        return (time.perf_counter() - begin) * 1000
+    finally:
+        os.close(descriptor)
