@@ -67,11 +67,20 @@ def next_step(model: Model, width: int) -> Sequence[Content]:
 def answer(model: Model, width: int) -> Sequence[Content]:
     """What the last action came to, or the demo's banner; at most three rows."""
     if not model.said.words:
-        return [cell(text(f" {model.banner}", "quiet"), width)] if model.banner else []
+        return _banner(model, width)
     lead = {"now": " ✖ ", "soon": " ▲ "}.get(model.said.tone, " · ")
     rows = wrap(model.said.words, width - 3, model.said.tone, most=3)
     return [
         join(text(lead if n == 0 else "   ", model.said.tone), row) for n, row in enumerate(rows)
+    ]
+
+
+def _banner(model: Model, width: int) -> list[Content]:
+    """The demo's line for the second terminal, until something was said."""
+    if not model.banner:
+        return []
+    return [
+        cell(join(text(" reviewer, in a second terminal: ", "quiet"), text(model.banner)), width)
     ]
 
 
