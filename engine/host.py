@@ -43,12 +43,13 @@ from engine.execution.recon_desk import ReconDesk
 from engine.execution.session_desk import SessionDesk, current_session
 from engine.execution.venue_link import VenueLink
 from engine.execution.view import ViewBuilder
-from engine.execution.watchdog import read_reports
 from engine.execution.watchdog_link import WatchdogLink
+from engine.execution.watchdog_reports import WatchdogReports
 from engine.execution.wind_down import WindDown
 from engine.governance.transitions import Cause
 from engine.journal.writer import Journal, JournalFailed
 from engine.ops.metrics import Metrics
+from engine.orders.machine import Illegal
 from engine.setup import Setup
 from engine.store.store import Store
 from engine.venues.binance.venue import BinanceVenue
@@ -76,6 +77,7 @@ class Host:
         self._watchers: set[asyncio.Event] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._journal: Journal | None = None
+        self._rebuilt = ""
 
     # --- start ----------------------------------------------------------------------------------
 
@@ -99,20 +101,25 @@ class Host:
         self._build(state, journal)
         await self.latch.hold()
         await self._record_start(state)
+        if opened.repaired is not None:
+            await self.ops.raise_alarm("JOURNAL_REPAIRED", opened.repaired.saved_as)
         self.heads_writer.write()
 
     async def _open_store(self, journal: Journal) -> None:
         paths = self.setup.paths
+        missing = not await asyncio.to_thread(paths.store.exists)
         self.store = await Store.open(paths.store, export_folder=paths.exports)
         aligned = await self.store.align(journal)
         journal.subscribe(self.store.project)
-        if aligned.rebuilt and aligned.events:
-            rebuilt = ev.StoreRebuilt(reason=aligned.reason, events=aligned.events)
-            await self.core.record(ENGINE, rebuilt)
+        if (aligned.rebuilt or missing) and aligned.events:
+            reason = "the store was missing" if missing else aligned.reason
+            await self.core.record(ENGINE, ev.StoreRebuilt(reason=reason, events=aligned.events))
+            self._rebuilt = reason
 
     def _build(self, state: State, journal: Journal) -> None:
         setup, settings = self.setup, self.setup.settings
         self.ops = OpsDesk(self.core, setup.paths.snapshots)
+        self.core.report(self._on_illegal, self._on_journal_failed)
         self.venue = BinanceVenue(setup.venue_options)
         self.kill_venue = BinanceVenue(setup.venue_options)
         self.facts = FactsBuilder(
@@ -138,6 +145,7 @@ class Host:
             setup.paths.latch,
             self._kill_symbols,
             self.ops.raise_alarm,
+            self._spawn,
         )
         self.watchdog = WatchdogLink(
             setup.watchdog_orders,
@@ -175,8 +183,10 @@ class Host:
         self.session = SessionDesk(
             self.core, setup.roster, setup.charter_rules, setup.runbooks, probes
         )
-        self.latch = LatchKeeper(self.core, self.readings, setup.paths.latch, self.kill.resume)
-        self.wind_down = WindDown(self.core, self.session, self.desk, self.kill, self._kill_symbols)
+        self.latch = LatchKeeper(self.core, self.readings, setup.paths.latch, self.kill)
+        self.wind_down = WindDown(
+            self.core, self.session, self.desk, self.kill, self._kill_symbols, self._spawn
+        )
         self.approval = ApprovalDesk(
             self.core,
             self.session,
@@ -208,6 +218,7 @@ class Host:
             setup.roster_bytes,
         )
         self.attendance = Attendance(self.readings)
+        self.reports = WatchdogReports(self.core, setup.paths.watchdog_log, self.ops.raise_alarm)
         self.guard = Guard(
             self.core,
             self.desk,
@@ -218,6 +229,7 @@ class Host:
                 wind_down=self.wind_down.begin,
                 expire_request=self.approval.expire_request,
                 hold_latch=self.latch.hold,
+                take_reports=self.reports.take,
                 raise_alarm=self.ops.raise_alarm,
             ),
         )
@@ -227,8 +239,7 @@ class Host:
     async def _record_start(self, state: State) -> None:
         setup = self.setup
         unknown = tuple(order.intent.client_order_id for order in state.orders.open_orders())
-        watchdog_seen = state.watchdog_seen
-        acted = [one for one in read_reports(setup.paths.watchdog_log) if one.at_us > watchdog_seen]
+        before, now = state.config_sha256, setup.config_sha256()
         await self.core.record(
             ENGINE,
             ev.EngineStarted(
@@ -237,23 +248,20 @@ class Host:
                 hostname=socket.gethostname(),
                 boot_id=setup.boot_id,
                 environment=setup.settings.environment.value,
-                config_sha256=setup.config_sha256(),
+                config_sha256=now,
                 code_sha256=setup.code_sha256(),
                 python=platform.python_version(),
             ),
             ev.EngineRecovered(events=self.core.journal.size, unknown_orders=unknown),
         )
-        for report in acted:
-            await self.core.record(
-                automaton("watchdog"),
-                ev.WatchdogActed(
-                    reason=report.reason,
-                    verdict=report.verdict,
-                    canceled=report.canceled,
-                    elapsed_us=report.elapsed_us,
-                    at_us=report.at_us,
-                ),
-            )
+        if before and before != now:
+            noticed = ev.ConfigNoticed(before_sha256=before, after_sha256=now, changed=())
+            await self.core.record(ENGINE, noticed)
+            await self.ops.raise_alarm("CONFIG_CHANGED", f"{before[:12]} to {now[:12]}")
+        if self._rebuilt:
+            await self.ops.raise_alarm("STORE_REBUILT", self._rebuilt)
+        await self.desk.doubt_unanswered()
+        await self.reports.take()
 
     # --- run ------------------------------------------------------------------------------------
 
@@ -267,10 +275,27 @@ class Host:
         if self.core.state.latch.is_set and self.core.state.latch.state != "PROVEN":
             self._spawn(self.kill.resume(self.core.state.latch.kill_id), "kill-resume")
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(self._on_task_done)
         self._tasks.append(task)
+        return task
+
+    def _on_illegal(self, recorded: ev.Recorded, illegal: Illegal) -> None:
+        """The venue's word and our ledger do not fit together: a person must look (I2)."""
+        text = f"{ev.kind_of(recorded.event)}: {illegal.code} {illegal.reason}"
+        _log.error("illegal event", seq=recorded.seq, cause=text)
+        self._spawn(self.ops.raise_alarm("LEDGER_REFUSED", text[:300]), "alarm-ledger")
+
+    def _on_journal_failed(self, error: JournalFailed) -> None:
+        """What cannot be written down is not done: halt, latch, and cancel what rests (I13)."""
+        _log.error("journal failed", cause=error.line())
+        if self.stopping.is_set():
+            return
+        self.phase = "halted"
+        self._wake()
+        press = self.press_kill("the journal cannot be written", "engine", wall_us(), ENGINE)
+        self._spawn(_forget(press), "kill-journal-failed")
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         """A part that died is a fault of ours: say so, halt, and let nothing trade on (I12)."""
@@ -278,11 +303,12 @@ class Host:
             return
         error = task.exception()
         _log.error("part failed", part=task.get_name(), error=repr(error), exc_info=error)
+        if isinstance(error, JournalFailed):
+            return  # told and acted upon by `_on_journal_failed`
         if self.phase != "halted" and not self.stopping.is_set():
             self.phase = "halted"
             self._wake()
-            if not isinstance(error, JournalFailed):
-                self._tasks.append(asyncio.create_task(self._halt(task.get_name(), str(error))))
+            self._tasks.append(asyncio.create_task(self._halt(task.get_name(), str(error))))
 
     async def _halt(self, part: str, cause: str) -> None:
         await self.ops.raise_alarm("ENGINE_FAULT", f"{part}: {cause}"[:300])

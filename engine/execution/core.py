@@ -17,6 +17,7 @@ from decimal import Decimal
 from engine.contracts.event import (
     AnyEvent,
     BalancesRead,
+    EngineStarted,
     KillLatched,
     Recorded,
     SessionChartered,
@@ -25,10 +26,11 @@ from engine.contracts.event import (
 from engine.contracts.people import Actor
 from engine.governance.latch import LatchFold
 from engine.governance.session import SessionFold
-from engine.journal.writer import Journal
+from engine.journal.writer import Journal, JournalFailed
 from engine.ops.alarms import AlarmFold
 from engine.ops.incidents import IncidentFold
 from engine.orders.ledger import OrderLedger
+from engine.orders.machine import Illegal
 from engine.orders.positions import PositionLedger
 
 #: Decides the events of one command from the present state; refuses by raising a PeakError.
@@ -48,12 +50,17 @@ class State:
         self.opening_balances: dict[str, dict[str, tuple[Decimal, Decimal]]] = {}
         #: every kill the journal knows, released ones included
         self.kill_ids: set[str] = set()
+        #: the effective config of the last start
+        self.config_sha256 = ""
         #: wall time of the last thing the watchdog did that is journaled, µs UTC
         self.watchdog_seen = 0
 
-    def apply(self, recorded: Recorded) -> None:
-        """Fold one event into every ledger. Total: an event that does not fit changes nothing."""
-        self.orders.apply(recorded)
+    def apply(self, recorded: Recorded) -> Illegal | None:
+        """Fold one event into every ledger. Total: an event that does not fit changes nothing.
+
+        Returns why the order ledger did not take it: somebody should look.
+        """
+        illegal = self.orders.apply(recorded)
         self.positions.apply(recorded)
         self.sessions.apply(recorded)
         self.latch.apply(recorded)
@@ -67,8 +74,11 @@ class State:
                 self.opening_balances[read.session_id] = read.balances
             case KillLatched(kill_id=kill_id):
                 self.kill_ids.add(kill_id)
+            case EngineStarted(config_sha256=config_sha256):
+                self.config_sha256 = config_sha256
             case WatchdogActed(at_us=at_us):
                 self.watchdog_seen = max(self.watchdog_seen, at_us)
+        return illegal
 
 
 class Core:
@@ -79,15 +89,39 @@ class Core:
         self.state = state
         self._deciding = asyncio.Lock()
         self._listeners: list[Callable[[Recorded], None]] = []
+        self._on_illegal: Callable[[Recorded, Illegal], None] | None = None
+        self._on_failed: Callable[[JournalFailed], None] | None = None
         journal.subscribe(self._on_durable)
 
     def listen(self, listener: Callable[[Recorded], None]) -> None:
         """Call `listener` for every event after it was applied; it must not block or raise."""
         self._listeners.append(listener)
 
+    def report(
+        self,
+        illegal: Callable[[Recorded, Illegal], None],
+        failed: Callable[[JournalFailed], None],
+    ) -> None:
+        """Call `illegal` for an event that the ledger refused, `failed` when the journal fails.
+
+        Neither may block or raise.
+        """
+        self._on_illegal, self._on_failed = illegal, failed
+
     async def record(self, actor: Actor, *events: AnyEvent) -> list[Recorded]:
-        """Journal events that are facts already. Returns when they are durable and applied."""
-        return await self.journal.append(actor, events) if events else []
+        """Journal events that are facts already. Returns when they are durable and applied.
+
+        Raises JournalFailed when the disk said no; everything after is refused too.
+        """
+        if not events:
+            return []
+        try:
+            return await self.journal.append(actor, events)
+        except JournalFailed as error:
+            if self._on_failed is not None and self.journal.failed is not None:
+                self._on_failed(error)
+                self._on_failed = None
+            raise
 
     async def decide(self, actor: Actor, decide: Decide) -> list[Recorded]:
         """Run one decision alone and journal its events.
@@ -100,7 +134,9 @@ class Core:
 
     def _on_durable(self, batch: list[tuple[Recorded, bytes]]) -> None:
         for recorded, _line in batch:
-            self.state.apply(recorded)
+            illegal = self.state.apply(recorded)
+            if illegal is not None and self._on_illegal is not None:
+                self._on_illegal(recorded, illegal)
         for recorded, _line in batch:
             for listener in self._listeners:
                 listener(recorded)

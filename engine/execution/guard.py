@@ -12,6 +12,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import structlog
+
+from engine.contracts.errors import Refused
 from engine.contracts.event import AttendanceLost, AttendanceRegained, GoVoided, SessionMoved
 from engine.contracts.people import Actor, automaton
 from engine.contracts.session import SessionState
@@ -23,7 +26,10 @@ from engine.governance.session import Session
 from engine.governance.transitions import Cause
 
 ATTENDANCE = automaton("attendance")
+GUARD = automaton("guard")
 WINDOW = automaton("window")
+
+_log = structlog.get_logger("guard")
 
 _TICK_SECONDS = 0.25
 _US_PER_SECOND = 1_000_000
@@ -76,6 +82,7 @@ class GuardActs:
     wind_down: BeginStop
     expire_request: Callable[[], Awaitable[None]]
     hold_latch: Callable[[], Awaitable[None]]
+    take_reports: Callable[[], Awaitable[None]]
     raise_alarm: RaiseAlarm
 
 
@@ -95,6 +102,7 @@ class Guard:
         self._attendance = attendance
         self._readings = readings
         self._acts = acts
+        self._lost = False
 
     async def run(self) -> None:
         """Endless: one tick four times a second."""
@@ -105,6 +113,7 @@ class Guard:
     async def tick(self) -> None:
         """Check every rule once."""
         await self._acts.hold_latch()
+        await self._acts.take_reports()
         session = self._core.state.sessions.current
         if session is None or session.ended:
             self._readings.attended = False
@@ -114,19 +123,27 @@ class Guard:
             await self._acts.expire_request()
         if session.state in _TRADING:
             await self._check_approval(session)
+        if session.state in _TRADING:
             await self._check_window(session)
 
     async def _check_attendance(self, session: Session) -> None:
         limit = session.charter.attendance_seconds
         silent_us = self._attendance.silent_us(session.charter.operator)
-        was = self._readings.attended
         self._readings.attended = silent_us <= limit * _US_PER_SECOND
-        if session.state not in _TRADING or was == self._readings.attended:
-            return
-        if self._readings.attended:
-            await self._core.record(ATTENDANCE, AttendanceRegained(session_id=session.id))
-            return
-        seconds = silent_us // _US_PER_SECOND
+        if session.state not in _TRADING:
+            self._lost = False
+        elif self._readings.attended:
+            if self._lost:
+                self._lost = False
+                await self._core.record(ATTENDANCE, AttendanceRegained(session_id=session.id))
+        else:
+            if not self._lost or session.state is SessionState.LIVE:
+                await self._attendance_lost(session, silent_us // _US_PER_SECOND)
+            # As long as nobody is there: a cancel may fail, and an order in doubt may turn up.
+            await self._desk.cancel_resting(ATTENDANCE, "attendance lost")
+
+    async def _attendance_lost(self, session: Session, seconds: int) -> None:
+        self._lost = True
 
         def decide(state: State) -> list[AttendanceLost | SessionMoved]:
             events: list[AttendanceLost | SessionMoved] = [
@@ -146,25 +163,32 @@ class Guard:
 
         await self._core.decide(ATTENDANCE, decide)
         await self._acts.raise_alarm("ATTENDANCE", f"no operator console for {seconds} s")
-        await self._desk.cancel_open(ATTENDANCE, "attendance lost")
 
     async def _check_approval(self, session: Session) -> None:
-        changed = self._acts.changed_since_signed(session)
-        if not changed or session.go.stage != "go":
-            return
-        reason = f"changed since signed: {', '.join(changed)}"
-        await self._core.record(
-            automaton("guard"),
-            GoVoided(
+        """An approval that is void (also since before a crash) winds down."""
+        reason = "the approval is void"
+        if session.go.stage == "go":
+            changed = self._acts.changed_since_signed(session)
+            if not changed:
+                return
+            reason = f"changed since signed: {', '.join(changed)}"
+            voided = GoVoided(
                 session_id=session.id,
                 packet_sha256=session.go.sha256,
                 code="CHANGED",
                 reason=reason,
-            ),
-        )
-        await self._acts.raise_alarm("APPROVAL_VOID", reason)
-        await self._acts.wind_down(Cause.APPROVAL_VOID, reason, automaton("guard"))
+            )
+            await self._core.record(GUARD, voided)
+            await self._acts.raise_alarm("APPROVAL_VOID", reason)
+        await self._wind_down(Cause.APPROVAL_VOID, reason, GUARD)
 
     async def _check_window(self, session: Session) -> None:
         if wall_us() >= session.charter.window_until_us:
-            await self._acts.wind_down(Cause.WINDOW_END, "the change window ended", WINDOW)
+            await self._wind_down(Cause.WINDOW_END, "the change window ended", WINDOW)
+
+    async def _wind_down(self, cause: Cause, reason: str, actor: Actor) -> None:
+        """Stop the session, unless somebody stopped or killed it at the same moment."""
+        try:
+            await self._acts.wind_down(cause, reason, actor)
+        except Refused as error:
+            _log.info("not wound down", cause=error.line())

@@ -12,10 +12,12 @@ turns it into done but the venue. Flattening is not part of it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -25,9 +27,10 @@ from engine.contracts.session import END_STATES, SessionState
 from engine.execution.clock import monotonic_us
 from engine.execution.core import Core
 from engine.execution.facts import Readings
-from engine.execution.latch_file import LatchMark, write_latch
+from engine.execution.latch_file import LatchMark, latch_present, write_latch
 from engine.execution.pipeline import OrderDesk, RaiseAlarm
 from engine.governance.transitions import Cause
+from engine.journal.writer import JournalFailed
 from engine.venues.port import Canceled, Unknown, Venue, VenueQueryFailed
 
 _log = structlog.get_logger("kill")
@@ -37,6 +40,11 @@ _PROOF_GAP_SECONDS = 0.05
 #: After this long without proof the verdict UNCONFIRMED is journaled and shown; the hunt goes on.
 _LOUD_AFTER_US = 2_000_000
 _HUNT_PAUSE_SECONDS = 0.25
+#: Without a journal there is no verdict and no end: the rate budget must last.
+_BLIND_PAUSE_SECONDS = 1.0
+
+#: Starts a task whose failure is a fault of the engine, and says so.
+Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
 
 #: States that a kill moves to `killed`.
 _KILLABLE = frozenset(SessionState) - END_STATES - {SessionState.KILLED}
@@ -54,6 +62,7 @@ class KillSwitch:
         latch_path: Path,
         symbols: Callable[[], Iterable[str]],
         raise_alarm: RaiseAlarm,
+        spawn: Spawn,
     ) -> None:
         self._core = core
         self._desk = desk
@@ -62,6 +71,8 @@ class KillSwitch:
         self._latch_path = latch_path
         self._symbols = symbols
         self._raise_alarm = raise_alarm
+        self._spawn = spawn
+        self._pressing = False
         self._hunt: asyncio.Task[None] | None = None
         self._kill_id = ""
         self._started_us = 0
@@ -69,43 +80,68 @@ class KillSwitch:
     async def press(self, *, actor: Actor, reason: str, source: str, pressed_us: int) -> str:
         """Set the latch and start the hunt. Returns the kill id once the latch is durable.
 
-        Harmless to repeat: a press during a hunt is journaled as a stage of it and does not start
-        it over; one after it hunts again.
+        Harmless to repeat: a press during another or during its hunt is journaled as a stage of it
+        and does not start it over; one after it hunts again. A journal that cannot be written does
+        not stop it: the latch then holds in memory and file, and the cancels leave (I13).
         """
         self._readings.latched = True
         started = monotonic_us()
-        if self._hunt is not None and not self._hunt.done():
-            elapsed = started - self._started_us
+        if self._pressing or self._hunting:
             again = f"by {actor.name}: {source} {reason}"
-            await self._core.record(
-                actor,
-                KillStage(
-                    kill_id=self._kill_id, stage="pressed_again", elapsed_us=elapsed, detail=again
-                ),
+            stage = KillStage(
+                kill_id=self._kill_id,
+                stage="pressed_again",
+                elapsed_us=started - self._started_us,
+                detail=again,
             )
+            await self._record(actor, stage)
             return self._kill_id
-        kill_id = secrets.token_hex(6)
+        kill_id = self._kill_id = secrets.token_hex(6)
+        self._started_us = started
+        self._pressing = True
         mark = LatchMark(
             kill_id=kill_id, reason=reason, source=source, by=actor.name, pressed_us=pressed_us
         )
         try:
-            write_latch(self._latch_path, mark)
+            # A file that is there already latches, and may be of a kill that is not journaled yet.
+            if not latch_present(self._latch_path):
+                write_latch(self._latch_path, mark)
         except OSError as error:
             # The journal below is the truth; a full disk must not stop the cancels either (I13).
             _log.error("latch file not written", cause=error.strerror)
         try:
-            await self._core.record(
-                actor, *self._latched_events(kill_id, reason, source, pressed_us)
-            )
+            await self._record(actor, *self._latched_events(kill_id, reason, source, pressed_us))
         finally:
-            self._start_hunt(kill_id, started)
+            self._pressing = False
+            self._start_hunt()
         return kill_id
 
-    def _start_hunt(self, kill_id: str, started: int) -> None:
-        if self._hunt is None or self._hunt.done():
-            self._kill_id = kill_id
-            self._started_us = started
-            self._hunt = asyncio.create_task(self._run(kill_id, started), name="kill-hunt")
+    @property
+    def pressing(self) -> bool:
+        """Whether a press is on its way to file and journal."""
+        return self._pressing
+
+    @property
+    def _hunting(self) -> bool:
+        return self._hunt is not None and not self._hunt.done()
+
+    def _start_hunt(self) -> None:
+        if not self._hunting:
+            self._hunt = self._spawn(self._hunts(), "kill-hunt")
+
+    async def _hunts(self) -> None:
+        """Hunt for the newest kill; one that came in meanwhile is hunted for anew."""
+        done = ""
+        while done != self._kill_id:
+            done = self._kill_id
+            await self._run(done, self._started_us)
+
+    async def _record(self, actor: Actor, *events: AnyEvent) -> None:
+        """Journal if that is possible; the hunt goes on in any case (I13)."""
+        try:
+            await self._core.record(actor, *events)
+        except JournalFailed as error:
+            _log.error("kill not journaled", cause=error.line())
 
     def _latched_events(
         self, kill_id: str, reason: str, source: str, pressed_us: int
@@ -135,7 +171,12 @@ class KillSwitch:
     async def resume(self, kill_id: str) -> None:
         """After a restart: the latch holds, and what has no proof yet is hunted again (I4, I7)."""
         self._readings.latched = True
-        self._start_hunt(kill_id, monotonic_us())
+        if self._pressing:
+            return
+        if not self._hunting or kill_id != self._kill_id:
+            self._kill_id = kill_id
+            self._started_us = monotonic_us()
+        self._start_hunt()
 
     async def rehearse(self, symbols: Iterable[str]) -> tuple[bool, int, str]:
         """Walk the whole path without the latch: cancel-all, then two queries.
@@ -158,7 +199,7 @@ class KillSwitch:
         async def stage(name: str, detail: str) -> None:
             elapsed = monotonic_us() - started
             _log.info("kill stage", stage=name, elapsed_us=elapsed, detail=detail)
-            await self._core.record(
+            await self._record(
                 ENGINE, KillStage(kill_id=kill_id, stage=name, elapsed_us=elapsed, detail=detail)
             )
 
@@ -167,7 +208,7 @@ class KillSwitch:
         canceled = 0
         loud = False
         round_number = 0
-        while True:
+        while not self._ended(kill_id):
             round_number += 1
             first = round_number == 1
             if first:
@@ -180,15 +221,25 @@ class KillSwitch:
             doubts = self._doubts()
             elapsed = monotonic_us() - started
             if left == () and not doubts:
-                break
+                await stage("positions", self._positions_text())
+                await self._verdict(kill_id, "PROVEN", started, canceled, (), "")
+                return
             if not loud and elapsed > _LOUD_AFTER_US:
                 loud = True
                 detail = doubts or trouble or ("the venue did not answer" if left is None else "")
                 await self._verdict(kill_id, "UNCONFIRMED", started, canceled, left or (), detail)
-                await self._raise_alarm("KILL_UNCONFIRMED", detail or "orders still open")
-            await asyncio.sleep(_HUNT_PAUSE_SECONDS)
-        await stage("positions", self._positions_text())
-        await self._verdict(kill_id, "PROVEN", started, canceled, (), "")
+                with contextlib.suppress(JournalFailed):
+                    await self._raise_alarm("KILL_UNCONFIRMED", detail or "orders still open")
+            failed = self._core.journal.failed is not None
+            await asyncio.sleep(_BLIND_PAUSE_SECONDS if failed else _HUNT_PAUSE_SECONDS)
+
+    def _ended(self, kill_id: str) -> bool:
+        """Whether this hunt is over without proof: a newer kill, or released by two people.
+
+        Without a journal nothing can be released, and the hunt goes on as long as the engine.
+        """
+        released = not self._core.state.latch.is_set and self._core.journal.failed is None
+        return released or kill_id != self._kill_id
 
     async def _cancel_everywhere(self, symbols: Iterable[str]) -> tuple[int, str]:
         """One cancel-all per symbol, all at once. Returns (orders canceled, trouble)."""
@@ -199,7 +250,8 @@ class KillSwitch:
         for symbol, outcome in zip(asked, outcomes, strict=True):
             if isinstance(outcome, Canceled):
                 count += len(outcome.reports)
-                await self._desk.learn_canceled(outcome.reports)
+                with contextlib.suppress(JournalFailed):
+                    await self._desk.learn_canceled(outcome.reports)
             elif isinstance(outcome, Unknown):
                 trouble = f"{symbol}: {outcome.cause}"
             else:
@@ -230,6 +282,8 @@ class KillSwitch:
 
     def _doubts(self) -> str:
         """What the venue's empty answers do not cover."""
+        if self._core.journal.failed is not None:
+            return "the journal cannot be written"
         if self._desk.in_flight:
             return f"in flight: {', '.join(sorted(self._desk.in_flight))}"
         open_here = self._core.state.orders.open_orders()
@@ -247,7 +301,7 @@ class KillSwitch:
         open_orders: tuple[str, ...],
         detail: str,
     ) -> None:
-        await self._core.record(
+        await self._record(
             ENGINE,
             KillVerdict(
                 kill_id=kill_id,

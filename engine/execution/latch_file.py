@@ -51,11 +51,12 @@ def read_latch(path: Path) -> LatchMark | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        return _doubtful(f"latch file unreadable: {error.strerror}")
+        return _doubtful(path, f"latch file unreadable: {error.strerror}")
     try:
-        return msgspec.json.decode(raw, type=LatchMark)
+        mark = msgspec.json.decode(raw, type=LatchMark)
     except msgspec.DecodeError:
-        return _doubtful("latch file is not what we wrote")
+        return _doubtful(path, "latch file is not what we wrote")
+    return mark if mark.kill_id else _doubtful(path, "latch file names no kill")
 
 
 def latch_present(path: Path) -> bool:
@@ -74,7 +75,22 @@ def clear_latch(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def _doubtful(reason: str) -> LatchMark:
+def stamp_of(path: Path) -> tuple[int, int] | None:
+    """Inode and time of the file, which change with every writing; None when it is not there."""
+    try:
+        facts = path.lstat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns
+
+
+def _doubtful(path: Path, reason: str) -> LatchMark:
+    """A mark for a file that says nothing; each such file is a kill of its own, until released."""
+    inode, time_ns = stamp_of(path) or (0, 0)
     return LatchMark(
-        kill_id="unreadable", reason=reason, source="latch-file", by="engine", pressed_us=0
+        kill_id=f"unreadable-{inode:x}-{time_ns:x}",
+        reason=reason,
+        source="latch-file",
+        by="engine",
+        pressed_us=0,
     )

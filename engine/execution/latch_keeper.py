@@ -8,11 +8,14 @@ over from a crash in between and goes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
+from typing import Protocol
+
+import structlog
 
 from engine.contracts.event import AnyEvent, KillLatched, SessionMoved
-from engine.contracts.people import automaton
+from engine.contracts.people import automaton, person
 from engine.contracts.session import SessionState
 from engine.execution.core import Core, State
 from engine.execution.facts import Readings
@@ -21,9 +24,23 @@ from engine.execution.latch_file import (
     clear_latch,
     latch_present,
     read_latch,
+    stamp_of,
     write_latch,
 )
 from engine.governance.transitions import Cause
+
+_log = structlog.get_logger("latch")
+
+
+class Hunter(Protocol):
+    """The kill switch, as the keeper needs it."""
+
+    @property
+    def pressing(self) -> bool:
+        """Whether a press is on its way to file and journal."""
+
+    def resume(self, kill_id: str) -> Awaitable[None]:
+        """Hunt for this kill until it is proven."""
 
 
 class LatchKeeper:
@@ -34,42 +51,69 @@ class LatchKeeper:
         core: Core,
         readings: Readings,
         path: Path,
-        hunt: Callable[[str], Awaitable[None]],
+        switch: Hunter,
     ) -> None:
         self._core = core
         self._readings = readings
         self._path = path
-        self._hunt = hunt
+        self._switch = switch
+        #: the file as last looked into
+        self._seen: tuple[int, int] | None = None
 
     async def hold(self) -> None:
-        """Bring journal, file and memory in step."""
-        latch = self._core.state.latch
-        present = latch_present(self._path)
-        if present and not latch.is_set and not self._readings.latched:
-            # With the latch in memory a press is on its way to the journal: it needs no adoption.
-            await self._adopt()
-        elif latch.is_set and not present:
-            await self._rewrite()
-        self._readings.latched = self._readings.latched or latch.is_set
+        """Bring journal, file and memory in step. A press on its way does that by itself."""
+        if self._switch.pressing:
+            return
+        try:
+            await self._hold()
+        except OSError as error:
+            # The journal and the memory still hold; a full disk must not end the other rules.
+            _log.error("latch file", cause=error.strerror)
+        self._readings.latched = self._readings.latched or self._core.state.latch.is_set
+
+    async def _hold(self) -> None:
+        is_set = self._core.state.latch.is_set
+        if not latch_present(self._path):
+            self._seen = None
+            if is_set:
+                await self._rewrite()
+            return
+        stamp = stamp_of(self._path)
+        if (not is_set or stamp != self._seen) and await self._adopt():
+            self._seen = stamp
 
     def released(self) -> None:
-        """The journal holds a valid release: open the latch in memory and on the disk."""
+        """The journal holds a valid release: open the latch in memory and on the disk.
+
+        A kill that came at the same moment keeps it closed.
+        """
+        if self._switch.pressing or self._core.state.latch.is_set:
+            return
         clear_latch(self._path)
         self._readings.latched = False
 
-    async def _adopt(self) -> None:
-        """A latch file that the journal does not know: latched it is."""
+    async def _adopt(self) -> bool:
+        """Journal the kill of a latch file that the journal does not know: latched it is.
+
+        False when it has to be looked at again.
+
+        Also when another kill is latched already: each has a name on it (I8), and the newest is
+        the one that is hunted for and released.
+        """
         mark = await asyncio.to_thread(read_latch, self._path)
-        if mark is None:
-            return
-        if mark.kill_id in self._core.state.kill_ids:
-            clear_latch(self._path)
-            return
+        state = self._core.state
+        if mark is None or self._switch.pressing:
+            return False
+        if mark.kill_id in state.kill_ids:
+            if not state.latch.is_set:
+                clear_latch(self._path)
+                self._readings.latched = False
+            return True
         self._readings.latched = True
-        await self._core.decide(
-            automaton(mark.by or "latch-file"), lambda state: _adopted(state, mark)
-        )
-        await self._hunt(mark.kill_id)
+        actor = person(mark.by, "latch-file") if mark.by else automaton("latch-file")
+        await self._core.decide(actor, lambda state: _adopted(state, mark))
+        await self._switch.resume(state.latch.kill_id)
+        return True
 
     async def _rewrite(self) -> None:
         latch = self._core.state.latch
@@ -84,6 +128,8 @@ class LatchKeeper:
 
 
 def _adopted(state: State, mark: LatchMark) -> list[AnyEvent]:
+    if mark.kill_id in state.kill_ids:
+        return []
     session = state.sessions.current
     events: list[AnyEvent] = [
         KillLatched(

@@ -67,6 +67,8 @@ _CLOCK_MARGIN_US = 60_000_000
 #: A request older than the receive window is refused by the venue; this is added for the way there.
 _LATE_MARGIN_US = 1_500_000
 
+_RESTING = frozenset({OrderState.ACKNOWLEDGED, OrderState.PARTIALLY_FILLED})
+
 _RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0)
 
 RaiseAlarm = Callable[[str, str], Awaitable[None]]
@@ -89,6 +91,9 @@ class OrderDesk:
         self._recv_window_us = recv_window_ms * 1_000
         self._raise_alarm = raise_alarm
         self._to_settle: dict[str, int] = {}
+        #: No request of an order left before this, or not later than this engine's start: µs UTC.
+        self._sent_us: dict[str, int] = {}
+        self._born_us = wall_us()
         self._settle_wanted = asyncio.Event()
         self.in_flight: set[str] = set()
 
@@ -172,6 +177,7 @@ class OrderDesk:
             )
             return
         self.in_flight.add(order_id)
+        self._sent_us[order_id] = wall_us()
         try:
             outcome = await self._venue.submit(intent)
             match outcome:
@@ -200,10 +206,19 @@ class OrderDesk:
             )
         await asyncio.shield(asyncio.ensure_future(self._cancel(order, actor, cause)))
 
-    async def cancel_open(self, actor: Actor, cause: str) -> None:
-        """Cancel whatever rests, one request per order, all at once."""
-        open_orders = self._state.orders.open_orders()
-        await asyncio.gather(*(self._cancel(order, actor, cause) for order in open_orders))
+    async def cancel_resting(self, actor: Actor, cause: str) -> None:
+        """Cancel what is known to rest, one request per order, all at once.
+
+        What is being canceled or in doubt already is asked for instead, and canceled once it is
+        found to rest.
+        """
+        resting = []
+        for order in self._state.orders.open_orders():
+            if order.state in _RESTING:
+                resting.append(order)
+            else:
+                self.settle_later(order.intent.client_order_id)
+        await asyncio.gather(*(self._cancel(order, actor, cause) for order in resting))
 
     async def _cancel(self, order: Order, actor: Actor, cause: str) -> None:
         order_id = order.intent.client_order_id
@@ -365,7 +380,7 @@ class OrderDesk:
         if order.venue_order_id is not None:
             await self._raise_alarm("ORDER_LOST", f"the venue no longer knows {order_id}")
             return False
-        age_us = asked_us - order.created_us
+        age_us = asked_us - self._sent_us.get(order_id, self._born_us)
         if age_us < self._recv_window_us + _LATE_MARGIN_US:
             return False
         await self._core.record(
@@ -373,12 +388,39 @@ class OrderDesk:
             OrderRejected(
                 client_order_id=order_id,
                 code="NEVER_ACCEPTED",
-                reason=f"asked {age_us // 1_000} ms after the intent, past the receive window: "
-                "the venue does not know it",
+                reason=f"asked {age_us // 1_000} ms after it could have been sent, past the "
+                "receive window: the venue does not know it",
             ),
         )
         self._to_settle.pop(order_id, None)
         return True
+
+    async def doubt_unanswered(self) -> None:
+        """After a restart: a request whose answer is not in the journal is in doubt (I3, I7)."""
+        for order in self._state.orders.open_orders():
+            if order.state is OrderState.SUBMITTED:
+                await self._mark_unknown(
+                    order.intent.client_order_id, "the engine ended before the answer"
+                )
+
+    async def look_for_missed(self, symbol: str) -> None:
+        """Compare with the venue's open orders and settle what differs; strangers are recorded.
+
+        For news that a stream swallowed without a sign of it. Raises VenueQueryFailed.
+        """
+        asked_us = wall_us()
+        shown = {one.client_order_id: one for one in await self._venue.open_orders(symbol)}
+        for order_id, report in shown.items():
+            order = self._state.orders.get(order_id)
+            if order is None:
+                await self.found_orphan(report)
+            elif order.state not in OPEN_STATES or missing_fills(order, report):
+                self.settle_later(order_id)
+        for order in self._state.orders.open_orders():
+            order_id = order.intent.client_order_id
+            old = order.updated_us < asked_us and order_id not in self.in_flight
+            if order.intent.symbol == symbol and old and order_id not in shown:
+                self.settle_later(order_id)
 
     async def sync(self, symbol: str) -> None:
         """Compare with the venue's open orders: settle ours, record strangers.

@@ -279,7 +279,9 @@ class ReconDesk:
         by_venue_id = {one.venue_order_id: one.client_order_id for one in reports}
         named_fills = [_named(fill, by_venue_id) for fill in venue_fills]
         others = self._of_other_sessions(session)
-        held = _totals(state.opening_balances.get(session.id, {}))
+        # Without go there was no opening reading, and no order either: said as "not read".
+        opening = state.opening_balances.get(session.id)
+        held = _totals(opening) if opening is not None else None
         return Sides(
             engine_orders=[order_row(order) for order in ours],
             journal_orders=await self._journal_orders(session.id),
@@ -389,9 +391,11 @@ def _totals(balances: Mapping[str, tuple[Decimal, Decimal]]) -> dict[str, Decima
 
 
 def _after(
-    opening: Mapping[str, Decimal], flows: Sequence[Mapping[str, Decimal]]
-) -> dict[str, Decimal]:
-    """Opening balances plus all flows; assets that end at zero are left out."""
+    opening: Mapping[str, Decimal] | None, flows: Sequence[Mapping[str, Decimal]]
+) -> dict[str, Decimal] | None:
+    """Opening balances plus all flows; assets that end at zero are left out. None: not read."""
+    if opening is None:
+        return None
     totals = dict(opening)
     for flow in flows:
         for asset, amount in flow.items():

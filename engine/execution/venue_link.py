@@ -114,16 +114,19 @@ class VenueLink:
             self._notify()
 
     async def run_polling(self) -> None:
-        """Endless: measure the clock and read the balances, every ten seconds."""
+        """Endless: measure the clock, read the balances and compare open orders, every 10 s."""
         while True:
             await asyncio.sleep(_POLL_SECONDS)
             try:
                 await self.measure_clock()
                 await self.read_balances()
+                for symbol in self._markets:
+                    await self._desk.look_for_missed(symbol)
             except VenueQueryFailed as error:
                 # Not known is said as not known: risk blocks until the next good reading (I12).
                 _log.warning("poll failed", cause=error.line())
                 self._readings.clock_offset_ms = None
+                self._readings.balances = None
             self._notify()
 
     async def _catch_up(self) -> None:

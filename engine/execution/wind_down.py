@@ -10,7 +10,7 @@ import structlog
 from engine.contracts.people import Actor, automaton
 from engine.contracts.session import SessionState
 from engine.execution.core import Core
-from engine.execution.kill import KillSwitch
+from engine.execution.kill import KillSwitch, Spawn
 from engine.execution.pipeline import OrderDesk
 from engine.execution.session_desk import SessionDesk
 from engine.governance.transitions import Cause
@@ -32,12 +32,14 @@ class WindDown:
         desk: OrderDesk,
         kill: KillSwitch,
         symbols: Callable[[], Iterable[str]],
+        spawn: Spawn,
     ) -> None:
         self._core = core
         self._session = session
         self._desk = desk
         self._kill = kill
         self._symbols = symbols
+        self._spawn = spawn
         self._task: asyncio.Task[None] | None = None
 
     async def begin(self, cause: Cause, reason: str, actor: Actor) -> None:
@@ -50,11 +52,11 @@ class WindDown:
         session = self._core.state.sessions.current
         running = self._task is not None and not self._task.done()
         if session is not None and session.state is SessionState.STOPPING and not running:
-            self._task = asyncio.create_task(self._finish(), name="wind-down")
+            self._task = self._spawn(self._finish(), "wind-down")
 
     async def _finish(self) -> None:
         while True:
-            await self._desk.cancel_open(_WIND_DOWN, "session stops")
+            await self._desk.cancel_resting(_WIND_DOWN, "session stops")
             proven, elapsed_us, detail = await self._kill.rehearse(self._symbols())
             session = self._core.state.sessions.current
             if session is None or session.state is not SessionState.STOPPING:

@@ -53,6 +53,12 @@ ALARMS: dict[str, AlarmDefinition] = {
             "Send nothing; compare with the venue's own order page.",
         ),
         _row(
+            "LEDGER_REFUSED",
+            1,
+            "the venue says something of an order that does not fit what is recorded",
+            "Send nothing; compare the order's record with the venue's own page.",
+        ),
+        _row(
             "ORDER_UNKNOWN",
             1,
             "the outcome of a request is not known",

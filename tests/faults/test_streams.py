@@ -1,0 +1,71 @@
+"""What a stream did not tell is asked for: each fill is recorded exactly once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.contracts.errors import Refused
+from engine.contracts.order import OrderType
+
+if TYPE_CHECKING:
+    from tests.faults.conftest import Field
+
+
+async def test_a_fill_while_the_user_stream_is_cut_is_recorded_once(live: Field) -> None:
+    order_id, price = await live.rest_at_best()
+    await live.fault(stream_cut="user")
+    await live.sweep(price)
+    await live.until_order(order_id, "FILLED")
+    await live.same_trades_here_and_there()
+
+
+async def test_a_fill_while_the_user_stream_is_stalled_is_recorded_once(live: Field) -> None:
+    order_id, price = await live.rest_at_best()
+    await live.fault(stream_stall="user", stream_stall_ms=1500)
+    await live.sweep(price)
+    await live.until_order(order_id, "FILLED", seconds=30)
+    await live.same_trades_here_and_there()
+
+
+@pytest.mark.parametrize("mode", ["reset", "code"])
+async def test_a_market_order_without_an_answer_is_filled_once(live: Field, mode: str) -> None:
+    await live.fault(submit_timeout=1, submit_mode=mode)
+    order_id = await live.submit(OrderType.MARKET)
+    await live.until_order(order_id, "FILLED")
+    await live.same_trades_here_and_there()
+    await live.client.stop("test")
+    await live.until_session("stopped")
+    assert await live.reconcile() == []
+
+
+async def test_a_stalled_market_is_stale_and_blocks(live: Field) -> None:
+    price = await live.away_price()
+    await live.fault(stream_stall="market", stream_stall_ms=8000)
+    await live.until(lambda view: view.market is not None and view.market.stale, "stale")
+    with pytest.raises(Refused):
+        await live.submit(price=price)
+    assert await live.venue_orders() == []
+    await live.ready()
+    await live.rest_one()
+
+
+async def test_an_order_of_somebody_else_is_an_orphan_and_never_ours(live: Field) -> None:
+    price = await live.away_price()
+    await live.ask(
+        "POST",
+        "order",
+        symbol="BTCUSDT",
+        side="BUY",
+        type="LIMIT",
+        timeInForce="GTC",
+        quantity="0.001",
+        price=str(price),
+        newClientOrderId="stranger",
+    )
+    await live.eventually(lambda: live.events("orphan.found"), "the orphan")
+    view = await live.until(lambda seen: bool(seen.alarms), "an alarm")
+    assert [one.code for one in view.alarms] == ["ORPHAN"]
+    assert view.orders == ()
+    assert len(live.events("orphan.found")) == 1

@@ -1,0 +1,63 @@
+"""The watchdog survives the engine: it cancels and proves when the engine dies or hangs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.faults.conftest import Field, Start
+
+SOON = {"grace_seconds": 1, "heartbeat_ms": 250}
+
+
+async def canceled_by_the_watchdog(desk: Field) -> None:
+    async def none_open() -> bool:
+        return await desk.venue_open() == []
+
+    await desk.eventually(none_open, "canceled by the watchdog", 6)
+
+
+async def test_a_dead_engine_s_orders_are_canceled(start: Start) -> None:
+    desk = await start(watchdog=SOON)
+    await desk.go_live()
+    order_id = await desk.rest_one()
+    await desk.sigkill()
+    await canceled_by_the_watchdog(desk)
+    await desk.eventually((desk.workspace.log / "watchdog.jsonl").exists, "its report")
+    await desk.start_engine()
+    await desk.until_order(order_id, "CANCELED")
+    acted = desk.events("watchdog.acted")
+    assert [(one["verdict"], one["canceled"]) for one in acted] == [("PROVEN", 1)]
+    assert "WATCHDOG_ACTED" in [one.code for one in (await desk.state()).alarms]
+    await desk.sigkill()
+    await desk.start_engine()
+    assert len(desk.events("watchdog.acted", canceled=1)) == 1
+
+
+async def test_a_hung_engine_s_orders_are_canceled(start: Start) -> None:
+    desk = await start(watchdog=SOON)
+    await desk.go_live()
+    order_id = await desk.rest_one()
+    desk.freeze()
+    await canceled_by_the_watchdog(desk)
+    desk.thaw()
+    await desk.until_order(order_id, "CANCELED")
+    await desk.eventually(lambda: desk.events("watchdog.acted"), "the report in the journal")
+    await desk.until(lambda view: view.engine.watchdog == "watching", "a new watchdog")
+    assert "WATCHDOG_ACTED" in [one.code for one in (await desk.state()).alarms]
+
+
+async def test_a_restart_within_the_grace_time_keeps_the_orders(live: Field) -> None:
+    order_id = await live.rest_one()
+    await live.sigkill()
+    await live.start_engine()
+    await live.until(lambda view: view.engine.watchdog == "watching", "a new watchdog")
+    await live.until_order(order_id, "ACKNOWLEDGED")
+    assert await live.venue_open() == [order_id]
+
+
+async def test_an_orderly_end_without_open_orders_ends_the_watchdog(field: Field) -> None:
+    await field.ready()
+    await field.stop_engine()
+    assert not (field.workspace.run / "watchdog.pid").exists()
+    assert not (field.workspace.log / "watchdog.jsonl").exists()
