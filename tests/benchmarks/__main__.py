@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable
 
 from tests.benchmarks import journal_store
+from tests.benchmarks.console import console_rows
 from tests.benchmarks.kill_path import kill_rows, latch_rows
 from tests.benchmarks.order_path import order_rows
+from tests.benchmarks.pack import pack_rows
 from tests.benchmarks.recon import recon_rows
 from tests.benchmarks.restart import restart_rows
 from tests.benchmarks.sandbox_rate import sandbox_rows
@@ -41,6 +43,8 @@ BENCHMARKS: dict[str, Measure] = {
     "journal": lambda quick: _journal_rows(quick=quick),
     "restart": lambda quick: restart_rows(100_000 if quick else 1_000_000),
     "recon": lambda quick: recon_rows(100_000 if quick else 1_000_000),
+    "console": lambda quick: console_rows(3, 5.0, 30) if quick else console_rows(),
+    "pack": lambda quick: pack_rows(100_000 if quick else 1_000_000),
     "sandbox": lambda quick: sandbox_rows(1_000 if quick else 4_000),
 }
 

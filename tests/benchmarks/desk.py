@@ -180,9 +180,13 @@ def end(process: subprocess.Popen[bytes]) -> None:
 def recorded(place: Desk, kinds: tuple[type[Event], ...]) -> list[Recorded]:
     """The journal's events of these kinds, read from its files."""
     tags = {str(kind.__struct_config__.tag).encode() for kind in kinds}
-    found: list[Recorded] = []
-    for path in sorted(place.workspace.journal.glob("*.jsonl")):
-        for line in path.read_bytes().splitlines(keepends=True):
-            if any(b'"kind":"' + tag + b'"' in line for tag in tags):
-                found.append(decode_line(line, path.name)[0])
-    return found
+    lines = (
+        line
+        for path in sorted(place.workspace.journal.glob("*.jsonl"))
+        for line in path.read_bytes().splitlines(keepends=True)
+    )
+    return [
+        decode_line(line, "journal")[0]
+        for line in lines
+        if any(b'"kind":"' + tag + b'"' in line for tag in tags)
+    ]
