@@ -44,23 +44,24 @@ class BeginStop(Protocol):
 
 
 class Attendance:
-    """Which operator consoles are connected, and since when none is."""
+    """Which operator consoles are connected, and for each person since when none is."""
 
     def __init__(self, readings: Readings, now_us: Callable[[], int] = monotonic_us) -> None:
         self._readings = readings
         self._now_us = now_us
         self._consoles: dict[object, str] = {}
-        self._silent_since_us: int | None = now_us()
+        self._born_us = now_us()
+        self._left_us: dict[str, int] = {}
 
     def heard(self, console: object, person: str) -> None:
         """An operator's console is connected."""
         self._consoles[console] = person
-        self._silent_since_us = None
 
     def gone(self, console: object) -> None:
         """A console's connection ended."""
-        if self._consoles.pop(console, None) is not None and not self._consoles:
-            self._silent_since_us = self._now_us()
+        person = self._consoles.pop(console, None)
+        if person is not None and person not in self._consoles.values():
+            self._left_us[person] = self._now_us()
 
     def people(self) -> frozenset[str]:
         """Whose consoles are connected."""
@@ -70,8 +71,7 @@ class Attendance:
         """How long no console of this operator has been connected, µs."""
         if operator in self._consoles.values():
             return 0
-        since = self._silent_since_us
-        return self._now_us() - since if since is not None else 0
+        return self._now_us() - self._left_us.get(operator, self._born_us)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from engine.governance.latch import LatchState
 
 def next_step(session: SessionView | None, kill: KillView, engine: EngineView) -> str:
     """What the operator does next."""
+    if engine.phase == "halted":
+        return "The engine is halted: look at the venue, read its log, restart it."
     if engine.phase != "ready":
         return f"The engine is {engine.phase}: wait."
     if session is None or session.state in END_STATES:

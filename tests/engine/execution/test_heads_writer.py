@@ -1,0 +1,74 @@
+"""Heads are written after so many events or so much time, and never twice for one size."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from engine.contracts.documents import Namespace
+from engine.execution import heads_writer
+from engine.execution.heads_writer import HeadsWriter
+from engine.journal.heads import read_heads
+from engine.signatures.sshsig import parse_public_line, verify_strict
+from peakctl.founding import make_key
+
+
+@pytest.fixture
+def journal() -> SimpleNamespace:
+    return SimpleNamespace(size=3, head="ab" * 32)
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    make_key(tmp_path / "log", "test")
+    return tmp_path / "log"
+
+
+def writer(tmp_path: Path, key: Path, journal: SimpleNamespace) -> HeadsWriter:
+    (tmp_path / "heads").mkdir(exist_ok=True)
+    return HeadsWriter(journal, tmp_path / "heads", key, "peakctl/w", 10, 60, lambda: now[0])  # type: ignore[arg-type]
+
+
+now = [0]
+
+
+def test_a_head_is_signed_and_the_same_size_is_not_signed_again(
+    tmp_path: Path, key: Path, journal: SimpleNamespace
+) -> None:
+    heads = writer(tmp_path, key, journal)
+    first = heads.write()
+    assert heads.write() is first
+    blob = parse_public_line(key.with_suffix(".pub").read_text())
+    verify_strict(first.signature, first.text.encode(), Namespace.HEAD, blob)
+    assert [one.head.size for one in read_heads(tmp_path / "heads")] == [3]
+
+
+async def test_enough_events_or_enough_time(
+    tmp_path: Path, key: Path, journal: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heads_writer, "_TICK_SECONDS", 0)
+    heads = writer(tmp_path, key, journal)
+    heads.write()
+    running = asyncio.create_task(heads.run())
+
+    async def size_after(turns: int = 5) -> int:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert heads.latest is not None
+        return heads.latest.head.size
+
+    journal.size = 12
+    assert await size_after() == 3
+    journal.size = 13
+    assert await size_after() == 13
+    journal.size = 14
+    assert await size_after() == 13
+    now[0] += 60_000_000
+    assert await size_after() == 14
+    now[0] += 60_000_000
+    assert await size_after() == 14
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
