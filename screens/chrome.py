@@ -76,12 +76,13 @@ def answer(model: Model, width: int) -> Sequence[Content]:
 
 
 def _banner(model: Model, width: int) -> list[Content]:
-    """The demo's line for the second terminal, until something was said."""
+    """The demo's line for the second terminal, until something was said; whole, to be copied."""
     if not model.banner:
         return []
-    return [
-        cell(join(text(" reviewer, in a second terminal: ", "quiet"), text(model.banner)), width)
-    ]
+    lead = " reviewer, in a second terminal: "
+    if len(lead) + len(model.banner) <= width:
+        return [join(text(lead, "quiet"), text(model.banner))]
+    return [text(lead, "quiet"), *wrap(model.banner, width, most=2)]
 
 
 def footer(model: Model, screen: str, width: int) -> Sequence[Content]:

@@ -39,6 +39,10 @@ class StreamHealth:
         self.messages += 1
         self._last_us = self._now_us()
 
+    def alive(self) -> None:
+        """The stream answered a sign of life without a message of its own."""
+        self._last_us = self._now_us()
+
     def up(self) -> None:
         """The stream is connected and in sync."""
         self.connected = True

@@ -122,6 +122,10 @@ class VenueLink:
                 await self.read_balances()
                 for symbol in self._markets:
                     await self._desk.look_for_missed(symbol)
+                if self.user.connected:
+                    # A quiet account sends nothing for hours. The adapter pings the stream and
+                    # calls it down within two pings; that it is up is what is fresh here.
+                    self.user.alive()
             except VenueQueryFailed as error:
                 # Not known is said as not known: risk blocks until the next good reading (I12).
                 _log.warning("poll failed", cause=error.line())
