@@ -7,6 +7,7 @@ asyncio client with as many orders resting on the same venue, before and after e
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from decimal import Decimal
@@ -14,11 +15,14 @@ from pathlib import Path
 
 import uvloop
 
+from engine.contracts.documents import Namespace
 from engine.contracts.event import KillLatched, KillStage, KillVerdict, OrderCanceled
 from engine.contracts.money import round_down_to, to_text
 from engine.contracts.order import OrderType, Side
 from peakctl.client.kill import send_kill
+from peakctl.client.raw_http import exchange
 from peakctl.demo_seats import Seat
+from peakctl.signing import Signer
 from tests.benchmarks.bare_venue import BareVenue
 from tests.benchmarks.desk import Desk, desk, live, recorded
 from tests.benchmarks.table import Row, compared, median, percentile
@@ -30,6 +34,7 @@ _BELOW = Decimal("0.995")
 _PACE_SECONDS = 0.022
 _LINE = b"x" * 400 + b"\n"
 _PROOF_SECONDS = 30.0
+_RELEASE_ROUTE = "/v1/latch/document?reason=benchmark&operator=alice&reviewer=bob"
 
 
 def kill_rows(rounds: int = 3) -> list[Row]:
@@ -126,7 +131,7 @@ async def _bare_cancel(venue: BareVenue, number: int) -> float:
 
 
 def latch_rows(presses: int = 100) -> list[Row]:
-    """Request to latch durable in the engine, each kill proven before the next press."""
+    """Request to latch durable in the engine; each kill is proven and released before the next."""
     with desk() as place:
         place.start_engine()
         answered, bare = uvloop.run(_latches(place, presses))
@@ -152,19 +157,31 @@ async def _latches(place: Desk, presses: int) -> tuple[list[float], list[float]]
     answered: list[float] = []
     bare: list[float] = []
     path = place.workspace.root / "bare"
+    signers = [Signer(place.workspace.key_of(role)) for role in ("operator", "reviewer")]
     async with live(place) as (operator, _state):
         for _ in range(presses):
             bare.append(await asyncio.to_thread(_bare_write, path))
-            before = (await operator.client.state()).kill.kill_id
             answered.append(await asyncio.to_thread(_press, place, time.time_ns() // 1000))
-            await operator.until(
-                lambda seen, old=before: (  # type: ignore[misc]
-                    seen.kill.kill_id != old and seen.kill.state == "PROVEN"
-                ),
-                "proof",
-                _PROOF_SECONDS,
-            )
+            await _proven(operator)
+            await _release(place, operator, signers)
     return answered, bare
+
+
+async def _release(place: Desk, operator: Seat, signers: list[Signer]) -> None:
+    """Both people sign the latch open again, so that the next press sets it anew."""
+    _status, reply = await asyncio.to_thread(
+        exchange, place.workspace.socket, "GET", _RELEASE_ROUTE, time.monotonic() + 10
+    )
+    text = str(json.loads(reply)["document"])
+    document = text.encode("ascii")
+    signatures = [
+        await asyncio.to_thread(signer.sign, document, namespace)
+        for signer, namespace in zip(
+            signers, (Namespace.RELEASE, Namespace.RELEASE_REVIEW), strict=True
+        )
+    ]
+    await operator.client.release(text, *signatures)
+    await operator.until(lambda seen: seen.kill.state == "READY", "release")
 
 
 def _bare_write(path: Path) -> float:
