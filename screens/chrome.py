@@ -11,7 +11,7 @@ from textual.content import Content
 
 from engine.contracts.session import END_STATES, SessionState
 from peakctl.keys import actions_of, key_name
-from screens.draw import age, between, cell, clock, clock_ms, join, mark, text, wrap
+from screens.draw import age, between, clock, clock_ms, join, mark, text, wrap
 from screens.model import Model
 from screens.words import ENVIRONMENTS, NO_SESSION, PHASES, SESSIONS, Mark, mark_of
 

@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pexpect
@@ -68,10 +69,8 @@ class Terminal:
         self._child.delaybeforesend = None
 
     def _drain(self, seconds: float) -> None:
-        try:
+        with suppress(pexpect.TIMEOUT, pexpect.EOF):
             self._stream.feed(self._child.read_nonblocking(65536, timeout=seconds))
-        except (pexpect.TIMEOUT, pexpect.EOF):
-            pass
 
     @property
     def text(self) -> str:
@@ -89,7 +88,7 @@ class Terminal:
             found = re.search(pattern, self.text)
             if found is not None:
                 return found
-            if time.monotonic() > deadline or not self.alive and not self._more():
+            if time.monotonic() > deadline or not (self.alive or self._more()):
                 state = "alive" if self.alive else "ended"
                 raise AssertionError(
                     f"{self.name} ({state}): no {pattern!r} within {seconds:.0f} s:\n{self.text}"

@@ -6,7 +6,15 @@ import os
 import signal
 from decimal import Decimal
 
-from people import Desk, ask_for_go, decide, open_session, place_order, work_checklist
+from people import (
+    Desk,
+    ask_for_go,
+    decide,
+    open_session,
+    place_order,
+    type_until_seen,
+    work_checklist,
+)
 
 from peakctl.founding import create_demo
 
@@ -35,9 +43,9 @@ def test_sigkill_while_an_order_rests_ends_reconciled(desk: Desk) -> None:
     assert after["orders"][0]["venue_order_id"] == before["orders"][0]["venue_order_id"]
 
     back.press("f5", "f12")
-    back.wait_for("reason")
-    back.press("the engine was killed", "enter")
-    back.press("tab", "enter")
+    back.wait_for("Stop the session")
+    type_until_seen(back, "the engine was killed", "the engine was killed")
+    back.press("tab", "tab", "enter")
     back.wait_for("Run the reconciliation")
     back.press("f6", "ctrl+r")
     back.wait_for("no breaks")

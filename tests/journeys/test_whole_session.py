@@ -12,7 +12,7 @@ from people import Desk, ask_for_go, decide, open_session, place_order, work_che
 
 def test_from_charter_to_sealed_pack(desk: Desk) -> None:
     operator = desk.operator()
-    operator.wait_for(r"peakctl review --workspace \S+/w")
+    operator.wait_for(r"peakctl review --workspace\s+\S+/w")
     reviewer = desk.reviewer()
     reviewer.wait_for("Wait for the operator's charter")
 
@@ -52,7 +52,9 @@ def test_from_charter_to_sealed_pack(desk: Desk) -> None:
     operator.wait_for("≡ RECONCILED")
 
     operator.wait_for("lesson 1")
-    operator.press("the kill took well under a second", "ctrl+r")
+    operator.press("the kill took well under a second")
+    operator.wait_for("lesson 1   the kill took well under a second")
+    operator.press("ctrl+r")
     operator.wait_for("▶ Sign the pack")
     operator.press("ctrl+s")
     reviewer.wait_for("▶ Sign the pack")
