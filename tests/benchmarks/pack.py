@@ -12,18 +12,18 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
 
 from engine.contracts.documents import Namespace
-from engine.contracts.people import Role
+from engine.contracts.people import ENGINE, Role
 from engine.evidence.gather import Surroundings, gather
 from engine.evidence.pack import PackInputs, add_signature, finish, write_pack
 from engine.evidence.verify import verify_pack
-from engine.journal.chain import decode_line
+from engine.journal.chain import decode_line, encode_line, line_hash
 from engine.journal.heads import head_text
 from tests.benchmarks.long_journal import order_events
 from tests.benchmarks.table import Row, alone, compared, peak_memory_mib
@@ -45,10 +45,7 @@ def pack_rows(events: int = 1_000_000) -> list[Row]:
     """Write and verify, each right beside its bare twin."""
     with TemporaryDirectory(prefix="peakctl-bench-") as name:
         world = make_world(Path(name))
-        around = _lengthen(world, events)
-        size = len(world.chain.lines)
-        world.chain.records.clear()
-        world.chain.lines.clear()
+        around, size = _lengthen(world, events)
         gathered = _timed(lambda: _gather(world, around))
         written = _timed(lambda: write_pack(world.folder, world.inputs))
         partial = world.folder.with_name(f"{world.folder.name}.partial")
@@ -74,19 +71,23 @@ def pack_rows(events: int = 1_000_000) -> list[Row]:
     ]
 
 
-def _lengthen(world: World, events: int) -> Surroundings:
-    """Add orders to the session's chain and write its journal anew; what `gather` needs of it."""
-    chain = world.chain
-    for number in range((events - len(chain.lines)) // _EVENTS_AN_ORDER):
-        for event in order_events(SESSION, number, number):
-            chain.add(event)
+def _lengthen(world: World, events: int) -> tuple[Surroundings, int]:
+    """Write the session's journal anew with orders added: what `gather` needs, and its size."""
     folder = world.root / "journal"
     shutil.rmtree(folder)
     folder.mkdir()
-    paths = _write_segments(folder, chain)
-    head = head_text(LOG, len(chain.lines), chain.head).encode("ascii")
+    paths: list[Path] = []
+    size, last = 0, ""
+    lines = _lines(world.chain, events)
+    while part := list(itertools.islice(lines, _SEGMENT_LINES)):
+        paths.append(folder / f"{len(paths) + 1:06d}.jsonl")
+        paths[-1].write_bytes(b"".join(part))
+        size, last = size + len(part), line_hash(part[-1])
+    world.chain.lines.clear()
+    world.chain.records.clear()
+    head = head_text(LOG, size, last).encode("ascii")
     old = world.inputs
-    return Surroundings(
+    around = Surroundings(
         operator=OPERATOR,
         reviewer=REVIEWER,
         log=LOG,
@@ -94,7 +95,7 @@ def _lengthen(world: World, events: int) -> Surroundings:
         roster=old.roster,
         config=old.config,
         checklist=old.checklist or b"",
-        journal_segments=paths,
+        journal_segments=tuple(paths),
         head=head,
         head_signature=world.keys.sign(LOG, Namespace.HEAD, head),
         run=old.run,
@@ -102,15 +103,19 @@ def _lengthen(world: World, events: int) -> Surroundings:
         market_folders=(world.root / "market",),
         snapshot_folders=(world.root / "snapshots",),
     )
+    return around, size
 
 
-def _write_segments(folder: Path, chain: Chain) -> tuple[Path, ...]:
-    lines = iter(chain.lines)
-    paths: list[Path] = []
-    while part := list(itertools.islice(lines, _SEGMENT_LINES)):
-        paths.append(folder / f"{len(paths) + 1:06d}.jsonl")
-        paths[-1].write_bytes(b"".join(part))
-    return tuple(paths)
+def _lines(chain: Chain, events: int) -> Iterator[bytes]:
+    """The session's lines, then those of as many orders as make `events` of them."""
+    yield from chain.lines
+    size, head = len(chain.lines), chain.head
+    ts_us = chain.records[-1].ts_us
+    for number in range((events - size) // _EVENTS_AN_ORDER):
+        for event in order_events(SESSION, number, number):
+            line = encode_line(size, head, ts_us, ENGINE, event)
+            size, head = size + 1, line_hash(line)
+            yield line
 
 
 def _gather(world: World, around: Surroundings) -> PackInputs:
