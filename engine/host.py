@@ -27,6 +27,7 @@ from engine.contracts.session import SessionState
 from engine.contracts.view import EngineView, KillView, StateView
 from engine.execution.approval_desk import ApprovalDesk
 from engine.execution.clock import wall_us
+from engine.execution.conditions import Conditions
 from engine.execution.core import Core, State
 from engine.execution.facts import FactsBuilder, Readings
 from engine.execution.guard import Attendance, Guard, GuardActs
@@ -219,6 +220,16 @@ class Host:
         )
         self.attendance = Attendance(self.readings)
         self.reports = WatchdogReports(self.core, setup.paths.watchdog_log, self.ops.raise_alarm)
+        self.conditions = Conditions(
+            self.core,
+            self.markets,
+            self.readings,
+            self.facts,
+            lambda: self.link.connected,
+            clock_limit_ms=settings.clock.limit_ms,
+            disk=setup.paths.journal,
+            min_free_mb=settings.disk.min_free_mb,
+        )
         self.guard = Guard(
             self.core,
             self.desk,
@@ -230,6 +241,7 @@ class Host:
                 expire_request=self.approval.expire_request,
                 hold_latch=self.latch.hold,
                 take_reports=self.reports.take,
+                check_conditions=self.conditions.check,
                 raise_alarm=self.ops.raise_alarm,
             ),
         )

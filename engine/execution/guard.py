@@ -83,6 +83,7 @@ class GuardActs:
     expire_request: Callable[[], Awaitable[None]]
     hold_latch: Callable[[], Awaitable[None]]
     take_reports: Callable[[], Awaitable[None]]
+    check_conditions: Callable[[], Awaitable[None]]
     raise_alarm: RaiseAlarm
 
 
@@ -114,6 +115,7 @@ class Guard:
         """Check every rule once."""
         await self._acts.hold_latch()
         await self._acts.take_reports()
+        await self._acts.check_conditions()
         session = self._core.state.sessions.current
         if session is None or session.ended:
             self._readings.attended = False

@@ -222,11 +222,16 @@ class Field:
     ) -> StateView:
         """The first state in which `holds` is true, asked for again and again."""
 
-        async def look() -> StateView | None:
-            view = await self.state()
-            return view if holds(view) else None
+        last: list[StateView] = []
 
-        return await eventually(look, what, seconds)
+        async def look() -> StateView | None:
+            last[:] = [await self.state()]
+            return last[0] if holds(last[0]) else None
+
+        try:
+            return await eventually(look, what, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {_summary(last)}") from error
 
     async def until_session(self, name: str, seconds: float = DEADLINE) -> StateView:
         """Wait for a state of the session."""
@@ -482,6 +487,20 @@ class Field:
         url = f"{self.venue['rest']}/sandbox/faults"
         async with self._http.post(url, json=request) as response:
             assert response.status == 200, await response.text()
+
+
+def _summary(views: list[StateView]) -> str:
+    """What a failed wait last saw."""
+    if not views:
+        return "no engine answered"
+    view = views[0]
+    session = view.session.state.value if view.session else "none"
+    orders = [(one.intent.client_order_id, one.state.value, one.reason) for one in view.orders]
+    alarms = [(one.code, one.text) for one in view.alarms]
+    return (
+        f"engine {view.engine.phase}, attended {view.engine.attended}, session {session}, "
+        f"kill {view.kill.state} {view.kill.detail}, orders {orders}, alarms {alarms}"
+    )
 
 
 def _running_in(folder: Path) -> list[int]:

@@ -47,6 +47,9 @@ async def test_a_stalled_market_is_stale_and_blocks(live: Field) -> None:
     with pytest.raises(Refused):
         await live.submit(price=price)
     assert await live.venue_orders() == []
+    await live.until(
+        lambda view: "MARKET_STALE" in [one.code for one in view.alarms], "an alarm for it"
+    )
     await live.ready()
     await live.rest_one()
 
