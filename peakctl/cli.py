@@ -18,6 +18,7 @@ from engine.contracts.errors import InputError
 from peakctl.commands import (
     consoles,
     evidence,
+    latch,
     ledger,
     lifecycle,
     operations,
@@ -42,6 +43,7 @@ for module in (
     consoles,
     processes,
     stop,
+    latch,
     lifecycle,
     ledger,
     evidence,

@@ -28,7 +28,7 @@ class Signer:
 
     def asks_on_terminal(self) -> bool:
         """Whether ssh-keygen will talk to the terminal: a passphrase, a PIN or a touch."""
-        public = self._public_line()
+        public = self.public_line()
         if public.startswith("sk-"):
             return True
         if _agent_holds(public):
@@ -63,7 +63,8 @@ class Signer:
                 what="no such key", where=str(self.key), todo="name your key with --key"
             )
 
-    def _public_line(self) -> str:
+    def public_line(self) -> str:
+        """The public half's line; "" where it is not beside the key. Raises WorkspaceError."""
         self._check()
         path = self.key if self.key.suffix == ".pub" else Path(f"{self.key}.pub")
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -205,9 +206,11 @@ class EngineClient(Connection):
         """Write the whole state to a file, its hash to the journal."""
         return await self._post("snapshot", self._reason(""), SnapshotTaken)
 
-    async def release_document(self) -> ReleaseDocument:
-        """The text to sign for releasing the latch."""
-        return await self._get("latch/document", ReleaseDocument)
+    async def release_document(self, reason: str, operator: str, reviewer: str) -> ReleaseDocument:
+        """A fresh text for these two to sign, to release the latch for this reason."""
+        asked = {"reason": reason, "operator": operator, "reviewer": reviewer}
+        query = urlencode(asked, quote_via=quote, safe="")
+        return await self._get(f"latch/document?{query}", ReleaseDocument)
 
     async def release(
         self, document: str, operator_signature: str, reviewer_signature: str

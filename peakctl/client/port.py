@@ -128,8 +128,8 @@ class Console(Protocol):
     async def snapshot(self) -> SnapshotTaken:
         """Write the whole state to a file, its hash to the journal."""
 
-    async def release_document(self) -> ReleaseDocument:
-        """The text to sign for releasing the latch."""
+    async def release_document(self, reason: str, operator: str, reviewer: str) -> ReleaseDocument:
+        """A fresh text for these two to sign, to release the latch for this reason."""
 
     async def release(
         self, document: str, operator_signature: str, reviewer_signature: str

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 
 from engine.contracts.documents import Namespace
 from engine.contracts.errors import AnswerNo, InputError, Refused
+from peakctl.commands.files import ascii_text, write_new
 from peakctl.commands.options import (
     JsonOption,
     KeyOption,
@@ -149,7 +149,7 @@ def export(
     from engine.contracts.canonical import sha256_hex  # noqa: PLC0415
 
     content = _packet(visited(workspace)).packet.encode("ascii")
-    _write_new(file, content)
+    write_new(file, content)
     say(f"{sha256_hex(content)}  {file}")
     return 0
 
@@ -181,13 +181,13 @@ def cosign(
     if file is not None:
         if document is None:
             raise InputError(what="--file needs --document", todo="name the bytes it signs")
-        return _hand_in(place, who, _text(document), _text(file))
+        return _hand_in(place, who, ascii_text(document), ascii_text(file))
     packet = _packet(place).packet
     text = cosign_document(
         packet=packet, decision=decision, reason=reason, typed_code=code or _typed_code()
     )
     if document is not None:
-        _write_new(document, text.encode("ascii"))
+        write_new(document, text.encode("ascii"))
         say(f"wrote {document}; sign it in namespace {Namespace.COSIGN.value}")
         return 0
     signer = Signer(key_of(place, key, "reviewer"))
@@ -270,21 +270,3 @@ def pack(
     if found.stage != "sealed":
         raise AnswerNo(what=f"the pack is {found.stage}", where=session.id, todo="both must sign")
     return 0
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    except OSError as error:
-        raise InputError(
-            what=f"cannot be written ({error.strerror})", where=str(path), todo="name a new file"
-        ) from error
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(content)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(what=f"cannot be read ({error})", where=str(path)) from error

@@ -21,24 +21,33 @@ def demo(tmp_path: Path) -> Workspace:
     return create_demo(tmp_path / "w")
 
 
+@pytest.fixture(scope="session")
+def cli_in() -> Callable[[Path], Run]:
+    """`peakctl ...` as a process, in a folder."""
+
+    def of(folder: Path) -> Run:
+        def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+            kept = {k: v for k, v in os.environ.items() if not k.startswith("PEAKCTL")}
+            return subprocess.run(
+                [sys.executable, "-m", "peakctl", *arguments],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+                cwd=folder,
+                env={**kept, **environ},
+            )
+
+        return run
+
+    return of
+
+
 @pytest.fixture
-def cli(tmp_path: Path) -> Run:
+def cli(tmp_path: Path, cli_in: Callable[[Path], Run]) -> Run:
     """`peakctl ...` as a process, outside any workspace unless told."""
-
-    def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("PEAKCTL")}
-        return subprocess.run(
-            [sys.executable, "-m", "peakctl", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            cwd=tmp_path,
-            env={**kept, **environ},
-        )
-
-    return run
+    return cli_in(tmp_path)
 
 
 @pytest.fixture

@@ -1,0 +1,30 @@
+"""Documents and signatures as files: exact bytes in, exact bytes out, nothing overwritten."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from engine.contracts.errors import InputError
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that does not exist yet. Raises InputError."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    except OSError as error:
+        raise InputError(
+            what=f"cannot be written ({error.strerror})", where=str(path), todo="name a new file"
+        ) from error
+    with os.fdopen(descriptor, "wb") as handle:
+        handle.write(content)
+
+
+def ascii_text(path: Path) -> str:
+    """The exact text of a document or signature. Raises InputError."""
+    try:
+        return path.read_bytes().decode("ascii")
+    except OSError as error:
+        raise InputError(what=f"cannot be read ({error.strerror})", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise InputError(what="is not ASCII text", where=str(path)) from error
