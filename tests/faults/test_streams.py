@@ -47,10 +47,23 @@ async def test_a_stalled_market_is_stale_and_blocks(live: Field) -> None:
     with pytest.raises(Refused):
         await live.submit(price=price)
     assert await live.venue_orders() == []
-    await live.until(
-        lambda view: "MARKET_STALE" in [one.code for one in view.alarms], "an alarm for it"
-    )
     await live.ready()
+    await live.rest_one()
+
+
+async def test_a_venue_that_is_gone_is_an_alarm_until_it_is_back_and_taken(live: Field) -> None:
+    port = int(live.venue["rest"].rpartition(":")[2])
+    await live.stop_sandbox()
+    view = await live.until(
+        lambda seen: "VENUE_DOWN" in [one.code for one in seen.alarms], "an alarm for it"
+    )
+    assert view.market is not None
+    assert view.market.stale
+    await live.start_sandbox(port)
+    await live.until(lambda seen: seen.venue is not None and seen.venue.connected, "back")
+    for alarm in (await live.state()).alarms:
+        await live.client.acknowledge(alarm.id, "seen")
+    await live.until(lambda seen: seen.alarms == (), "no alarm left")
     await live.rest_one()
 
 
