@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from decimal import Decimal
-from pathlib import Path
 
 import uvloop
 
@@ -23,6 +21,7 @@ from peakctl.client.kill import send_kill
 from peakctl.client.raw_http import exchange
 from peakctl.demo_seats import Seat
 from peakctl.signing import Signer
+from tests.benchmarks.bare_disk import write_durably
 from tests.benchmarks.bare_venue import BareVenue
 from tests.benchmarks.desk import Desk, desk, live, recorded
 from tests.benchmarks.table import Row, compared, median, percentile
@@ -32,7 +31,6 @@ _QUANTITY = Decimal("0.001")
 _BELOW = Decimal("0.995")
 #: Under the widest limit of 50 a second.
 _PACE_SECONDS = 0.022
-_LINE = b"x" * 400 + b"\n"
 _PROOF_SECONDS = 30.0
 _RELEASE_ROUTE = "/v1/latch/document?reason=benchmark&operator=alice&reviewer=bob"
 
@@ -160,7 +158,7 @@ async def _latches(place: Desk, presses: int) -> tuple[list[float], list[float]]
     signers = [Signer(place.workspace.key_of(role)) for role in ("operator", "reviewer")]
     async with live(place) as (operator, _state):
         for _ in range(presses):
-            bare.append(await asyncio.to_thread(_bare_write, path))
+            bare.append(await asyncio.to_thread(write_durably, path))
             answered.append(await asyncio.to_thread(_press, place, time.time_ns() // 1000))
             await _proven(operator)
             await _release(place, operator, signers)
@@ -182,14 +180,3 @@ async def _release(place: Desk, operator: Seat, signers: list[Signer]) -> None:
     ]
     await operator.client.release(text, *signatures)
     await operator.until(lambda seen: seen.kill.state == "READY", "release")
-
-
-def _bare_write(path: Path) -> float:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        begin = time.perf_counter()
-        os.write(descriptor, _LINE)
-        os.fdatasync(descriptor)
-        return (time.perf_counter() - begin) * 1000
-    finally:
-        os.close(descriptor)
