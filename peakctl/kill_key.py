@@ -21,6 +21,9 @@ from engine.contracts.errors import PeakError
 from peakctl.client.kill import send_kill
 from screens.model import KillPress, Model
 
+KEEP_TRYING_SECONDS = 10.0
+RETRY_SECONDS = 0.1
+
 
 class KillNews(Message):
     """How one press of the kill key stands."""
@@ -47,19 +50,30 @@ class KillKeyApp(App[int]):
             self._send_kill(pressed_us)
 
     def _send_kill(self, pressed_us: int) -> None:
-        try:
-            got = send_kill(
-                self.socket_path,
-                person=self.model.person,
-                reason="kill key",
-                source=f"{self.ROLE}-key",
-                pressed_us=pressed_us,
-            )
-        except PeakError as error:
-            press = KillPress("failed", pressed_us, error.what)
-        else:
-            press = KillPress("answered", pressed_us, f"{got.state} in {got.elapsed_ms:.1f} ms")
-        self.post_message(KillNews(press))
+        """Send until it is answered; an engine that was busy for a second must not lose a press.
+
+        Every failure is shown at once, and after ten seconds it stays failed: the screen then
+        says to use `peakctl kill`, which needs no engine.
+        """
+        deadline = time.monotonic() + KEEP_TRYING_SECONDS
+        while True:
+            try:
+                got = send_kill(
+                    self.socket_path,
+                    person=self.model.person,
+                    reason="kill key",
+                    source=f"{self.ROLE}-key",
+                    pressed_us=pressed_us,
+                )
+            except PeakError as error:
+                self.post_message(KillNews(KillPress("failed", pressed_us, error.what)))
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(RETRY_SECONDS)
+            else:
+                words = f"{got.state} in {got.elapsed_ms:.1f} ms"
+                self.post_message(KillNews(KillPress("answered", pressed_us, words)))
+                return
 
     @on(KillNews)
     def show_kill(self, news: KillNews) -> None:

@@ -91,8 +91,8 @@ class PeakScreen(Screen[None]):
         self.show(self.model)
 
     def show(self, model: Model) -> None:
-        """Draw everything."""
-        if not self._ready:
+        """Draw everything, unless there is nothing to draw on: before mounting, while closing."""
+        if not self._ready or not self.query("#kill"):
             return
         self.set_class(model.stale, "-stale")
         self.lines("header").show(lambda width, _h: chrome.header(model, width))
@@ -153,8 +153,8 @@ class PeakModal(ModalScreen[Answer]):
         return opened is None or self.desk.monotonic_ms() - opened < GRACE_MS
 
     def show(self, model: Model) -> None:
-        """Draw the kill line and the box."""
-        if not self._ready:
+        """Draw the kill line and the box, unless the dialog is opening or closing."""
+        if not self._ready or not self.query("#kill"):
             return
         self.lines("kill").show(lambda width, _h: chrome.kill_line(model, width))
         self.show_box(model)

@@ -7,6 +7,7 @@ import socket
 import stat
 import tempfile
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -98,16 +99,21 @@ def test_the_same_key_cannot_be_two_people(demo: Workspace) -> None:
     assert (demo.people_file.read_text(), demo.allowed_signers.read_text()) == before
 
 
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime folder with a short path, whatever the test's own folder is called."""
+    with tempfile.TemporaryDirectory(prefix="pk", dir="/tmp") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        yield Path(folder)
+
+
 def test_a_socket_path_that_fits_stays_in_the_workspace(demo: Workspace) -> None:
     assert demo.socket == demo.run / "engine.sock"
 
 
 def test_a_socket_path_that_is_too_long_moves_to_the_runtime_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, runtime: Path
 ) -> None:
-    runtime = tmp_path / "run"
-    runtime.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     workspace = Workspace(tmp_path / ("x" * 120))
     other = Workspace(tmp_path / ("y" * 120))
     path = workspace.socket
@@ -119,12 +125,7 @@ def test_a_socket_path_that_is_too_long_moves_to_the_runtime_folder(
         listening.bind(str(path))
 
 
-def test_a_runtime_folder_that_others_may_enter_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    runtime = tmp_path / "run"
-    runtime.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+def test_a_runtime_folder_that_others_may_enter_is_refused(tmp_path: Path, runtime: Path) -> None:
     workspace = Workspace(tmp_path / ("x" * 120))
     workspace.socket.parent.chmod(0o755)
     with pytest.raises(WorkspaceError, match="mode 0755"):

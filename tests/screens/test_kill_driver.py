@@ -84,9 +84,13 @@ class KillServer:
         with self._marks.open("a") as file:
             file.write("kill\n")
         self.bodies.append(json.loads(body))
-        reply = b'{"state":"LATCHED","kill_id":"k1"}'
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(reply), reply))
         self.arrived.release()
+        reply = b'{"state":"LATCHED","kill_id":"k1"}'
+        # On a crowded machine the sender may have given up waiting; it comes again by itself.
+        with contextlib.suppress(OSError):
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(reply), reply)
+            )
 
     def close(self) -> None:
         self._server.close()
@@ -137,7 +141,7 @@ def test_kill_leaves_while_the_event_loop_is_blocked(folder: Path, key: str, bef
         drain_until(child, marks, "blocked")
         child.send(key)
         assert server.arrived.acquire(timeout=10)
-        assert marks.read_text().split() == ["blocked", "kill"]  # sent, and still blocked
+        assert "free" not in marks.read_text().split()  # sent, and still blocked
         (folder / "release").touch()
         drain_until(child, marks, "free")
         body = server.bodies[0]
