@@ -220,7 +220,7 @@ def _reading_routes(host: Host) -> dict[str, Handler]:
 
     async def journal(request: web.Request) -> web.StreamResponse:
         start = request.query.get("from", "0")
-        if not start.isdigit():
+        if not (start.isascii() and start.isdigit()):
             raise InputError(what=f"{start[:20]!r} is not a number", where="from")
         lines = await asyncio.to_thread(host.journal_lines, int(start))
         return web.Response(body=lines, content_type="application/jsonl")

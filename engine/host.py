@@ -17,6 +17,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import structlog
+from msgspec import structs
 
 from engine.contracts import event as ev
 from engine.contracts import requests as rq
@@ -59,6 +60,9 @@ from engine.venues.port import VenueQueryFailed
 _log = structlog.get_logger("host")
 
 _RECONNECT_SECONDS = 1.0
+_TEXT_LIMIT = 500
+_NAME_LIMIT = 64
+_DAY_US = 86_400_000_000
 _SETTLE_SECONDS = 10.0
 _COMPARE_TRIES = 10
 
@@ -421,8 +425,18 @@ class Host:
         await self.desk.cancel(request.client_order_id, actor, f"asked by {actor.name}")
 
     async def press_kill(self, reason: str, source: str, pressed_us: int, actor: Actor) -> KillView:
-        """Latch and hunt; answers as soon as the latch is durable. Anyone may (I13)."""
-        await self.kill.press(actor=actor, reason=reason, source=source, pressed_us=pressed_us)
+        """Latch and hunt; answers as soon as the latch is durable. Anyone may (I13).
+
+        A kill is never refused for its words: what is too long is cut, a time that cannot be is
+        taken as now.
+        """
+        now = wall_us()
+        await self.kill.press(
+            actor=structs.replace(actor, name=actor.name[:_NAME_LIMIT]),
+            reason=" ".join(reason.split())[:_TEXT_LIMIT],
+            source=source[:_NAME_LIMIT],
+            pressed_us=pressed_us if abs(now - pressed_us) < _DAY_US else now,
+        )
         return self._views.kill()
 
     def kill_by_signal(self) -> None:

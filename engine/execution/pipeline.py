@@ -414,7 +414,11 @@ class OrderDesk:
             order = self._state.orders.get(order_id)
             if order is None:
                 await self.found_orphan(report)
-            elif order.state not in OPEN_STATES or missing_fills(order, report):
+            elif order.state not in OPEN_STATES and order.updated_us < asked_us:
+                await self._raise_alarm(
+                    "LEDGER_REFUSED", f"the venue shows {order_id} open, here it is {order.state}"
+                )
+            elif missing_fills(order, report):
                 self.settle_later(order_id)
         for order in self._state.orders.open_orders():
             order_id = order.intent.client_order_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,53 @@ async def test_a_second_engine_is_refused_and_names_the_first(field: Field) -> N
     assert len(err.splitlines()) == 1
     assert f"pid {field.pid}" in err
     assert (await field.state()).engine.pid == field.pid
+
+
+BAD = (
+    ("GET", "journal?from=%C2%B2", None),
+    ("GET", "journal?from=-1", None),
+    ("GET", "nothing", None),
+    ("POST", "note", b"{"),
+    ("POST", "note", b'{"person":"alice","text":"\\ud800"}'),
+    ("POST", "note", b'{"person":"alice","text":"x","more":1}'),
+    ("POST", "note", b'{"person":"mallory","text":"x"}'),
+    ("POST", "kill", b'{"person":"alice","reason":"\\ud800","source":"x","pressed_us":1}'),
+    ("POST", "order/submit", b'{"person":"bob","symbol":"BTCUSDT"}'),
+    ("POST", "checklist/answer", b'{"person":"alice","item_id":"x","role":"r","answer":"y"}'),
+    ("POST", "recon/run", b'{"person":"alice"}'),
+    ("POST", "pack/write", b'{"person":"alice"}'),
+    ("POST", "go/cosign", b'{"person":"bob","cosign":"","signature":""}'),
+    (
+        "POST",
+        "latch/release",
+        b'{"person":"alice","document":"{}","operator_signature":"","reviewer_signature":""}',
+    ),
+)
+
+
+async def test_a_bad_request_is_one_line_and_changes_nothing(field: Field) -> None:
+    await field.ready()
+    size = len(field.journal())
+    for method, route, body in BAD:
+        with pytest.raises(PeakError) as refused:
+            await field.client._request(method, route, body, object, 10.0)
+        assert "\n" not in refused.value.line()
+        assert refused.value.code != "ENGINE_FAULT", refused.value.line()
+        assert field.journal()[size:] == [], route
+
+
+async def test_a_kill_is_never_refused_for_its_words(field: Field) -> None:
+    await field.ready()
+    body = {"person": "x" * 5000, "reason": "r\n\x1b" * 5000, "source": "", "pressed_us": 10**30}
+    await field.client._request("POST", "kill", json.dumps(body).encode(), object, 10.0)
+    await field.until_kill("PROVEN")
+    found = await field.client.query("select count(*) from events where kind = 'kill.latched'")
+    assert found.rows[0][0] == 1
+    assert len(json.dumps(field.events("kill.latched"))) < 3000
+
+
+async def test_far_beyond_the_end_of_the_journal_is_nothing(field: Field) -> None:
+    assert [line async for line in field.client.journal(10**12)] == []
 
 
 async def test_a_socket_path_that_is_too_long_moves_to_the_runtime_folder(

@@ -41,6 +41,28 @@ async def test_i3_never_accepted_is_said_only_after_the_receive_window(
     assert await live.venue_orders() == []
 
 
+async def test_an_order_that_turns_up_after_it_was_given_up_is_an_alarm(live: Field) -> None:
+    """Three faults at once: no answer, no stream, and queries that lag behind the window."""
+    price = await live.away_price()
+    await live.fault(
+        stream_stall="user",
+        stream_stall_ms=8000,
+        hide_order_ms=60_000,
+        submit_timeout=1,
+        submit_mode="reset",
+    )
+    order_id = await live.submit(price=price)
+    await live.until_order(order_id, "REJECTED")
+    await live.fault(hide_order_ms=0)
+    view = await live.until(
+        lambda seen: "LEDGER_REFUSED" in [one.code for one in seen.alarms], "an alarm for it"
+    )
+    assert order_id in next(one.text for one in view.alarms if one.code == "LEDGER_REFUSED")
+    await live.press_kill()
+    await live.until_kill("PROVEN")
+    assert await live.venue_open() == []
+
+
 async def test_i3_while_one_order_is_in_doubt_no_other_is_sent(live: Field) -> None:
     price = await live.away_price()
     await live.fault(

@@ -47,6 +47,16 @@ async def test_a_hung_engine_s_orders_are_canceled(start: Start) -> None:
     assert "WATCHDOG_ACTED" in [one.code for one in (await desk.state()).alarms]
 
 
+async def test_orders_left_by_an_orderly_end_are_canceled(start: Start) -> None:
+    desk = await start(watchdog=SOON)
+    await desk.go_live()
+    order_id = await desk.rest_one()
+    await desk.stop_engine()
+    await canceled_by_the_watchdog(desk)
+    await desk.start_engine()
+    await desk.until_order(order_id, "CANCELED")
+
+
 async def test_a_restart_within_the_grace_time_keeps_the_orders(live: Field) -> None:
     order_id = await live.rest_one()
     await live.sigkill()
