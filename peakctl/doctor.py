@@ -6,6 +6,7 @@ by reading, the store is not opened (the engine compares it at each start).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -56,9 +57,11 @@ def _ssh_keygen(_: Workspace) -> Finding:
     from engine.signatures.keygen import find_ssh_keygen  # noqa: PLC0415
 
     path = find_ssh_keygen()
-    said = subprocess.run(
-        ["ssh", "-V"], capture_output=True, text=True, check=False, timeout=10
-    ).stderr.strip()
+    said = ""
+    with contextlib.suppress(OSError):  # the version is a comfort; only ssh-keygen is needed
+        said = subprocess.run(
+            ["ssh", "-V"], capture_output=True, text=True, check=False, timeout=10
+        ).stderr.strip()
     return Finding("ssh-keygen", ok=True, reading=f"{path} ({said or 'version unknown'})")
 
 

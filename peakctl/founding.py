@@ -129,9 +129,9 @@ def add_person(workspace: Workspace, identity: Identity) -> None:
     }
     if identity.uid is not None:
         row["uid"] = identity.uid
-    people = workspace.people_file.read_text(encoding="utf-8")
+    people = _written(workspace.people_file)
     people += f"\n[[people]]\n{tomli_w.dumps(row)}"
-    signers = workspace.allowed_signers.read_text(encoding="utf-8")
+    signers = _written(workspace.allowed_signers)
     signers += allowed_signers_line(
         identity.principal, NAMESPACES[identity.role], identity.public_line
     )
@@ -198,6 +198,17 @@ def _write_new(path: Path, content: bytes) -> None:
         handle.write(content)
         handle.flush()
         os.fsync(handle.fileno())
+
+
+def _written(path: Path) -> str:
+    """The text of a config file that must be there. Raises WorkspaceError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise WorkspaceError(
+            what=f"cannot be read ({reason})", where=str(path), todo="put it back or correct it"
+        ) from error
 
 
 def _replace(path: Path, text: str) -> None:

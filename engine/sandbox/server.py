@@ -210,13 +210,18 @@ async def serve(options: SandboxOptions, ready: Callable[[dict[str, Any]], None]
 
 
 def main(options: SandboxOptions) -> int:
-    """Print the ready line and run until SIGTERM or SIGINT. Returns the exit code."""
+    """Like `run`, for a process of its own: an error is one line and its exit code."""
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_main(options))
+        return run(options)
     except PeakError as error:
         sys.stderr.write(error.line() + "\n")
         return error.exit_code
+
+
+def run(options: SandboxOptions) -> int:
+    """Print the ready line and run until SIGTERM or SIGINT. Returns 0; raises PeakError."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_main(options))
 
 
 def _print_ready(document: dict[str, Any]) -> None:

@@ -12,6 +12,9 @@ from engine.contracts.errors import AnswerNo, InputError, WorkspaceError
 from peakctl.commands.options import JsonOption
 from peakctl.commands.output import complain, say, say_json
 
+#: A folder without any of these was never a pack; one of them missing is a finding by name.
+_BAG_FILES = ("bagit.txt", "tagmanifest-sha256.txt")
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -32,6 +35,12 @@ def verify(
 
     if not pack.is_dir():
         raise InputError(what="no such pack", where=str(pack), todo="name the session's folder")
+    if not json and not any((pack / name).exists() for name in _BAG_FILES):
+        raise AnswerNo(
+            what=f"not a pack: it has neither {' nor '.join(_BAG_FILES)}",
+            where=str(pack),
+            todo="name a sealed session's folder",
+        )
     signers = allowed_signers or _signers_beside(pack)
     report = verify_pack(pack, signers, revoked)
     if json:

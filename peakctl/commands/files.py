@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from engine.contracts.errors import InputError
+from engine.contracts.errors import InputError, WorkspaceError
 
 
 def write_new(path: Path, content: bytes) -> None:
@@ -18,6 +18,20 @@ def write_new(path: Path, content: bytes) -> None:
         ) from error
     with os.fdopen(descriptor, "wb") as handle:
         handle.write(content)
+
+
+def text_of(path: Path) -> str:
+    """The text of a file that people write (UTF-8). Raises WorkspaceError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise WorkspaceError(
+            what=f"cannot be read ({error.strerror})", where=str(path), todo="put it back"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise WorkspaceError(
+            what=f"is not UTF-8 text (byte {error.start})", where=str(path), todo="correct it"
+        ) from error
 
 
 def ascii_text(path: Path) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.contracts.errors import AnswerNo, InputError, WorkspaceError
+from peakctl.commands.files import text_of
 from peakctl.commands.options import (
     JsonOption,
     PersonOption,
@@ -206,7 +207,7 @@ def _bad_signatures(
     from engine.signatures.allowed_signers import parse_allowed_signers  # noqa: PLC0415
     from engine.signatures.check import Checker  # noqa: PLC0415
 
-    signers = parse_allowed_signers(allowed_signers.read_text(encoding="utf-8"))
+    signers = parse_allowed_signers(text_of(allowed_signers), str(allowed_signers))
     logs = [row.principal for row in signers.signers if Namespace.HEAD in row.namespaces]
     checker = Checker(allowed_signers, revoked)
     for one in signed:

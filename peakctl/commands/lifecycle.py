@@ -176,6 +176,10 @@ def cosign(
     from peakctl.ceremony import cosign_document  # noqa: PLC0415
     from peakctl.signing import Signer  # noqa: PLC0415
 
+    if decision not in {"GO", "NO-GO"}:
+        raise InputError(
+            what=f"{decision[:20]!r} is no decision", where="--decision", todo="say GO or NO-GO"
+        )
     place = visited(workspace)
     who = whoami(place, person, "reviewer")
     if file is not None:

@@ -63,8 +63,8 @@ def sandbox(
         raise InputError(what=f"{speed[:20]!r} is no number", where="--speed") from error
     if not times.is_finite() or not 0 < times <= 1000:
         raise InputError(what=f"{speed[:20]!r} is not between 0 and 1000", where="--speed")
-    from engine.sandbox.server import SandboxOptions, main  # noqa: PLC0415
+    from engine.sandbox.server import SandboxOptions, run  # noqa: PLC0415
 
-    return main(
+    return run(
         SandboxOptions(port=port, seed=seed, symbol=symbol, replay=replay, speed=float(times))
     )

@@ -10,6 +10,7 @@ import typer
 
 from engine.contracts.errors import InputError
 from engine.contracts.people import Role
+from peakctl.commands.files import text_of
 from peakctl.commands.options import JsonOption, WorkspaceOption, own, roster_of, visited
 from peakctl.commands.output import say, say_json, table
 
@@ -94,7 +95,7 @@ def runbook(
             where=str(folder),
             todo=f"there are {', '.join(found)}",
         )
-    text = path.read_text(encoding="utf-8")
+    text = text_of(path)
     if json:
         say_json({"name": path.stem, "text": text})
     else:

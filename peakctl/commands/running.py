@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from engine.contracts.errors import PeakError
+from engine.contracts.errors import PeakError, WorkspaceError
 from peakctl.commands.output import complain
 
 _T = TypeVar("_T")
@@ -33,6 +33,11 @@ def guarded(call: Callable[[], int], *, debug: bool) -> int:
         for line in getattr(error, "problems", (error.line(),)):
             complain(line)
         return error.exit_code
+    except PermissionError as error:
+        if debug:
+            traceback.print_exc()
+        complain(f"{error.filename or 'this'}: {error.strerror}; ask its owner for access")
+        return WorkspaceError.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:

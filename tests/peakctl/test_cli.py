@@ -148,18 +148,30 @@ def test_a_name_with_control_and_bidi_characters_is_shown_escaped(
 
 
 def test_an_unforeseen_fault_is_one_line_and_a_crash_file_without_locals(
-    cli: Run, demo: Workspace
+    demo: Workspace,
 ) -> None:
-    demo.people_file.unlink()
-    demo.people_file.mkdir()
-    (demo.runbooks / "x.md").write_bytes(b"\xff\xfe")
-    done = cli("runbook", "x", "-w", str(demo.root))
+    program = (
+        "import sys\n"
+        "from peakctl.commands.running import guarded\n"
+        "def fails():\n"
+        "    word = 'local ' + str(6 * 7)\n"
+        "    raise ZeroDivisionError('by us')\n"
+        "sys.exit(guarded(fails, debug='--debug' in sys.argv))\n"
+    )
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", program, "-w", str(demo.root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = run()
     assert done.returncode == 1
-    assert "UnicodeDecodeError" in one_line(done)
+    assert "ZeroDivisionError" in one_line(done)
     (crash,) = demo.log.glob("crash-*.txt")
     assert crash.stat().st_mode & 0o777 == 0o600
     assert str(crash) in done.stderr
-    assert "Traceback" in cli("runbook", "x", "--debug", "-w", str(demo.root)).stderr
+    assert "fails" in crash.read_text()
+    assert "local 42" not in crash.read_text()
+    assert "Traceback" in run("--debug").stderr
 
 
 def test_people_add_writes_roster_and_signers_together(
