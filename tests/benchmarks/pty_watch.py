@@ -130,15 +130,17 @@ class PtyWatch:
         self._draw(self._collect(0.0, 0.0))
         begin = time.perf_counter()
         os.write(self._master, keys)
-        chunks = self._collect(5.0, settle_seconds, 2.0)
-        before, changed = self._cells(), 0.0
-        for chunk in chunks:
-            self._stream.feed(chunk.data)
-            if not changed and self._cells() != before:
-                changed = (chunk.at - begin) * 1000
-        if not changed:
-            raise RuntimeError(f"nothing changed after {keys!r}:\n{self.text}")
-        return changed, sum(len(chunk.data) for chunk in chunks)
+        before, changed, written = self._cells(), 0.0, 0
+        while not changed:
+            chunks = self._collect(5.0, settle_seconds, 2.0)
+            if not chunks:
+                raise RuntimeError(f"nothing changed after {keys!r}:\n{self.text}")
+            for chunk in chunks:
+                written += len(chunk.data)
+                self._stream.feed(chunk.data)
+                if not changed and self._cells() != before:
+                    changed = (chunk.at - begin) * 1000
+        return changed, written
 
     def _draw(self, chunks: list[Chunk]) -> None:
         for chunk in chunks:
