@@ -351,9 +351,7 @@ class Field:
 
     async def release_document(self, reason: str = "the test is over") -> str:
         """A fresh release document from the engine."""
-        query = urlencode({"reason": reason, "operator": "alice", "reviewer": "bob"})
-        reply = await self.client._request("GET", f"latch/document?{query}", None, Any, 10.0)
-        return str(reply["document"])
+        return (await self.client.release_document(reason, "alice", "bob")).document
 
     async def release(self) -> StateView:
         """Both sign the release of the latch."""
