@@ -143,6 +143,7 @@ def show(
         ("mode", f"{charter.mode.value} on {charter.venue}, account {charter.account}"),
         ("instruments", ", ".join(charter.instruments)),
         ("window", f"{utc(charter.window_from_us)} to {utc(charter.window_until_us)}"),
+        ("purpose", charter.purpose or "-"),
         ("people", f"operator {charter.operator}, reviewer {charter.reviewer}"),
         ("approval", f"{session.go.stage} {session.go.decision} {session.go.reason}".strip()),
         ("packet", session.go.sha256 or "-"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -10,9 +11,9 @@ from peakctl.client.printable import printable
 
 
 def say(*lines: str) -> None:
-    """Print lines on standard output; control and bidi characters are escaped."""
+    """Print each as one line on standard output; control and bidi characters are escaped."""
     for line in lines:
-        sys.stdout.write(printable(line, keep="\n") + "\n")
+        sys.stdout.write(printable(line) + "\n")
     sys.stdout.flush()
 
 
@@ -23,11 +24,18 @@ def complain(line: str) -> None:
 
 
 def say_json(value: object) -> None:
-    """Print one JSON document on standard output."""
+    """Print one JSON document on standard output; what a terminal could act on is escaped."""
     import msgspec  # noqa: PLC0415
 
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.write(_harmless(msgspec.json.encode(value).decode()) + "\n")
     sys.stdout.flush()
+
+
+def _harmless(document: str) -> str:
+    """The same JSON with JSON's own escapes: what is not printable stands inside strings only."""
+    if document.isprintable():
+        return document
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in document)
 
 
 def table(rows: Iterable[Sequence[str]], header: Sequence[str] = ()) -> list[str]:

@@ -99,5 +99,5 @@ def runbook(
     if json:
         say_json({"name": path.stem, "text": text})
     else:
-        say(text.rstrip("\n"))
+        say(*text.rstrip("\n").split("\n"))
     return 0
