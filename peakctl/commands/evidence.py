@@ -32,6 +32,7 @@ def verify(
 ) -> int:
     """Check one sealed pack; exit 1 and the files' names when anything is wrong."""
     from engine.evidence.verify import verify_pack  # noqa: PLC0415
+    from engine.signatures.keygen import find_ssh_keygen  # noqa: PLC0415
 
     if not pack.is_dir():
         raise InputError(what="no such pack", where=str(pack), todo="name the session's folder")
@@ -41,6 +42,7 @@ def verify(
             where=str(pack),
             todo="name a sealed session's folder",
         )
+    find_ssh_keygen()  # without it nothing can be said of the signatures, least of all "changed"
     signers = allowed_signers or _signers_beside(pack)
     report = verify_pack(pack, signers, revoked)
     if json:

@@ -61,6 +61,11 @@ def test_a_whole_session_seals_a_pack_that_verifies_and_leaves_nothing_running(
 
     verified = cli("verify", str(pack))
     assert verified.returncode == 0, verified.stderr
+    blind = cli("verify", str(pack), PATH=str(tmp_path / "nowhere"))
+    assert blind.returncode == 2
+    assert blind.stdout == ""
+    assert blind.stderr.startswith("peakctl: ssh-keygen was not found on PATH")
+    assert blind.stderr.count("\n") == 1
     (session,) = json.loads(cli("session", "list", "--json", "-w", str(workspace)).stdout)
     assert session["state"] == "sealed"
     assert pack.name.endswith(session["id"])
