@@ -20,6 +20,7 @@ from engine.contracts.event import (
     OrderRejected,
 )
 from engine.contracts.fill import Fill
+from engine.contracts.money import ZERO
 from engine.contracts.order import Order, OrderState
 from engine.venues.port import OrderReport
 
@@ -54,8 +55,10 @@ def converge(order: Order, report: OrderReport, fills: Sequence[Fill]) -> list[A
                 venue_time_us=report.time_us,
             )
         )
-    events += fill_events(order, report.venue_order_id, fills)
-    if not movable:
+    trades = fill_events(order, report.venue_order_id, fills)
+    events += trades
+    if not movable or _completed(order, trades):
+        # Nothing is left that the venue could have canceled or expired.
         return events
     if report.status == "CANCELED":
         events.append(
@@ -81,6 +84,12 @@ def converge(order: Order, report: OrderReport, fills: Sequence[Fill]) -> list[A
             )
         )
     return events
+
+
+def _completed(order: Order, trades: Sequence[AnyEvent]) -> bool:
+    """Whether these trades leave nothing of the order."""
+    new = sum((one.fill.quantity for one in trades if isinstance(one, OrderFilled)), start=ZERO)
+    return order.filled_quantity + new >= order.intent.quantity
 
 
 def fill_events(order: Order, venue_order_id: str, fills: Sequence[Fill]) -> list[AnyEvent]:

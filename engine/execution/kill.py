@@ -102,19 +102,34 @@ class KillSwitch:
         mark = LatchMark(
             kill_id=kill_id, reason=reason, source=source, by=actor.name, pressed_us=pressed_us
         )
+        # In memory the latch is set: from here on the cancels need not wait for any disk (I13).
+        # The latch is first in line for the journal, so whatever the hunt records comes after it.
+        events = self._latched_events(kill_id, reason, source, pressed_us)
+        journaled = asyncio.ensure_future(self._record(actor, *events))
+        self._start_hunt()
+        try:
+            await asyncio.gather(journaled, asyncio.to_thread(self._write_file, mark))
+        finally:
+            self._pressing = False
+        await self._stage("latched", "latch durable, new orders refused")
+        return kill_id
+
+    def _write_file(self, mark: LatchMark) -> None:
         try:
             # A file that is there already latches, and may be of a kill that is not journaled yet.
             if not latch_present(self._latch_path):
                 write_latch(self._latch_path, mark)
         except OSError as error:
-            # The journal below is the truth; a full disk must not stop the cancels either (I13).
+            # The journal is the truth; a full disk must not stop the cancels either (I13).
             _log.error("latch file not written", cause=error.strerror)
-        try:
-            await self._record(actor, *self._latched_events(kill_id, reason, source, pressed_us))
-        finally:
-            self._pressing = False
-            self._start_hunt()
-        return kill_id
+
+    async def _stage(self, name: str, detail: str) -> None:
+        """Note one stage of the present kill with its time since the press."""
+        elapsed = monotonic_us() - self._started_us
+        _log.info("kill stage", stage=name, elapsed_us=elapsed, detail=detail)
+        await self._record(
+            ENGINE, KillStage(kill_id=self._kill_id, stage=name, elapsed_us=elapsed, detail=detail)
+        )
 
     @property
     def pressing(self) -> bool:
@@ -196,32 +211,26 @@ class KillSwitch:
         return True, monotonic_us() - started, "cancel-all answered, zero open twice in a row"
 
     async def _run(self, kill_id: str, started: int) -> None:
-        async def stage(name: str, detail: str) -> None:
-            elapsed = monotonic_us() - started
-            _log.info("kill stage", stage=name, elapsed_us=elapsed, detail=detail)
-            await self._record(
-                ENGINE, KillStage(kill_id=kill_id, stage=name, elapsed_us=elapsed, detail=detail)
-            )
-
         symbols = tuple(self._symbols())
-        await stage("latched", "latch set, new orders refused")
         canceled = 0
         loud = False
         round_number = 0
         while not self._ended(kill_id):
             round_number += 1
             first = round_number == 1
+            sending = asyncio.ensure_future(self._cancel_everywhere(symbols))
+            await asyncio.sleep(0)  # the requests leave before anything waits for the disk
             if first:
-                await stage("cancel_sent", ", ".join(symbols))
-            count, trouble = await self._cancel_everywhere(symbols)
+                await self._stage("cancel_sent", ", ".join(symbols))
+            count, trouble = await sending
             canceled += count
             if first:
-                await stage("acknowledged", trouble or f"{count} canceled")
-            left = await self._left_twice(symbols, stage if first else None)
+                await self._stage("acknowledged", trouble or f"{count} canceled")
+            left = await self._left_twice(symbols, self._stage if first else None)
             doubts = self._doubts()
             elapsed = monotonic_us() - started
             if left == () and not doubts:
-                await stage("positions", self._positions_text())
+                await self._stage("positions", self._positions_text())
                 await self._verdict(kill_id, "PROVEN", started, canceled, (), "")
                 return
             if not loud and elapsed > _LOUD_AFTER_US:
@@ -238,7 +247,8 @@ class KillSwitch:
 
         Without a journal nothing can be released, and the hunt goes on as long as the engine.
         """
-        released = not self._core.state.latch.is_set and self._core.journal.failed is None
+        latched = self._core.state.latch.is_set or self._pressing
+        released = not latched and self._core.journal.failed is None
         return released or kill_id != self._kill_id
 
     async def _cancel_everywhere(self, symbols: Iterable[str]) -> tuple[int, str]:

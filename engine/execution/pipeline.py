@@ -250,12 +250,22 @@ class OrderDesk:
         await self._learn(update.report, fills)
 
     async def learn_canceled(self, reports: Sequence[OrderReport]) -> None:
-        """Take the reports of a cancel-all."""
+        """Take the reports of a cancel-all: one decision, one fsync."""
+
+        def decide(state: State) -> Sequence[AnyEvent]:
+            events: list[AnyEvent] = []
+            for report in reports:
+                order = state.orders.get(report.client_order_id)
+                events += converge(order, report, ()) if order else []
+            return events
+
+        await self._core.decide(ENGINE, decide)
         for report in reports:
-            if self._state.orders.get(report.client_order_id) is None:
+            order = self._state.orders.get(report.client_order_id)
+            if order is None:
                 await self.found_orphan(report)
-            else:
-                await self._learn(report, ())
+            elif missing_fills(order, report):
+                self.settle_later(report.client_order_id)
 
     async def found_orphan(self, report: OrderReport) -> None:
         """Record an order of this account that we did not make (I2), once, with an alarm."""

@@ -102,7 +102,7 @@ class ViewBuilder:
             latched_us=latch.latched_us if latch.is_set else None,
             stages=tuple(
                 StageView(stage=one.stage, elapsed_us=one.elapsed_us, detail=one.detail)
-                for one in latch.stages
+                for one in sorted(latch.stages, key=lambda stage: stage.elapsed_us)
             ),
             open_orders=verdict.open_orders if verdict else (),
             positions=dict(verdict.positions) if verdict else {},
