@@ -42,6 +42,8 @@ __all__ = ["Alignment", "JournalSource", "Movements", "QueryResult", "Store", "S
 
 _T = TypeVar("_T")
 _INSERT_ROWS = 20_000
+#: How long rows gather before they are inserted, seconds.
+_GATHER_SECONDS = 0.05
 _EXACT = Context(prec=100)
 
 #: What of a session goes into its pack, as Parquet.
@@ -142,6 +144,7 @@ class Store:
         self._failed: StoreFailed | None = None
         self._waiting: list[Line] = []
         self._waiting_lock = threading.Lock()
+        self._gathering = False
         self._reading = threading.Lock()
         self._seen = 0
         self._closed = False
@@ -171,9 +174,19 @@ class Store:
         if self._closed or self._failed is not None:
             return
         with self._waiting_lock:
-            drain = not self._waiting
             self._waiting.extend(batch)
-        if drain:
+            many = len(self._waiting) >= _INSERT_ROWS
+        if many:
+            self._executor.submit(self._drain)
+        elif not self._gathering:
+            # Alone, an insert costs more than the event did: it would compete with the order that
+            # the event is about. Whoever must see the rows sooner waits for `flushed`.
+            self._gathering = True
+            asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._drain_gathered)
+
+    def _drain_gathered(self) -> None:
+        self._gathering = False
+        if not self._closed:
             self._executor.submit(self._drain)
 
     async def flushed(self, seq: int) -> None:
@@ -288,8 +301,14 @@ class Store:
     # --- on the store's thread -------------------------------------------------------------------
 
     async def _on_thread(self, call: Callable[[], _T]) -> _T:
+        """Run on the store's own thread, after everything that waits has been inserted."""
+
+        def after_drain() -> _T:
+            self._drain()
+            return call()
+
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, after_drain)
         except (duckdb.Error, OSError) as error:
             raise StoreFailed(
                 what=str(error).partition("\n")[0],
@@ -308,6 +327,8 @@ class Store:
         """Insert all that waits, in order; rows that a rebuild has already put in are skipped."""
         with self._waiting_lock:
             waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
         try:
             database = self._open_database()
             fresh = [line for line in waiting if line[0].seq >= database.end.size]
