@@ -6,15 +6,24 @@ Which screen belongs to which state of the session is a table per role; everythi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 
+from engine.contracts.errors import PeakError
 from engine.contracts.session import SessionState
-from peakctl.shell import PeakApp
+from peakctl.commands.output import complain
+from peakctl.crash import crash_line
+from peakctl.shell import PeakApp, bindings_of
 from peakctl.workspace import Workspace
 from screens.charter import CharterScreen
 from screens.go import GoScreen
 from screens.review.packet import PacketScreen
 from screens.review.waiting import WaitingScreen
+
+#: How often a silent engine's process is looked for.
+LOOK_SECONDS = 1.0
 
 _FROM_LIVE_ON: dict[SessionState | None, str] = {
     SessionState.LIVE: "live",
@@ -46,12 +55,70 @@ REVIEWER_STEPS: dict[SessionState | None, str] = {
 
 
 class ConsoleApp(PeakApp):
-    """The operator's console."""
+    """The operator's console; it alone may start an engine that has died, by key."""
 
     TITLE = "peakctl"
     ROLE = "operator"
+    BINDINGS: ClassVar[list[Any]] = bindings_of(ROLE)
     STEPS = OPERATOR_STEPS
     SCREENS_OF = (CharterScreen, GoScreen)
+    _looking = False
+
+    def on_mount(self) -> None:
+        """Look after the engine's process while it is silent (the shell's own comes as well)."""
+        self.set_interval(LOOK_SECONDS, self._watch_engine)
+
+    def _watch_engine(self) -> None:
+        if self.model.link_up:
+            self._engine_is("")
+        elif self.model.engine != "starting" and not self._looking:
+            self._looking = True
+            self.run_worker(self._look_for_engine, thread=True, exit_on_error=True)
+
+    def _look_for_engine(self) -> None:
+        from peakctl.supervisor import Supervisor  # noqa: PLC0415
+
+        gone = Supervisor(self.workspace).engine_pid() is None
+        self.call_from_thread(self._found_engine, "gone" if gone else "")
+
+    def _found_engine(self, engine: str) -> None:
+        self._looking = False
+        if self.model.engine != "starting":
+            self._engine_is("" if self.model.link_up else engine)
+
+    def _engine_is(self, engine: str) -> None:
+        if self.model.engine != engine:
+            self.model = replace(self.model, engine=engine)
+            self.draw()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The engine can be started only when none runs; until then the key is the input's."""
+        if action == "start_engine":
+            return self.model.engine == "gone"
+        return super().check_action(action, parameters)
+
+    def action_start_engine(self) -> None:
+        """Start the engine again, because a person said so."""
+        self._engine_is("starting")
+        self.say(f"Starting the engine; its log is {self.workspace.log / 'engine.log'}")
+        self.run_worker(self._start_engine, thread=True, exit_on_error=True)
+
+    def _start_engine(self) -> None:
+        from peakctl.supervisor import Supervisor  # noqa: PLC0415
+
+        try:
+            pid = Supervisor(self.workspace, self.overrides).ensure_engine()
+        except PeakError as error:
+            self.call_from_thread(self._engine_started, error.line(), "now")
+        except OSError as error:
+            words = f"the engine was not started: {error.strerror}"
+            self.call_from_thread(self._engine_started, words, "now")
+        else:
+            self.call_from_thread(self._engine_started, f"The engine runs again (pid {pid}).", "")
+
+    def _engine_started(self, words: str, tone: str) -> None:
+        self._engine_is("")
+        self.say(words, tone or "plain")
 
     def leaving_words(self) -> str:
         """Nothing trades unattended."""
@@ -68,6 +135,7 @@ class ReviewApp(PeakApp):
 
     TITLE = "peakctl review"
     ROLE = "reviewer"
+    BINDINGS: ClassVar[list[Any]] = bindings_of(ROLE)
     STEPS = REVIEWER_STEPS
     SCREENS_OF = (WaitingScreen, PacketScreen)
     _joined = ""
@@ -87,13 +155,27 @@ class ReviewApp(PeakApp):
         return "You have joined. Answer your items from your own readings."
 
 
-def run_console(workspace: Path, person: str, key_file: Path | None, demo_line: str | None) -> int:
+def run_console(
+    workspace: Path,
+    person: str,
+    key_file: Path | None,
+    demo_line: str | None,
+    overrides: Mapping[str, str] | None = None,
+) -> int:
     """Run the operator's console; the exit code is the process's."""
-    app = ConsoleApp(Workspace.open(workspace), person, key_file, demo_line or "")
-    return app.run() or app.return_code or 0
+    place = Workspace.open(workspace)
+    return _run(ConsoleApp(place, person, key_file, demo_line or "", overrides))
 
 
 def run_review(workspace: Path, person: str, key_file: Path | None) -> int:
     """Run the reviewer's terminal; the exit code is the process's."""
-    app = ReviewApp(Workspace.visit(workspace), person, key_file)
-    return app.run() or app.return_code or 0
+    return _run(ReviewApp(Workspace.visit(workspace), person, key_file))
+
+
+def _run(app: PeakApp) -> int:
+    """Run it; a fault of our own is one line here and a file in the workspace's log."""
+    code = app.run()
+    if app.fault is not None:
+        complain(crash_line(app.fault, [app.workspace.log]))
+        return 1
+    return code or app.return_code or 0

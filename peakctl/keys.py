@@ -55,6 +55,14 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "ask_quit", "ctrl+q", "quit", "leave the console; asks when a session is open", footer=False
     ),
+    Action(
+        "start_engine",
+        "ctrl+e",
+        "start engine",
+        "start the engine again, when it has died; it never starts by itself",
+        roles=OPERATOR,
+        footer=False,
+    ),
     Action("say_ctrl_c", "ctrl+c", "", "says how to leave; stops nothing", footer=False),
     Action(
         "open_charter",

@@ -16,21 +16,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rich.traceback import Traceback
 from textual import events
 from textual.binding import Binding
 from textual.screen import ModalScreen
 from textual.theme import Theme
+from textual.worker import WorkerFailed
 
 from engine.contracts.documents import Namespace
 from engine.contracts.errors import EngineUnreachable, InputError, PeakError, Refused
 from engine.contracts.session import END_STATES, Charter, SessionState
 from engine.contracts.view import StateView
+from peakctl.burst import is_text, settle
 from peakctl.client.client import EngineClient
 from peakctl.keys import ACTIONS, EVERYWHERE
 from peakctl.kill_key import KillKeyApp
 from peakctl.signing import Signer
-from peakctl.tools import draft_charter, make_tools
+from peakctl.tools import draft_charter, make_tools, read_settings
 from peakctl.workspace import Workspace
 from screens.alarms import AlarmsScreen
 from screens.base import PeakModal, PeakScreen
@@ -51,15 +52,22 @@ if TYPE_CHECKING:
 
 TICK_S = 0.25
 
-_SHARED = (ChecklistScreen, LiveScreen, ReconcileScreen, SealScreen, KillScreen, AlarmsScreen)
+_SHARED: tuple[type[PeakScreen], ...] = (
+    ChecklistScreen,
+    LiveScreen,
+    ReconcileScreen,
+    SealScreen,
+    KillScreen,
+    AlarmsScreen,
+)
 
 
-def _bindings() -> list[Binding]:
-    """The keys of everywhere; ctrl+c yields to an input, where it copies."""
+def bindings_of(role: str) -> list[Binding]:
+    """The keys of everywhere for one role; ctrl+c yields to an input, where it copies."""
     return [
         Binding(row.keys, row.id, row.label, show=False, priority=row.keys != "ctrl+c")
         for row in ACTIONS
-        if row.screens == EVERYWHERE
+        if row.screens == EVERYWHERE and role in row.roles
     ] + [
         # Moved at once, not by way of the focused widget: over a slow link the keys after a Tab
         # arrive together with it, and they are meant for the next field.
@@ -72,18 +80,23 @@ class PeakApp(KillKeyApp):
     """What both consoles share. `desk` for the screens."""
 
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[Any]] = _bindings()
     STEPS: ClassVar[dict[SessionState | None, str]]
     SCREENS_OF: ClassVar[tuple[type[PeakScreen], ...]]
 
     def __init__(
-        self, workspace: Workspace, person: str, key: Path | None, banner: str = ""
+        self,
+        workspace: Workspace,
+        person: str,
+        key: Path | None,
+        banner: str = "",
+        overrides: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(driver_class=KillDriver)
         for theme in (DARK, LIGHT, MONO):
             self.register_theme(theme)
         self.theme = _theme_of(os.environ).name
         self.workspace = workspace
+        self.overrides = dict(overrides or {})
         self.socket_path = workspace.socket
         self.model = Model(role=self.ROLE, person=person, banner=banner)
         self.tools: Tools = make_tools(workspace, self.sign, lambda: self._draft)
@@ -93,6 +106,7 @@ class PeakApp(KillKeyApp):
         self._draft: Charter | None = None
         self._heard_at = 0.0
         self._at_step: tuple[object, ...] = ()
+        self._typing = False
 
     # --- life ---
 
@@ -108,7 +122,7 @@ class PeakApp(KillKeyApp):
 
     def _after_first_paint(self) -> None:
         self.run_worker(self._listen(), exit_on_error=True)
-        self.run_worker(self._make_draft, thread=True, exit_on_error=True)
+        self.run_worker(self._read_config, thread=True, exit_on_error=True)
 
     async def _listen(self) -> None:
         """Follow the engine for ever; the client reconnects by itself."""
@@ -118,9 +132,12 @@ class PeakApp(KillKeyApp):
                 self._heard_at = time.monotonic()
                 self._take(view)
 
-    def _make_draft(self) -> None:
+    def _read_config(self) -> None:
+        """In a thread: the dwell that the config asks for, and the draft of a first charter."""
         try:
-            self._draft = draft_charter(self.workspace, self.model.person)
+            settings = read_settings(self.workspace, self.overrides)
+            self.tools = replace(self.tools, min_dwell_ms=settings.session.min_dwell_ms)
+            self._draft = draft_charter(self.workspace, self.model.person, settings)
         except (PeakError, OSError, ValueError) as error:
             words = error.line() if isinstance(error, PeakError) else str(error)
             self.call_from_thread(self.say, f"No charter could be prepared: {words}", "soon")
@@ -191,13 +208,29 @@ class PeakApp(KillKeyApp):
         return await asyncio.to_thread(self._signer.sign, message, Namespace(namespace))
 
     async def on_event(self, event: events.Event) -> None:
-        """Drop what is typed in a dialog's first 300 ms; the kill key is never dropped."""
-        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
-            top = self.screen_stack[-1] if self.screen_stack else None
-            kills = isinstance(event, events.Key) and event.key in KILL_KEYS
-            if isinstance(top, PeakModal) and top.guarded and not kills:
-                return
+        """Keys act in their order; what is typed in a dialog's first 300 ms is dropped.
+
+        The kill key is neither held up nor dropped.
+        """
+        typed = isinstance(event, events.Key | events.Paste) and not event.is_forwarded
+        kills = isinstance(event, events.Key) and event.key in KILL_KEYS
+        if not typed or kills or not self.screen_stack:
+            await super().on_event(event)
+            return
+        words = not isinstance(event, events.Key) or is_text(self, event)
+        if not (words and self._typing):
+            await settle(self)
+        self._typing = words
+        top = self.screen_stack[-1]
+        if isinstance(top, PeakModal) and top.guarded:
+            return
+        if isinstance(event, events.Key) and not words and await self._bound(event.key):
+            return
         await super().on_event(event)
+
+    async def _bound(self, key: str) -> bool:
+        """Run what the key is bound to, here and now, instead of by way of the widgets' queues."""
+        return await self._check_bindings(key, priority=True) or await self._check_bindings(key)
 
     # --- moving ---
 
@@ -258,11 +291,16 @@ class PeakApp(KillKeyApp):
         """Nobody leaves by reflex."""
         self.say("ctrl+q leaves the console; F9 or ctrl+x stops all trading.")
 
+    @property
+    def fault(self) -> BaseException | None:
+        """What the application died of, if it did."""
+        error: BaseException | None = self._exception
+        return error.error if isinstance(error, WorkerFailed) else error
+
     def _fatal_error(self) -> None:
-        # Textual's own crash screen prints local variables, which may be secrets (I10).
+        # Textual's own crash screen prints local variables, which may be secrets (I10); ours is
+        # one line and a file, made by whoever runs the application.
         self.bell()
-        trace = Traceback(show_locals=False, width=None)
-        self._exit_renderables.append(trace)
         self._close_messages_no_wait()
 
 

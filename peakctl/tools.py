@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from engine.contracts.errors import PeakError
 from engine.contracts.session import Charter, Environment, Mode
@@ -18,6 +19,9 @@ from peakctl.ceremony import cosign_document, new_nonce
 from peakctl.signing import signals
 from peakctl.workspace import Workspace
 from screens.desk import CosignFacts, Sign, Tools
+
+if TYPE_CHECKING:
+    from config.model import Settings
 
 DEFAULT_WINDOW_MINUTES = 60
 
@@ -29,10 +33,8 @@ _MODES = {
 }
 
 
-def make_tools(
-    workspace: Workspace, sign: Sign, draft: Callable[[], Charter | None], min_dwell_ms: int = 1500
-) -> Tools:
-    """Everything a screen needs from other rooms."""
+def make_tools(workspace: Workspace, sign: Sign, draft: Callable[[], Charter | None]) -> Tools:
+    """Everything a screen needs from other rooms; the config in force may change the dwell."""
     return Tools(
         sign=sign,
         short_code=short_code,
@@ -42,7 +44,6 @@ def make_tools(
         signals=signals,
         verify_pack=lambda folder: _verify(workspace, folder),
         charter_draft=draft,
-        min_dwell_ms=min_dwell_ms,
     )
 
 
@@ -84,11 +85,16 @@ def _verify(workspace: Workspace, folder: str) -> tuple[bool, tuple[str, ...]]:
     return report.ok, tuple(f"{finding.file}: {finding.what}" for finding in report.findings)
 
 
-def draft_charter(workspace: Workspace, person: str) -> Charter:
-    """A first charter from the config in force: its limits, its venue, the roster's reviewer."""
+def read_settings(workspace: Workspace, overrides: Mapping[str, str]) -> Settings:
+    """The config in force here. Raises ConfigError."""
     from config.settings import load  # noqa: PLC0415
 
-    settings = load(workspace.root, os.environ, {}).settings
+    return load(workspace.root, os.environ, overrides).settings
+
+
+def draft_charter(workspace: Workspace, person: str, settings: Settings | None = None) -> Charter:
+    """A first charter from the config in force: its limits, its venue, the roster's reviewer."""
+    settings = settings or read_settings(workspace, {})
     roster = tomllib.loads(workspace.people_file.read_text(encoding="utf-8"))
     people = roster.get("people", [])
     reviewers = [str(row["id"]) for row in people if row.get("role") == "reviewer"]

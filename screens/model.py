@@ -13,6 +13,12 @@ from engine.contracts.view import SessionView, StateView
 #: A stream silent for longer than this is drawn as stale, whole screen.
 SILENT_LIMIT_MS = 2_000
 
+_WITHOUT_ENGINE = {
+    "gone": "No engine runs here. ctrl+e starts it again; until then `peakctl kill` in any shell"
+    " stops the market.",
+    "starting": "Wait: the engine is starting.",
+}
+
 
 @dataclass(frozen=True)
 class Said:
@@ -45,6 +51,10 @@ class Model:
     press: KillPress | None = None
     said: Said = Said()
     banner: str = ""
+    #: the engine's process while the link is down: `gone`, `starting`, or nothing known
+    engine: str = ""
+    #: why this terminal's own copy of the heads contradicts the engine, "" while it does not
+    witness: str = ""
 
     @property
     def stale(self) -> bool:
@@ -67,6 +77,8 @@ class Model:
     @property
     def next_step(self) -> str:
         """The one sentence for this person."""
+        if self.engine and not self.link_up:
+            return _WITHOUT_ENGINE[self.engine]
         if self.state is None:
             return f"Waiting for the engine: {self.link_words}."
         return self.state.next_step if self.role == "operator" else self.state.next_step_reviewer

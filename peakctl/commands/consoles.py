@@ -41,7 +41,7 @@ def open_console(
     Supervisor(place, overrides(settings)).ensure_engine()
     from peakctl.app import run_console  # noqa: PLC0415
 
-    return run_console(place.root, who, signing_key, None)
+    return run_console(place.root, who, signing_key, None, overrides(settings))
 
 
 def review(

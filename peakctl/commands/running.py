@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 
 from engine.contracts.errors import PeakError, WorkspaceError
 from peakctl.commands.output import complain
+from peakctl.crash import crash_line
 
 _T = TypeVar("_T")
 
@@ -46,32 +46,15 @@ def guarded(call: Callable[[], int], *, debug: bool) -> int:
     except Exception as error:  # noqa: BLE001  (the last line of defence: told, kept, exit 1)
         if debug:
             traceback.print_exc()
-        complain(f"{type(error).__name__}: a fault of peakctl's own; {_kept(error)}")
+        complain(crash_line(error, _crash_folders()))
         return 1
 
 
-def _kept(error: BaseException) -> str:
-    """Write the crash file: frames and messages, no local variables (I10). Returns where it is."""
-    text = "".join(traceback.format_exception(error, limit=None, chain=True))
-    name = f"crash-{time.time_ns() // 1_000_000}-{os.getpid()}.txt"
-    for folder in _crash_folders():
-        try:
-            descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except OSError:
-            continue
-        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-            handle.write(text)
-        return f"see {folder / name}"
-    return "run again with --debug"
-
-
 def _crash_folders() -> list[Path]:
-    """The log folder of the workspace in use, then the temporary folder."""
-    import tempfile  # noqa: PLC0415
-
+    """The log folder of the workspace in use."""
     named = _named_workspace(sys.argv[1:]) or os.environ.get("PEAKCTL_WORKSPACE", "")
     start = Path(named) if named else Path.cwd()
-    return [start / ".peakctl" / "log", Path(tempfile.gettempdir())]
+    return [start / ".peakctl" / "log"]
 
 
 def _named_workspace(arguments: list[str]) -> str:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -74,6 +75,8 @@ CHARTER = Charter(
     attendance_seconds=15,
     purpose="first paper session",
 )
+#: What the console reads of the config.
+SETTINGS = SimpleNamespace(session=SimpleNamespace(min_dwell_ms=0))
 
 
 def item(number: int, title: str, kind: ItemKind, result: ItemResult, **more: Any) -> ItemView:
@@ -657,6 +660,7 @@ def make_app(
     clock = Clock()
     monkeypatch.setattr("peakctl.shell.time", clock)
     monkeypatch.setattr("peakctl.shell.draft_charter", lambda *_: CHARTER)
+    monkeypatch.setattr("peakctl.shell.read_settings", lambda *_: SETTINGS)
     kind = ConsoleApp if role == "operator" else ReviewApp
     app = kind(Workspace(folder), person, None)
     console.clock = clock
