@@ -116,7 +116,7 @@ def _command_routes(host: Host) -> dict[str, Handler]:
 
         return handle
 
-    session, recon = host.session, host.recon
+    session, recon = host.parts.session, host.parts.recon
     return {
         "session/charter": command(rq.CharterRequest, lambda b, a: session.charter(b.charter, a)),
         "session/checklist": command(rq.ReasonRequest, lambda _, a: session.begin_checklist(a)),
@@ -128,20 +128,22 @@ def _command_routes(host: Host) -> dict[str, Handler]:
         "checklist/answer": command(
             rq.AnswerRequest, lambda b, a: session.answer(b.item_id, b.role, b.answer, a)
         ),
-        "review/join": command(rq.JoinRequest, host.approval.join),
-        "go/sign": command(rq.SignRequest, host.approval.sign),
-        "go/cosign": command(rq.CosignRequest, host.approval.cosign),
+        "review/join": command(rq.JoinRequest, host.parts.approval.join),
+        "go/sign": command(rq.SignRequest, host.parts.approval.sign),
+        "go/cosign": command(rq.CosignRequest, host.parts.approval.cosign),
         "order/cancel": command(rq.CancelRequest, host.cancel),
         "note": command(rq.NoteRequest, lambda b, a: session.note(b.text, a)),
         "recon/answer": command(rq.BreakAnswerRequest, recon.answer),
         "recon/sign": command(rq.SignRequest, recon.sign),
-        "lessons": command(rq.LessonsRequest, lambda b, a: host.pack.lessons(b.points, a)),
-        "pack/sign": command(rq.SignRequest, host.pack.sign),
+        "lessons": command(rq.LessonsRequest, lambda b, a: host.parts.pack.lessons(b.points, a)),
+        "pack/sign": command(rq.SignRequest, host.parts.pack.sign),
         "alarm/acknowledge": command(
-            rq.AcknowledgeRequest, lambda b, a: host.ops.acknowledge(b, a, session)
+            rq.AcknowledgeRequest, lambda b, a: host.parts.ops.acknowledge(b, a, session)
         ),
-        "incident": command(rq.IncidentRequest, lambda b, a: host.ops.incident(b, a, session)),
-        "latch/release": command(rq.ReleaseRequest, host.approval.release),
+        "incident": command(
+            rq.IncidentRequest, lambda b, a: host.parts.ops.incident(b, a, session)
+        ),
+        "latch/release": command(rq.ReleaseRequest, host.parts.release.release),
     }
 
 
@@ -155,13 +157,13 @@ def _reply_routes(host: Host) -> dict[str, Handler]:
 
     async def go_request(request: web.Request) -> web.StreamResponse:
         body, actor = await _body(request, rq.GoRequest)
-        await host.approval.request(body, actor)
+        await host.parts.approval.request(body, actor)
         view = host.view("operator")
         return _reply(view.session.go if view.session else None)
 
     async def preview(request: web.Request) -> web.StreamResponse:
         body, _ = await _body(request, rq.OrderRequest)
-        return _reply(host.desk.preview(body))
+        return _reply(host.parts.desk.preview(body))
 
     async def submit(request: web.Request) -> web.StreamResponse:
         body, actor = await _body(request, rq.OrderRequest)
@@ -175,17 +177,17 @@ def _reply_routes(host: Host) -> dict[str, Handler]:
 
     async def recon(request: web.Request) -> web.StreamResponse:
         _, actor = await _body(request, rq.ReasonRequest)
-        return _reply(await host.recon.run(actor))
+        return _reply(await host.parts.recon.run(actor))
 
     async def pack(request: web.Request) -> web.StreamResponse:
         _, actor = await _body(request, rq.ReasonRequest)
-        await host.pack.write(actor)
+        await host.parts.pack.write(actor)
         view = host.view("operator")
         return _reply(view.session.pack if view.session else None)
 
     async def snapshot(request: web.Request) -> web.StreamResponse:
         _, actor = await _body(request, rq.ReasonRequest)
-        return _reply(await host.ops.snapshot(host.view("auditor"), actor))
+        return _reply(await host.parts.ops.snapshot(host.view("auditor"), actor))
 
     async def query(request: web.Request) -> web.StreamResponse:
         body, _ = await _body(request, rq.QueryRequest)
@@ -227,7 +229,7 @@ def _reading_routes(host: Host) -> dict[str, Handler]:
 
     async def latch_document(request: web.Request) -> web.StreamResponse:
         asked = {name: request.query.get(name, "") for name in ("reason", "operator", "reviewer")}
-        return _reply(host.approval.release_document(**asked))
+        return _reply(host.parts.release.document(**asked))
 
     async def metrics(_request: web.Request) -> web.StreamResponse:
         return web.Response(body=host.metrics(), content_type="text/plain")

@@ -26,35 +26,18 @@ from engine.contracts.errors import Refused
 from engine.contracts.people import ENGINE, Actor, Role, automaton
 from engine.contracts.session import SessionState
 from engine.contracts.view import EngineView, KillView, StateView
-from engine.execution.approval_desk import ApprovalDesk
 from engine.execution.clock import wall_us
-from engine.execution.conditions import Conditions
 from engine.execution.core import Core, State
-from engine.execution.facts import FactsBuilder, Readings
-from engine.execution.guard import Attendance, Guard, GuardActs
-from engine.execution.heads_writer import HeadsWriter
-from engine.execution.kill import KillSwitch
-from engine.execution.latch_keeper import LatchKeeper
+from engine.execution.facts import Readings
 from engine.execution.market import Market
-from engine.execution.ops_desk import OpsDesk
-from engine.execution.pack_desk import PackDesk
-from engine.execution.pipeline import OrderDesk
-from engine.execution.probe_table import ProbeTable
-from engine.execution.probes import Probes
-from engine.execution.recon_desk import ReconDesk
-from engine.execution.session_desk import SessionDesk, current_session
-from engine.execution.venue_link import VenueLink
-from engine.execution.view import ViewBuilder
-from engine.execution.watchdog_link import WatchdogLink
-from engine.execution.watchdog_reports import WatchdogReports
-from engine.execution.wind_down import WindDown
+from engine.execution.session_desk import current_session
 from engine.governance.transitions import Cause
 from engine.journal.writer import Journal, JournalFailed
 from engine.ops.metrics import Metrics
 from engine.orders.machine import Illegal
+from engine.parts import HostActs, Parts
 from engine.setup import Setup
 from engine.store.store import Store
-from engine.venues.binance.venue import BinanceVenue
 from engine.venues.port import VenueQueryFailed
 
 _log = structlog.get_logger("host")
@@ -103,12 +86,15 @@ class Host:
         await self._open_store(journal)
         if opened.repaired is not None:
             await self.core.record(ENGINE, opened.repaired)
-        self._build(state, journal)
-        await self.latch.hold()
+        acts = HostActs(self._spawn, self._wake, self._store_differs)
+        self.parts = Parts(setup, self.core, self.store, self.readings, self.markets, acts)
+        self.core.report(self._on_illegal, self._on_journal_failed)
+        self.core.listen(self._on_event)
+        await self.parts.latch.hold()
         await self._record_start(state)
         if opened.repaired is not None:
-            await self.ops.raise_alarm("JOURNAL_REPAIRED", opened.repaired.saved_as)
-        self.heads_writer.write()
+            await self.parts.ops.raise_alarm("JOURNAL_REPAIRED", opened.repaired.saved_as)
+        self.parts.heads_writer.write()
 
     async def _open_store(self, journal: Journal) -> None:
         paths = self.setup.paths
@@ -120,137 +106,6 @@ class Host:
             reason = "the store was missing" if missing else aligned.reason
             await self.core.record(ENGINE, ev.StoreRebuilt(reason=reason, events=aligned.events))
             self._rebuilt = reason
-
-    def _build(self, state: State, journal: Journal) -> None:
-        setup, settings = self.setup, self.setup.settings
-        self.ops = OpsDesk(self.core, setup.paths.snapshots)
-        self.core.report(self._on_illegal, self._on_journal_failed)
-        self.venue = BinanceVenue(setup.venue_options)
-        self.kill_venue = BinanceVenue(setup.venue_options)
-        self.facts = FactsBuilder(
-            state,
-            self.markets,
-            self.readings,
-            setup.fact_settings,
-            lambda session: self.approval.changed_since_signed(session),  # noqa: PLW0108  (made below)
-            setup.paths.latch,
-        )
-        self.desk = OrderDesk(
-            self.core, self.venue, self.facts, settings.venue.recv_window_ms, self.ops.raise_alarm
-        )
-        self.link = VenueLink(
-            self.core, self.venue, self.desk, self.markets, self.readings, setup.user_limit_ms
-        )
-        self.link.on_change(self._wake)
-        self.kill = KillSwitch(
-            self.core,
-            self.desk,
-            self.kill_venue,
-            self.readings,
-            setup.paths.latch,
-            self._kill_symbols,
-            self.ops.raise_alarm,
-            self._spawn,
-        )
-        self.watchdog = WatchdogLink(
-            setup.watchdog_orders,
-            settings.watchdog.heartbeat_ms,
-            setup.paths.watchdog_pid,
-            setup.paths.watchdog_errors,
-            self.ops.raise_alarm,
-        )
-        self.heads_writer = HeadsWriter(
-            journal,
-            setup.paths.heads,
-            setup.paths.log_key,
-            setup.origin,
-            settings.journal.head_every_events,
-            settings.journal.head_every_seconds,
-        )
-        table = ProbeTable(
-            self.core,
-            self.venue,
-            self.kill,
-            self.markets,
-            self.readings,
-            self.facts,
-            self._store_differs,
-            lambda: self.watchdog.status,
-        )
-        probes = Probes(
-            table.probes(
-                folder=setup.paths.journal,
-                min_free_mb=settings.disk.min_free_mb,
-                clock_limit_ms=settings.clock.limit_ms,
-            ),
-            table.sensed(),
-        )
-        self.session = SessionDesk(
-            self.core, setup.roster, setup.charter_rules, setup.runbooks, probes
-        )
-        self.latch = LatchKeeper(self.core, self.readings, setup.paths.latch, self.kill)
-        self.wind_down = WindDown(
-            self.core, self.session, self.desk, self.kill, self._kill_symbols, self._spawn
-        )
-        self.approval = ApprovalDesk(
-            self.core,
-            self.session,
-            setup.roster,
-            setup.checker,
-            setup,
-            setup.approval_terms(socket.gethostname()),
-            self.venue,
-            self.latch.released,
-        )
-        self.recon = ReconDesk(
-            self.core,
-            self.session,
-            self.desk,
-            self.venue,
-            self.store,
-            setup.roster,
-            setup.checker,
-            self.ops.raise_alarm,
-        )
-        self.pack = PackDesk(
-            self.core,
-            self.session,
-            setup.roster,
-            setup.checker,
-            self.heads_writer,
-            setup.pack_places(),
-            setup.config_files,
-            setup.roster_bytes,
-        )
-        self.attendance = Attendance(self.readings)
-        self.reports = WatchdogReports(self.core, setup.paths.watchdog_log, self.ops.raise_alarm)
-        self.conditions = Conditions(
-            self.core,
-            self.markets,
-            self.readings,
-            self.facts,
-            lambda: self.link.connected,
-            clock_limit_ms=settings.clock.limit_ms,
-            disk=setup.paths.journal,
-            min_free_mb=settings.disk.min_free_mb,
-        )
-        self.guard = Guard(
-            self.core,
-            self.desk,
-            self.attendance,
-            self.readings,
-            GuardActs(
-                changed_since_signed=self.approval.changed_since_signed,
-                wind_down=self.wind_down.begin,
-                expire_request=self.approval.expire_request,
-                hold_latch=self.latch.hold,
-                take_reports=self.reports.take,
-                check_conditions=self.conditions.check,
-                raise_alarm=self.ops.raise_alarm,
-            ),
-        )
-        self._views = ViewBuilder(state, self.markets, self.readings, self.facts, self.link.user)
-        self.core.listen(self._on_event)
 
     async def _record_start(self, state: State) -> None:
         setup = self.setup
@@ -273,11 +128,11 @@ class Host:
         if before and before != now:
             noticed = ev.ConfigNoticed(before_sha256=before, after_sha256=now, changed=())
             await self.core.record(ENGINE, noticed)
-            await self.ops.raise_alarm("CONFIG_CHANGED", f"{before[:12]} to {now[:12]}")
+            await self.parts.ops.raise_alarm("CONFIG_CHANGED", f"{before[:12]} to {now[:12]}")
         if self._rebuilt:
-            await self.ops.raise_alarm("STORE_REBUILT", self._rebuilt)
-        await self.desk.doubt_unanswered()
-        await self.reports.take()
+            await self.parts.ops.raise_alarm("STORE_REBUILT", self._rebuilt)
+        await self.parts.desk.doubt_unanswered()
+        await self.parts.reports.take()
 
     # --- run ------------------------------------------------------------------------------------
 
@@ -285,23 +140,23 @@ class Host:
         """Start everything that runs until `stop`."""
         self.phase = "recovering"
         self._spawn(self._connect(), "connect")
-        self._spawn(self.desk.run_settler(), "settler")
-        self._spawn(self.guard.run(), "guard")
-        self._spawn(self.heads_writer.run(), "heads")
+        self._spawn(self.parts.desk.run_settler(), "settler")
+        self._spawn(self.parts.guard.run(), "guard")
+        self._spawn(self.parts.heads_writer.run(), "heads")
         if self.core.state.latch.is_set and self.core.state.latch.state != "PROVEN":
-            self._spawn(self.kill.resume(self.core.state.latch.kill_id), "kill-resume")
+            self._spawn(self.parts.kill.resume(self.core.state.latch.kill_id), "kill-resume")
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(self._on_task_done)
-        self._tasks.append(task)
+        self._tasks = [*(one for one in self._tasks if not one.done()), task]
         return task
 
     def _on_illegal(self, recorded: ev.Recorded, illegal: Illegal) -> None:
         """The venue's word and our ledger do not fit together: a person must look (I2)."""
         text = f"{ev.kind_of(recorded.event)}: {illegal.code} {illegal.reason}"
         _log.error("illegal event", seq=recorded.seq, cause=text)
-        self._spawn(self.ops.raise_alarm("LEDGER_REFUSED", text[:300]), "alarm-ledger")
+        self._spawn(self.parts.ops.raise_alarm("LEDGER_REFUSED", text[:300]), "alarm-ledger")
 
     def _on_journal_failed(self, error: JournalFailed) -> None:
         """What cannot be written down is not done: halt, latch, and cancel what rests (I13)."""
@@ -327,50 +182,50 @@ class Host:
             self._tasks.append(asyncio.create_task(self._halt(task.get_name(), str(error))))
 
     async def _halt(self, part: str, cause: str) -> None:
-        await self.ops.raise_alarm("ENGINE_FAULT", f"{part}: {cause}"[:300])
+        await self.parts.ops.raise_alarm("ENGINE_FAULT", f"{part}: {cause}"[:300])
         await self.press_kill(f"engine fault in {part}", "engine", wall_us(), ENGINE)
 
     async def _connect(self) -> None:
         """Reach the venue, take over from an old watchdog, settle what may be open; then ready."""
         while True:
             try:
-                await self.venue.open()
-                await self.kill_venue.open()
+                await self.parts.venue.open()
+                await self.parts.kill_venue.open()
                 for symbol in self.setup.settings.venue.symbols:
-                    instrument = await self.venue.instrument(symbol)
+                    instrument = await self.parts.venue.instrument(symbol)
                     self.markets[symbol] = Market(instrument, self.setup.settings.market.stale_ms)
-                await self.link.measure_clock()
-                await self.link.read_balances()
+                await self.parts.link.measure_clock()
+                await self.parts.link.read_balances()
                 break
             except VenueQueryFailed as error:
                 _log.warning("venue not reached", cause=error.line())
                 await asyncio.sleep(_RECONNECT_SECONDS)
-        await self.watchdog.start()
-        self._spawn(self.watchdog.run(), "watchdog")
+        await self.parts.watchdog.start()
+        self._spawn(self.parts.watchdog.run(), "watchdog")
         await self._settle_open_orders()
-        self.link.tap(self.pack.record_market)
+        self.parts.link.tap(self.parts.pack.record_market)
         for symbol in self.markets:
-            self._spawn(self.link.run_market(symbol), f"market-{symbol}")
-        self._spawn(self.link.run_user(), "user-stream")
-        self._spawn(self.link.run_polling(), "polling")
+            self._spawn(self.parts.link.run_market(symbol), f"market-{symbol}")
+        self._spawn(self.parts.link.run_user(), "user-stream")
+        self._spawn(self.parts.link.run_polling(), "polling")
         if self.phase == "recovering":
             self.phase = "ready"
         self._wake()
-        self.wind_down.resume()
+        self.parts.wind_down.resume()
 
     async def _settle_open_orders(self) -> None:
         """Ask about every order that may be open until the venue has told its state (I3, I7)."""
         while True:
             try:
                 for symbol in self.markets:
-                    await self.desk.sync(symbol)
+                    await self.parts.desk.sync(symbol)
             except VenueQueryFailed as error:
                 _log.warning("recovery query failed", cause=error.line())
                 await asyncio.sleep(_RECONNECT_SECONDS)
                 continue
             break
         waited = 0.0
-        while self.desk.unsettled and waited < _SETTLE_SECONDS:
+        while self.parts.desk.unsettled and waited < _SETTLE_SECONDS:
             await asyncio.sleep(0.02)
             waited += 0.02
 
@@ -380,16 +235,16 @@ class Host:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.kill.close()
-        await self.wind_down.close()
-        await self.pack.close()
-        for venue in (self.venue, self.kill_venue):
+        await self.parts.kill.close()
+        await self.parts.wind_down.close()
+        await self.parts.pack.close()
+        for venue in (self.parts.venue, self.parts.kill_venue):
             await venue.close()
         if self._journal is not None and self._journal.failed is None:
             await self.core.record(ENGINE, ev.EngineStopped(reason="asked to stop"))
-            self.heads_writer.write()
+            self.parts.heads_writer.write()
         if not self.core.state.orders.open_orders():
-            await self.watchdog.bye()
+            await self.parts.watchdog.bye()
         await self.store.close()
         self._journal_close()
 
@@ -401,7 +256,7 @@ class Host:
 
     async def submit(self, request: rq.OrderRequest, actor: Actor) -> tuple[str, Decision]:
         """Send one order, if this is the session's operator and the engine is ready."""
-        self.session.require(actor, Role.OPERATOR)
+        self.parts.session.require(actor, Role.OPERATOR)
         session = current_session(self.core.state)
         if actor.name != session.charter.operator:
             raise Refused(
@@ -417,12 +272,12 @@ class Host:
                 todo="wait until it is ready",
                 code="NOT_READY",
             )
-        return await self.desk.submit(request, actor)
+        return await self.parts.desk.submit(request, actor)
 
     async def cancel(self, request: rq.CancelRequest, actor: Actor) -> None:
         """Cancel one order. Anyone of the roster may (I13)."""
-        self.session.require(actor, Role.OPERATOR, Role.REVIEWER)
-        await self.desk.cancel(request.client_order_id, actor, f"asked by {actor.name}")
+        self.parts.session.require(actor, Role.OPERATOR, Role.REVIEWER)
+        await self.parts.desk.cancel(request.client_order_id, actor, f"asked by {actor.name}")
 
     async def press_kill(self, reason: str, source: str, pressed_us: int, actor: Actor) -> KillView:
         """Latch and hunt; answers as soon as the latch is durable. Anyone may (I13).
@@ -431,13 +286,13 @@ class Host:
         taken as now.
         """
         now = wall_us()
-        await self.kill.press(
+        await self.parts.kill.press(
             actor=structs.replace(actor, name=actor.name[:_NAME_LIMIT]),
             reason=" ".join(reason.split())[:_TEXT_LIMIT],
             source=source[:_NAME_LIMIT],
             pressed_us=pressed_us if abs(now - pressed_us) < _DAY_US else now,
         )
-        return self._views.kill()
+        return self.parts.views.kill()
 
     def kill_by_signal(self) -> None:
         """SIGUSR1: whoever may signal this process may stop everything."""
@@ -447,19 +302,19 @@ class Host:
     async def resume(self, reason: str, actor: Actor) -> None:
         """Take orders again after a pause, if the approval still stands."""
         session = current_session(self.core.state)
-        if session.go.stage != "go" or self.approval.changed_since_signed(session):
+        if session.go.stage != "go" or self.parts.approval.changed_since_signed(session):
             raise Refused(
                 what="the approval no longer stands",
                 where="resume",
                 todo="stop the session",
                 code="APPROVAL",
             )
-        await self.session.resume(reason, actor)
+        await self.parts.session.resume(reason, actor)
 
     async def stop_session(self, reason: str, actor: Actor) -> None:
         """Wind the session down because a person asked."""
-        self.session.require(actor, Role.OPERATOR, Role.REVIEWER)
-        await self.wind_down.begin(Cause.STOP, reason, actor)
+        self.parts.session.require(actor, Role.OPERATOR, Role.REVIEWER)
+        await self.parts.wind_down.begin(Cause.STOP, reason, actor)
 
     async def query(self, sql: str) -> dict[str, Any]:
         """One read-only statement on the store, after it has caught up."""
@@ -469,7 +324,7 @@ class Host:
 
     async def ask_to_stop(self, reason: str, actor: Actor) -> None:
         """End the engine in an orderly way; refused while a session trades."""
-        self.session.require(actor, Role.OPERATOR)
+        self.parts.session.require(actor, Role.OPERATOR)
         session = self.core.state.sessions.current
         if session is not None and session.state in {
             SessionState.LIVE,
@@ -503,16 +358,20 @@ class Host:
             head=self.core.journal.head,
             store_lag=self.store.lag,
             attended=self.readings.attended,
-            watchdog=self.watchdog.status,
+            watchdog=self.parts.watchdog.status,
             review_command=setup.review_command,
         )
-        return self._views.build(
-            engine, self.venue.name, self.venue.rate_use(), self.pack.tagmanifest(), role
+        return self.parts.views.build(
+            engine,
+            self.parts.venue.name,
+            self.parts.venue.rate_use(),
+            self.parts.pack.tagmanifest(),
+            role,
         )
 
     def heads(self) -> list[dict[str, str]]:
         """The latest signed head, for the witness."""
-        latest = self.heads_writer.latest
+        latest = self.parts.heads_writer.latest
         return [{"text": latest.text, "signature": latest.signature}] if latest else []
 
     def journal_lines(self, start: int) -> bytes:
@@ -534,10 +393,6 @@ class Host:
                 return reason
         return reason
 
-    def _kill_symbols(self) -> tuple[str, ...]:
-        known = {order.intent.symbol for order in self.core.state.orders.open_orders()}
-        return tuple(sorted({*self.setup.settings.venue.symbols, *known}))
-
     # --- who watches ------------------------------------------------------------------------------
 
     def watch(self) -> asyncio.Event:
@@ -555,11 +410,11 @@ class Host:
         someone = self.roster.by_id(person)
         fits = someone is not None and (someone.uid is None or someone.uid == uid)
         if someone is not None and fits and role == Role.OPERATOR == someone.role:
-            self.attendance.heard(console, person)
+            self.parts.attendance.heard(console, person)
 
     def console_gone(self, console: object) -> None:
         """A console's connection ended."""
-        self.attendance.gone(console)
+        self.parts.attendance.gone(console)
 
     def _on_event(self, recorded: ev.Recorded) -> None:
         self.meter.observe(recorded)

@@ -8,7 +8,6 @@ memory: after a restart it is not known, so a request that was pending then is v
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -26,7 +25,6 @@ from engine.contracts.event import (
     GoRequested,
     GoSigned,
     GoVoided,
-    LatchReleased,
     ReviewerJoined,
 )
 from engine.contracts.people import ENGINE, Actor, Person, Role, person
@@ -34,7 +32,6 @@ from engine.contracts.requests import (
     CosignRequest,
     GoRequest,
     JoinRequest,
-    ReleaseRequest,
     SignRequest,
 )
 from engine.contracts.session import Environment, SessionState
@@ -47,22 +44,17 @@ from engine.governance.packet import (
     InputFile,
     PacketFacts,
     Party,
-    ReleaseContent,
     build_packet,
-    build_release,
     changed_since,
     charter_sha256,
     limits_sha256,
     parse_cosign,
     parse_packet,
-    parse_release,
 )
 from engine.governance.people import Roster
 from engine.governance.release import (
-    LatchFacts,
     RequestFacts,
     judge_join,
-    judge_release,
     judge_request,
 )
 from engine.governance.session import Session, checklist_document
@@ -70,8 +62,6 @@ from engine.governance.transitions import Cause
 from engine.governance.verdict import SignatureVerdict
 from engine.signatures.check import Checker
 from engine.venues.port import Venue
-
-_RELEASE_TTL_US = 300_000_000
 
 
 class Bound(Protocol):
@@ -112,7 +102,6 @@ class ApprovalDesk:
         bound: Bound,
         terms: ApprovalTerms,
         venue: Venue,
-        latch_released: Callable[[], None],
     ) -> None:
         self._core = core
         self._session = session
@@ -121,7 +110,6 @@ class ApprovalDesk:
         self._bound = bound
         self._terms = terms
         self._venue = venue
-        self._latch_released = latch_released
         self._requested_us: tuple[str, int] | None = None
 
     # --- join, request --------------------------------------------------------------------------
@@ -411,80 +399,6 @@ class ApprovalDesk:
             names = ", ".join(name.removesuffix("_sha256") for name in changed)
             return Denied("FACTS_CHANGED", f"changed since the packet was made: {names}")
         return None
-
-    # --- latch ----------------------------------------------------------------------------------
-
-    def release_document(self, reason: str, operator: str, reviewer: str) -> dict[str, str]:
-        """A fresh release document for both to sign. Raises Refused when nothing is latched."""
-        latch = self._core.state.latch
-        if not latch.is_set:
-            raise Refused(
-                what="the latch is not set",
-                where="latch",
-                todo="nothing to do",
-                code="LATCH_NOT_SET",
-            )
-        now = wall_us()
-        document = build_release(
-            ReleaseContent(
-                kill_id=latch.kill_id,
-                session_id=latch.session_id,
-                latched_at_us=latch.latched_us or 0,
-                kill_reason=latch.reason,
-                verdict=latch.state.value,
-                open_orders=latch.verdict.open_orders if latch.verdict else (),
-                reason=reason,
-                operator=operator,
-                reviewer=reviewer,
-                roster_sha256=self._bound.roster_sha256(),
-                nonce=secrets.token_hex(32),
-                issued_at_us=now,
-                expires_at_us=now + _RELEASE_TTL_US,
-            )
-        )
-        return {"document": document.decode("ascii"), "sha256": sha256_hex(document)}
-
-    async def release(self, request: ReleaseRequest, actor: Actor) -> None:
-        """Open the latch with two signatures over one document (I4)."""
-        self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
-        document = request.document.encode("utf-8")
-        said = parse_release(document)
-        verdicts = [
-            await self._checker.check_async(
-                self._person(said[role]).principal, namespace, document, signature
-            )
-            for role, namespace, signature in (
-                ("operator", Namespace.RELEASE, request.operator_signature),
-                ("reviewer", Namespace.RELEASE_REVIEW, request.reviewer_signature),
-            )
-        ]
-
-        def decide(state: State) -> Sequence[AnyEvent]:
-            facts = LatchFacts(
-                kill_id=state.latch.kill_id,
-                environment=self._terms.environment,
-                roster=self._roster,
-                roster_sha256=self._bound.roster_sha256(),
-                document=document,
-                operator_verdict=verdicts[0],
-                reviewer_verdict=verdicts[1],
-                used_nonces=frozenset(state.sessions.used_nonces),
-                now_us=wall_us(),
-            )
-            _allow(judge_release(facts))
-            return [
-                LatchReleased(
-                    kill_id=state.latch.kill_id,
-                    document=request.document,
-                    document_sha256=sha256_hex(document),
-                    operator_signature=request.operator_signature,
-                    reviewer_signature=request.reviewer_signature,
-                    reason=said["reason"],
-                )
-            ]
-
-        await self._core.decide(actor, decide)
-        self._latch_released()
 
 
 _LATCH_SET = Denied("LATCH", "the kill latch is set; release it with two signatures first")

@@ -1,0 +1,198 @@
+"""Every part of one engine, built and tied together; nothing runs here.
+
+The order is that of need: what a part is given exists before it. The one knot, that checks ask what
+has changed since it was signed and the approval needs the checks' venue, is tied by a late look-up.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from engine.execution.approval_desk import ApprovalDesk
+from engine.execution.conditions import Conditions
+from engine.execution.core import Core
+from engine.execution.facts import FactsBuilder, Readings
+from engine.execution.guard import Attendance, Guard, GuardActs
+from engine.execution.heads_writer import HeadsWriter
+from engine.execution.kill import KillSwitch, Spawn
+from engine.execution.latch_keeper import LatchKeeper
+from engine.execution.market import Market
+from engine.execution.ops_desk import OpsDesk
+from engine.execution.pack_desk import PackDesk
+from engine.execution.pipeline import OrderDesk
+from engine.execution.probe_table import ProbeTable
+from engine.execution.probes import Probes
+from engine.execution.recon_desk import ReconDesk
+from engine.execution.release_desk import ReleaseDesk
+from engine.execution.session_desk import SessionDesk
+from engine.execution.venue_link import VenueLink
+from engine.execution.view import ViewBuilder
+from engine.execution.watchdog_link import WatchdogLink
+from engine.execution.watchdog_reports import WatchdogReports
+from engine.execution.wind_down import WindDown
+from engine.setup import Setup
+from engine.store.store import Store
+from engine.venues.binance.venue import BinanceVenue
+
+
+@dataclass(frozen=True)
+class HostActs:
+    """What the parts ask of the host that runs them."""
+
+    spawn: Spawn
+    wake: Callable[[], None]
+    store_differs: Callable[[], Awaitable[str | None]]
+
+
+class Parts:
+    """The desks, links and keepers of one engine."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        core: Core,
+        store: Store,
+        readings: Readings,
+        markets: dict[str, Market],
+        acts: HostActs,
+    ) -> None:
+        self._setup = setup
+        self._core = core
+        settings = setup.settings
+        self.ops = OpsDesk(core, setup.paths.snapshots)
+        self.venue = BinanceVenue(setup.venue_options)
+        self.kill_venue = BinanceVenue(setup.venue_options)
+        self.facts = FactsBuilder(
+            core.state,
+            markets,
+            readings,
+            setup.fact_settings,
+            lambda session: self.approval.changed_since_signed(session),  # noqa: PLW0108  (made below)
+            setup.paths.latch,
+        )
+        self.desk = OrderDesk(
+            core, self.venue, self.facts, settings.venue.recv_window_ms, self.ops.raise_alarm
+        )
+        self.link = VenueLink(core, self.venue, self.desk, markets, readings, setup.user_limit_ms)
+        self.link.on_change(acts.wake)
+        self.kill = KillSwitch(
+            core,
+            self.desk,
+            self.kill_venue,
+            readings,
+            setup.paths.latch,
+            self.kill_symbols,
+            self.ops.raise_alarm,
+            acts.spawn,
+        )
+        self.watchdog = WatchdogLink(
+            setup.watchdog_orders,
+            settings.watchdog.heartbeat_ms,
+            setup.paths.watchdog_pid,
+            setup.paths.watchdog_errors,
+            self.ops.raise_alarm,
+        )
+        self.heads_writer = HeadsWriter(
+            core.journal,
+            setup.paths.heads,
+            setup.paths.log_key,
+            setup.origin,
+            settings.journal.head_every_events,
+            settings.journal.head_every_seconds,
+        )
+        table = ProbeTable(
+            core,
+            self.venue,
+            self.kill,
+            markets,
+            readings,
+            self.facts,
+            acts.store_differs,
+            lambda: self.watchdog.status,
+        )
+        probes = Probes(
+            table.probes(
+                folder=setup.paths.journal,
+                min_free_mb=settings.disk.min_free_mb,
+                clock_limit_ms=settings.clock.limit_ms,
+            ),
+            table.sensed(),
+        )
+        self.session = SessionDesk(core, setup.roster, setup.charter_rules, setup.runbooks, probes)
+        self.latch = LatchKeeper(core, readings, setup.paths.latch, self.kill)
+        self.wind_down = WindDown(
+            core, self.session, self.desk, self.kill, self.kill_symbols, acts.spawn
+        )
+        self.approval = ApprovalDesk(
+            core,
+            self.session,
+            setup.roster,
+            setup.checker,
+            setup,
+            setup.approval_terms(socket.gethostname()),
+            self.venue,
+        )
+        self.release = ReleaseDesk(
+            core,
+            self.session,
+            setup.roster,
+            setup.checker,
+            setup,
+            settings.environment,
+            self.latch.released,
+        )
+        self.recon = ReconDesk(
+            core,
+            self.session,
+            self.desk,
+            self.venue,
+            store,
+            setup.roster,
+            setup.checker,
+            self.ops.raise_alarm,
+        )
+        self.pack = PackDesk(
+            core,
+            self.session,
+            setup.roster,
+            setup.checker,
+            self.heads_writer,
+            setup.pack_places(),
+            setup.config_files,
+            setup.roster_bytes,
+        )
+        self.attendance = Attendance(readings)
+        self.reports = WatchdogReports(core, setup.paths.watchdog_log, self.ops.raise_alarm)
+        self.conditions = Conditions(
+            core,
+            markets,
+            readings,
+            self.facts,
+            lambda: self.link.connected,
+            clock_limit_ms=settings.clock.limit_ms,
+            disk=setup.paths.journal,
+            min_free_mb=settings.disk.min_free_mb,
+        )
+        self.guard = Guard(
+            core,
+            self.desk,
+            self.attendance,
+            readings,
+            GuardActs(
+                changed_since_signed=self.approval.changed_since_signed,
+                wind_down=self.wind_down.begin,
+                expire_request=self.approval.expire_request,
+                hold_latch=self.latch.hold,
+                take_reports=self.reports.take,
+                check_conditions=self.conditions.check,
+                raise_alarm=self.ops.raise_alarm,
+            ),
+        )
+        self.views = ViewBuilder(core.state, markets, readings, self.facts, self.link.user)
+
+    def kill_symbols(self) -> tuple[str, ...]:
+        """The symbols a kill covers: all that may be traded and all that have open orders."""
+        known = {order.intent.symbol for order in self._core.state.orders.open_orders()}
+        return tuple(sorted({*self._setup.settings.venue.symbols, *known}))
