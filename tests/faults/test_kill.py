@@ -39,8 +39,9 @@ async def test_i4_a_kill_cancels_proves_and_refuses_orders(live: Field) -> None:
     assert await live.venue_open() == []
     await live.until_order(order_id, "CANCELED")
     stages = [one.stage for one in view.kill.stages]
-    wanted = ["latched", "cancel_sent", "acknowledged", "query_1", "query_2", "positions"]
-    assert stages == wanted
+    # The cancels leave at once, beside the disk's answer for the latch.
+    stages.remove("latched")
+    assert stages == ["cancel_sent", "acknowledged", "query_1", "query_2", "positions"]
     assert view.session is not None
     assert view.session.state.value == "killed"
     assert await refusal(live) == "LATCH"
