@@ -6,10 +6,11 @@ Which screen belongs to which state of the session is a table per role; everythi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.contracts.errors import PeakError
 from engine.contracts.session import SessionState
@@ -22,8 +23,14 @@ from screens.go import GoScreen
 from screens.review.packet import PacketScreen
 from screens.review.waiting import WaitingScreen
 
+if TYPE_CHECKING:
+    from peakctl.client.replies import HeadText
+    from peakctl.witness import Witness
+
 #: How often a silent engine's process is looked for.
 LOOK_SECONDS = 1.0
+#: How often the reviewer's terminal asks for the latest head.
+WITNESS_SECONDS = 2.0
 
 _FROM_LIVE_ON: dict[SessionState | None, str] = {
     SessionState.LIVE: "live",
@@ -139,6 +146,44 @@ class ReviewApp(PeakApp):
     STEPS = REVIEWER_STEPS
     SCREENS_OF = (WaitingScreen, PacketScreen)
     _joined = ""
+    _judging = False
+
+    def __init__(
+        self, workspace: Workspace, person: str, key: Path | None, heads: Path | None = None
+    ) -> None:
+        super().__init__(workspace, person, key)
+        self._heads = heads
+        self._witness: Witness | None = None
+
+    def on_mount(self) -> None:
+        """Keep a copy of the heads of one's own (the shell's own comes as well)."""
+        self.set_interval(WITNESS_SECONDS, self._ask_heads)
+
+    def _ask_heads(self) -> None:
+        if self.model.link_up and not self._judging:
+            self._judging = True
+            self.run_worker(self._judge_heads(), exit_on_error=True)
+
+    async def _judge_heads(self) -> None:
+        try:
+            received = (await self.client.heads()).heads
+            wrong = await asyncio.to_thread(self._judge, received)
+        except OSError as error:
+            wrong = f"No copy of the heads is kept here: {error.filename}: {error.strerror}"
+        except PeakError:
+            wrong = self.model.witness  # no engine: nothing new is known
+        finally:
+            self._judging = False
+        self.model = replace(self.model, witness=wrong)
+
+    def _judge(self, received: Sequence[HeadText]) -> str:
+        from peakctl.witness import Witness, heads_file  # noqa: PLC0415
+
+        if self._witness is None:
+            self._witness = Witness(self._heads or heads_file(self.workspace.root))
+        wrong = self._witness.judge(received)
+        where = self._witness.path
+        return f"HISTORY CHANGED: do not sign; {wrong} (seen here: {where})" if wrong else ""
 
     def follow(self) -> None:
         """Join first."""

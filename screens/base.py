@@ -71,6 +71,7 @@ class PeakScreen(Screen[None]):
         """The lines around, the body between."""
         yield Lines(id="header")
         yield Lines(id="next")
+        yield Lines(id="witness")
         with Vertical(id="body"):
             yield from self.body()
         yield Lines(id="answer")
@@ -97,6 +98,7 @@ class PeakScreen(Screen[None]):
         self.set_class(model.stale, "-stale")
         self.lines("header").show(lambda width, _h: chrome.header(model, width))
         self.lines("next").show(lambda width, _h: chrome.next_step(model, width))
+        self.lines("witness").show(lambda width, _h: chrome.witness(model, width))
         self.lines("answer").show(lambda width, _h: chrome.answer(model, width))
         self.lines("keys").show(lambda width, _h: chrome.footer(model, self.NAME, width))
         self.lines("kill").show(lambda width, _h: chrome.kill_line(model, width))

@@ -64,6 +64,14 @@ def next_step(model: Model, width: int) -> Sequence[Content]:
     return [join(" ▶ " if n == 0 else "   ", row) for n, row in enumerate(rows)]
 
 
+def witness(model: Model, width: int) -> Sequence[Content]:
+    """What this terminal's own copy of the heads says against the engine; at most three rows."""
+    if not model.witness:
+        return []
+    rows = wrap(model.witness, width - 3, "now", most=3)
+    return [join(text(" ✖ " if n == 0 else "   ", "now"), row) for n, row in enumerate(rows)]
+
+
 def answer(model: Model, width: int) -> Sequence[Content]:
     """What the last action came to, or the demo's banner; at most three rows."""
     if not model.said.words:

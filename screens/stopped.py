@@ -1,7 +1,8 @@
 """The kill: what was done, when, and whether the venue itself says that nothing is open.
 
 Shown by itself when a kill is latched. PROVEN is the venue's word, twice; UNCONFIRMED says what is
-not known and what to do. Release of the latch takes both people and a reason, outside this screen.
+not known and what to do. Release of the latch takes both people and a reason, in a shell; which
+commands, stands here.
 """
 
 from __future__ import annotations
@@ -36,6 +37,21 @@ _ADVICE = {
 }
 
 
+def release_rows(model: Model, width: int) -> list[Content]:
+    """The commands that release the latch, one after the other."""
+    charter = model.session.charter if model.session else None
+    operator, reviewer = (charter.operator, charter.reviewer) if charter else ("ID", "ID")
+    steps = (
+        ("either", "peakctl latch document --output release.json"),
+        ("", f'  --reason "..." --operator {operator} --reviewer {reviewer}'),
+        ("each", "peakctl latch sign release.json --key KEY"),
+        ("either", "peakctl latch release release.json"),
+    )
+    rows = [title("Release, when both of you know what is open and what is held", width)]
+    rows += [join(cell(text(who, "quiet"), 8), text(command)) for who, command in steps]
+    return [*rows, *wrap("In full: runbooks/kill.md (`peakctl runbook kill`).", width, "quiet")]
+
+
 def kill_rows(model: Model, width: int) -> list[Content]:
     """Verdict, stages with ms, open orders, positions."""
     state = model.state
@@ -51,6 +67,8 @@ def kill_rows(model: Model, width: int) -> list[Content]:
         rows.append(text(f"{words} {model.press.detail}".rstrip(), "quiet"))
     if kill.kill_id:
         rows += [BLANK, *_record(kill, width)]
+    if kill.state in {"PROVEN", "UNCONFIRMED"}:
+        rows += release_rows(model, width)
     return rows
 
 

@@ -17,8 +17,9 @@ from engine.contracts.decision import Decision
 from engine.contracts.order import OrderType, Side, TimeInForce
 from engine.contracts.session import Charter
 from engine.contracts.view import GoView, KillView, PackView, ReconView, StateView
-from peakctl.client.connection import REQUEST_SECONDS, SLOW_SECONDS, Connection
+from peakctl.client.connection import SLOW_SECONDS, Connection
 from peakctl.client.replies import (
+    Heads,
     QueryResult,
     ReleaseDocument,
     SnapshotTaken,
@@ -35,9 +36,9 @@ class EngineClient(Connection):
         """Read the whole state once."""
         return await self._get(f"state?role={self.role}", StateView)
 
-    async def heads(self) -> Any:
-        """Signed heads of the journal, as the engine lists them."""
-        return await self._request("GET", "heads", None, Any, REQUEST_SECONDS)
+    async def heads(self) -> Heads:
+        """The latest signed head of the journal."""
+        return await self._get("heads", Heads)
 
     # --- session ---------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from engine.contracts.decision import Decision
 from engine.contracts.order import OrderType, Side, TimeInForce
 from engine.contracts.session import Charter
 from engine.contracts.view import GoView, KillView, PackView, ReconView, StateView
-from peakctl.client.replies import QueryResult, ReleaseDocument, SnapshotTaken, Submitted
+from peakctl.client.replies import Heads, QueryResult, ReleaseDocument, SnapshotTaken, Submitted
 
 
 class Console(Protocol):
@@ -30,6 +30,9 @@ class Console(Protocol):
 
     async def state(self) -> StateView:
         """Read the whole state once."""
+
+    async def heads(self) -> Heads:
+        """The latest signed head of the journal."""
 
     def stream(self, role: str = "", person: str = "") -> AsyncIterator[StateView]:
         """Every state as it changes, reconnecting for ever; counts as attending."""

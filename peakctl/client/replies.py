@@ -39,6 +39,19 @@ class ReleaseDocument(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
+class HeadText(msgspec.Struct, frozen=True, kw_only=True):
+    """A signed head of the journal: three lines (origin, size, hash) and the armoured signature."""
+
+    text: str
+    signature: str
+
+
+class Heads(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest signed head; none before the first."""
+
+    heads: tuple[HeadText, ...]
+
+
 class QueryResult(msgspec.Struct, frozen=True, kw_only=True):
     """Columns and rows of a read-only query on the store."""
 

@@ -40,7 +40,7 @@ from engine.contracts.view import (
     VenueView,
 )
 from peakctl.app import ConsoleApp, ReviewApp
-from peakctl.client.replies import Submitted
+from peakctl.client.replies import Heads, HeadText, Submitted
 from peakctl.shell import PeakApp
 from peakctl.workspace import Workspace
 from screens.desk import CosignFacts, Tools
@@ -514,6 +514,7 @@ class DataConsole:
         self.role = role
         self.calls: list[tuple[Any, ...]] = []
         self.connected = True
+        self.signed_heads: tuple[HeadText, ...] = ()
         self.clock = Clock()
         self.now: StateView | None = None
         self.decision: Decision = ALLOW
@@ -532,6 +533,9 @@ class DataConsole:
     async def stream(self) -> AsyncIterator[StateView]:
         while True:
             yield await self._states.get()
+
+    async def heads(self) -> Heads:
+        return Heads(heads=self.signed_heads)
 
     async def state(self) -> StateView:
         assert self.now is not None
@@ -661,8 +665,11 @@ def make_app(
     monkeypatch.setattr("peakctl.shell.time", clock)
     monkeypatch.setattr("peakctl.shell.draft_charter", lambda *_: CHARTER)
     monkeypatch.setattr("peakctl.shell.read_settings", lambda *_: SETTINGS)
-    kind = ConsoleApp if role == "operator" else ReviewApp
-    app = kind(Workspace(folder), person, None)
+    app: PeakApp
+    if role == "operator":
+        app = ConsoleApp(Workspace(folder), person, None)
+    else:
+        app = ReviewApp(Workspace(folder), person, None, folder / "heads.jsonl")
     console.clock = clock
     app.tools = replace(data_tools(), sign=sign)
     return app, console

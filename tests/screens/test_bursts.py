@@ -15,6 +15,7 @@ import pytest
 
 from peakctl.founding import create_demo
 from peakctl.supervisor import Supervisor
+from peakctl.workspace import Workspace
 from tests.journeys.terminal import KEYS, Terminal
 
 
@@ -76,7 +77,7 @@ def test_an_engine_that_died_is_started_again_by_a_key_and_never_by_itself(
     os.kill(before, signal.SIGKILL)
     console.wait_for("LINK DOWN")
     console.wait_for(r"No engine runs here. ctrl\+e starts it again")
-    assert Supervisor(_place(workspace)).engine_pid() is None
+    assert Supervisor(Workspace.open(workspace)).engine_pid() is None
     console.press("ctrl+e")
     console.wait_for(r"The engine runs again \(pid \d+\)")
     console.wait_for("data live")
@@ -95,9 +96,3 @@ def test_an_engine_that_does_not_come_up_says_why_in_one_line(
     console.press("ctrl+e")
     console.wait_for("peakctl.toml: environment")
     console.wait_for("No engine runs here")
-
-
-def _place(workspace: Path) -> Any:
-    from peakctl.workspace import Workspace
-
-    return Workspace.open(workspace)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 
 from engine.contracts.session import SessionState
+from engine.journal.heads import head_text
+from peakctl.client.replies import HeadText
 from screens.lines import Choice
 from tests.screens import conftest as data
 
@@ -72,17 +72,13 @@ async def test_nothing_is_decided_beforehand_and_no_go_needs_a_reason(reviewer) 
         assert stage.console.calls == []
 
 
-async def test_a_packet_must_stand_for_its_dwell_before_a_decision(reviewer) -> None:
-    app, _ = reviewer
-    app.tools = with_dwell(app.tools, 10_000)
+async def test_a_packet_must_stand_for_the_dwell_of_the_config(reviewer, monkeypatch) -> None:
+    monkeypatch.setattr(data.SETTINGS.session, "min_dwell_ms", 10_000)
     async with data.staged(reviewer) as stage:
         await stage.show(SIGNED)
+        await stage.until(lambda: stage.app.tools.min_dwell_ms == 10_000)
         await decide(stage, "bajik", "GO")
         await stage.until(lambda: "just appeared" in stage.said)
-
-
-def with_dwell(tools, dwell_ms: int):
-    return replace(tools, min_dwell_ms=dwell_ms)
 
 
 async def test_a_new_packet_empties_what_was_typed(reviewer) -> None:
@@ -103,3 +99,25 @@ async def test_the_reviewer_has_no_ticket_and_no_cancel(reviewer) -> None:
         assert stage.app.screen.name == "live"
         assert stage.console.calls == []
         assert "READY" in stage.text("kill")
+
+
+async def test_a_history_that_goes_back_is_red_on_every_screen(reviewer) -> None:
+    app, console = reviewer
+
+    def head(size: int) -> tuple[HeadText, ...]:
+        return (HeadText(text=head_text("peakctl/host/1", size, "ab" * 32), signature="sig"),)
+
+    async with data.staged(reviewer) as stage:
+        console.signed_heads = head(7)
+        await stage.show(data.GO)
+        await app._judge_heads()
+        stage.app.draw()
+        assert stage.text("witness") == ""
+        console.signed_heads = head(6)
+        await app._judge_heads()
+        stage.app.draw()
+        await stage.pilot.pause()
+        assert "✖ HISTORY CHANGED: do not sign; the journal went back" in stage.text("witness")
+        stage.app.action_go_to("live")
+        await stage.pilot.pause()
+        assert "HISTORY CHANGED" in stage.text("witness")
