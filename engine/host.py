@@ -131,7 +131,7 @@ class Host:
             await self.parts.ops.raise_alarm("CONFIG_CHANGED", f"{before[:12]} to {now[:12]}")
         if self._rebuilt:
             await self.parts.ops.raise_alarm("STORE_REBUILT", self._rebuilt)
-        await self.parts.desk.doubt_unanswered()
+        await self.parts.settler.doubt_unanswered()
         await self.parts.reports.take()
 
     # --- run ------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ class Host:
         """Start everything that runs until `stop`."""
         self.phase = "recovering"
         self._spawn(self._connect(), "connect")
-        self._spawn(self.parts.desk.run_settler(), "settler")
+        self._spawn(self.parts.settler.run(), "settler")
         self._spawn(self.parts.guard.run(), "guard")
         self._spawn(self.parts.heads_writer.run(), "heads")
         if self.core.state.latch.is_set and self.core.state.latch.state != "PROVEN":
@@ -218,14 +218,14 @@ class Host:
         while True:
             try:
                 for symbol in self.markets:
-                    await self.parts.desk.sync(symbol)
+                    await self.parts.settler.sync(symbol)
             except VenueQueryFailed as error:
                 _log.warning("recovery query failed", cause=error.line())
                 await asyncio.sleep(_RECONNECT_SECONDS)
                 continue
             break
         waited = 0.0
-        while self.parts.desk.unsettled and waited < _SETTLE_SECONDS:
+        while self.parts.settler.unsettled and waited < _SETTLE_SECONDS:
             await asyncio.sleep(0.02)
             waited += 0.02
 

@@ -27,6 +27,7 @@ from engine.execution.probes import Probes
 from engine.execution.recon_desk import ReconDesk
 from engine.execution.release_desk import ReleaseDesk
 from engine.execution.session_desk import SessionDesk
+from engine.execution.settler import Settler
 from engine.execution.venue_link import VenueLink
 from engine.execution.view import ViewBuilder
 from engine.execution.watchdog_link import WatchdogLink
@@ -72,14 +73,17 @@ class Parts:
             lambda session: self.approval.changed_since_signed(session),  # noqa: PLW0108  (made below)
             setup.paths.latch,
         )
-        self.desk = OrderDesk(
-            core, self.venue, self.facts, settings.venue.recv_window_ms, self.ops.raise_alarm
+        self.settler = Settler(
+            core, self.venue, settings.venue.recv_window_ms, self.ops.raise_alarm
         )
-        self.link = VenueLink(core, self.venue, self.desk, markets, readings, setup.user_limit_ms)
+        self.desk = OrderDesk(core, self.venue, self.facts, self.settler)
+        self.link = VenueLink(
+            core, self.venue, self.settler, markets, readings, setup.user_limit_ms
+        )
         self.link.on_change(acts.wake)
         self.kill = KillSwitch(
             core,
-            self.desk,
+            self.settler,
             self.kill_venue,
             readings,
             setup.paths.latch,
@@ -146,7 +150,7 @@ class Parts:
         self.recon = ReconDesk(
             core,
             self.session,
-            self.desk,
+            self.settler,
             self.venue,
             store,
             setup.roster,

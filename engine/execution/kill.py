@@ -28,7 +28,7 @@ from engine.execution.clock import monotonic_us
 from engine.execution.core import Core
 from engine.execution.facts import Readings
 from engine.execution.latch_file import LatchMark, latch_present, write_latch
-from engine.execution.pipeline import OrderDesk, RaiseAlarm
+from engine.execution.settler import RaiseAlarm, Settler
 from engine.governance.transitions import Cause
 from engine.journal.writer import JournalFailed
 from engine.venues.port import Canceled, Unknown, Venue, VenueQueryFailed
@@ -56,7 +56,7 @@ class KillSwitch:
     def __init__(
         self,
         core: Core,
-        desk: OrderDesk,
+        settler: Settler,
         venue: Venue,
         readings: Readings,
         latch_path: Path,
@@ -65,7 +65,7 @@ class KillSwitch:
         spawn: Spawn,
     ) -> None:
         self._core = core
-        self._desk = desk
+        self._settler = settler
         self._venue = venue
         self._readings = readings
         self._latch_path = latch_path
@@ -261,13 +261,13 @@ class KillSwitch:
             if isinstance(outcome, Canceled):
                 count += len(outcome.reports)
                 with contextlib.suppress(JournalFailed):
-                    await self._desk.learn_canceled(outcome.reports)
+                    await self._settler.learn_canceled(outcome.reports)
             elif isinstance(outcome, Unknown):
                 trouble = f"{symbol}: {outcome.cause}"
             else:
                 trouble = f"{symbol}: {outcome.code} {outcome.reason}"
         for order in self._core.state.orders.open_orders():
-            self._desk.settle_later(order.intent.client_order_id)
+            self._settler.settle_later(order.intent.client_order_id)
         return count, trouble
 
     async def _left_twice(
@@ -294,8 +294,8 @@ class KillSwitch:
         """What the venue's empty answers do not cover."""
         if self._core.journal.failed is not None:
             return "the journal cannot be written"
-        if self._desk.in_flight:
-            return f"in flight: {', '.join(sorted(self._desk.in_flight))}"
+        if self._settler.in_flight:
+            return f"in flight: {', '.join(sorted(self._settler.in_flight))}"
         open_here = self._core.state.orders.open_orders()
         if open_here:
             names = ", ".join(order.intent.client_order_id for order in open_here)

@@ -35,8 +35,8 @@ from engine.contracts.session import SessionState
 from engine.contracts.view import ReconView
 from engine.execution.clock import monotonic_us, wall_us
 from engine.execution.core import Core, State
-from engine.execution.pipeline import OrderDesk, RaiseAlarm
 from engine.execution.session_desk import SessionDesk, current_session, moved
+from engine.execution.settler import RaiseAlarm, Settler
 from engine.execution.view import recon_view
 from engine.governance.people import Roster
 from engine.governance.session import ReconState, Session
@@ -75,7 +75,7 @@ class ReconDesk:
         self,
         core: Core,
         session: SessionDesk,
-        orders: OrderDesk,
+        settler: Settler,
         venue: Venue,
         store: Store,
         roster: Roster,
@@ -84,7 +84,7 @@ class ReconDesk:
     ) -> None:
         self._core = core
         self._session = session
-        self._orders = orders
+        self._settler = settler
         self._venue = venue
         self._store = store
         self._roster = roster
@@ -246,12 +246,12 @@ class ReconDesk:
     async def _learn_all(self, session: Session) -> None:
         """Ask the venue for everything our side may have missed, and wait until it is recorded."""
         for symbol in session.charter.instruments:
-            await self._orders.sync(symbol)
-            await self._orders.missed_fills(symbol, session.created_us)
+            await self._settler.sync(symbol)
+            await self._settler.missed_fills(symbol, session.created_us)
         deadline = monotonic_us() + _SETTLE_US
-        while self._orders.unsettled or self._orders.in_flight:
+        while self._settler.unsettled or self._settler.in_flight:
             if monotonic_us() > deadline:
-                names = ", ".join((*self._orders.unsettled, *self._orders.in_flight)[:5])
+                names = ", ".join((*self._settler.unsettled, *self._settler.in_flight)[:5])
                 raise Refused(
                     what=f"the venue has not settled {names}",
                     where="reconciliation",

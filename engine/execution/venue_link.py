@@ -18,7 +18,7 @@ from engine.execution.clock import wall_us
 from engine.execution.core import Core
 from engine.execution.facts import Readings
 from engine.execution.market import Market, StreamHealth
-from engine.execution.pipeline import OrderDesk
+from engine.execution.settler import Settler
 from engine.venues.port import (
     BalanceUpdate,
     BookTop,
@@ -45,14 +45,14 @@ class VenueLink:
         self,
         core: Core,
         venue: Venue,
-        desk: OrderDesk,
+        settler: Settler,
         markets: Mapping[str, Market],
         readings: Readings,
         user_limit_ms: int,
     ) -> None:
         self._core = core
         self._venue = venue
-        self._desk = desk
+        self._settler = settler
         self._markets = markets
         self._readings = readings
         self.user = StreamHealth("user", user_limit_ms)
@@ -106,7 +106,7 @@ class VenueLink:
                     await self._note_stream(event)
                 case OrderUpdate():
                     self.user.heard()
-                    await self._desk.on_update(event)
+                    await self._settler.on_update(event)
                 case BalanceUpdate(balances=balances):
                     self.user.heard()
                     known = self._readings.balances or {}
@@ -121,7 +121,7 @@ class VenueLink:
                 await self.measure_clock()
                 await self.read_balances()
                 for symbol in self._markets:
-                    await self._desk.look_for_missed(symbol)
+                    await self._settler.look_for_missed(symbol)
                 if self.user.connected:
                     # A quiet account sends nothing for hours. The adapter pings the stream and
                     # calls it down within two pings; that it is up is what is fresh here.
@@ -140,8 +140,8 @@ class VenueLink:
         while True:
             try:
                 for symbol in self._markets:
-                    await self._desk.sync(symbol)
-                    await self._desk.missed_fills(symbol, since_us)
+                    await self._settler.sync(symbol)
+                    await self._settler.missed_fills(symbol, since_us)
                 await self.read_balances()
             except VenueQueryFailed as error:
                 _log.warning("catch-up failed", cause=error.line())

@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 
 from engine.contracts.canonical import canonical
-from engine.execution.pipeline import RaiseAlarm
+from engine.execution.settler import RaiseAlarm
 from engine.execution.watchdog import WatchdogOrders
 
 _log = structlog.get_logger("watchdog")

@@ -13,7 +13,7 @@ from engine.contracts.event import WatchdogActed
 from engine.contracts.people import automaton
 from engine.execution.core import Core
 from engine.execution.latch_file import stamp_of
-from engine.execution.pipeline import RaiseAlarm
+from engine.execution.settler import RaiseAlarm
 from engine.execution.watchdog import read_reports
 
 WATCHDOG = automaton("watchdog")
