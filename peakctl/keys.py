@@ -59,7 +59,7 @@ ACTIONS: tuple[Action, ...] = (
         "start_engine",
         "ctrl+e",
         "start engine",
-        "start the engine again, when it has died; it never starts by itself",
+        "start an engine that died; never by itself",
         roles=OPERATOR,
         footer=False,
     ),

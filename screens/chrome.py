@@ -60,7 +60,7 @@ def freshness(model: Model) -> Content:
 
 def next_step(model: Model, width: int) -> Sequence[Content]:
     """The one sentence, at most two rows."""
-    rows = wrap(model.next_step, width - 3, "accent", most=2)
+    rows = wrap(model.next_step, width - 4, "accent", most=2)
     return [join(" ▶ " if n == 0 else "   ", row) for n, row in enumerate(rows)]
 
 
@@ -68,7 +68,7 @@ def witness(model: Model, width: int) -> Sequence[Content]:
     """What this terminal's own copy of the heads says against the engine; at most three rows."""
     if not model.witness:
         return []
-    rows = wrap(model.witness, width - 3, "now", most=3)
+    rows = wrap(model.witness, width - 4, "now", most=3)
     return [join(text(" ✖ " if n == 0 else "   ", "now"), row) for n, row in enumerate(rows)]
 
 
@@ -77,7 +77,7 @@ def answer(model: Model, width: int) -> Sequence[Content]:
     if not model.said.words:
         return _banner(model, width)
     lead = {"now": " ✖ ", "soon": " ▲ "}.get(model.said.tone, " · ")
-    rows = wrap(model.said.words, width - 3, model.said.tone, most=3)
+    rows = wrap(model.said.words, width - 4, model.said.tone, most=3)
     return [
         join(text(lead if n == 0 else "   ", model.said.tone), row) for n, row in enumerate(rows)
     ]

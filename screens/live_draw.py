@@ -238,10 +238,13 @@ def stream_row(model: Model, width: int) -> Sequence[Content]:
             )
         )
     offset = "?" if venue.clock_offset_ms is None else f"{venue.clock_offset_ms} ms"
-    parts.append(text(f"clock {offset}", "quiet"))
+    clock_offset = text(f"clock {offset}", "quiet")
     watchdog = state.engine.watchdog
     calm = watchdog == "watching"
-    parts.append(text(f"watchdog {watchdog}", "quiet" if calm else "soon"))
     used = "?" if venue.used_weight is None else str(venue.used_weight)
-    parts.append(text(f"weight {used}/{venue.weight_limit}", "quiet"))
+    weight = text(f"weight {used}/{venue.weight_limit}", "quiet")
+    parts += [clock_offset, text(f"watchdog {watchdog}", "quiet" if calm else "soon"), weight]
+    for least in (weight, parts[0], clock_offset):  # what no one misses goes first
+        if sum(part.cell_length + 2 for part in parts) - 2 > width:
+            parts.remove(least)
     return [cell(Content("  ").join(parts), width)]

@@ -123,9 +123,10 @@ class SealScreen(PeakScreen):
     def show_body(self, model: Model) -> None:
         """Lessons stay while the pack is not written."""
         pack = model.session.pack if model.session else None
-        self.query_one("#seal-lessons").display = self.role == "operator" and pack is None
         asked = pack is None and self.role == "operator"
-        heading = "Lessons: one to three, also on a green day" if asked else "Seal"
+        self.query_one("#seal-lessons").display = asked
+        self.query_one("#seal-title").display = asked
+        heading = "Lessons: one to three, also on a green day"
         self.lines("seal-title").show(lambda width, _h: [title(heading, width)])
         self.lines("pack-title").show(lambda width, _h: [title("Evidence pack", width)])
         folder = pack.folder if pack else ""

@@ -47,9 +47,9 @@ def release_rows(model: Model, width: int) -> list[Content]:
         ("each", "peakctl latch sign release.json --key KEY"),
         ("either", "peakctl latch release release.json"),
     )
-    rows = [title("Release, when both of you know what is open and what is held", width)]
+    rows = [title("Release by both of you, knowing what is open (runbooks/kill.md)", width)]
     rows += [join(cell(text(who, "quiet"), 8), text(command)) for who, command in steps]
-    return [*rows, *wrap("In full: runbooks/kill.md (`peakctl runbook kill`).", width, "quiet")]
+    return rows
 
 
 def kill_rows(model: Model, width: int) -> list[Content]:
