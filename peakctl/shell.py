@@ -140,7 +140,7 @@ class PeakApp(KillKeyApp):
             self._draft = draft_charter(self.workspace, self.model.person, settings)
         except (PeakError, OSError, ValueError) as error:
             words = error.line() if isinstance(error, PeakError) else str(error)
-            self.call_from_thread(self.say, f"No charter could be prepared: {words}", "soon")
+            self.call_from_thread(self.say, f"The config cannot be used here: {words}", "soon")
 
     def _take(self, view: StateView) -> None:
         """A new state: kept now, drawn at the next tick, followed at once."""

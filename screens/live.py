@@ -142,7 +142,7 @@ class LiveScreen(PeakScreen):
     def action_note(self) -> None:
         """Go to the note line, and back."""
         line = self.query_one("#note-line")
-        (self.orders if line.has_focus else line).focus()
+        self.set_focus(self.orders if line.has_focus else line)  # at once: letters may follow
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Write the note."""
@@ -151,7 +151,7 @@ class LiveScreen(PeakScreen):
         if words:
             event.input.value = ""
             self.desk.act(self._note(words))
-        self.orders.focus()
+        self.set_focus(self.orders)
 
     async def _note(self, words: str) -> str:
         await self.desk.client.note(words)

@@ -55,7 +55,7 @@ class ReasonPrompt(PeakModal[str]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter in the reason goes to Back, not to the button that acts."""
         event.stop()
-        self.query_one("#prompt-back").focus()
+        self.set_focus(self.query_one("#prompt-back"))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Only with a reason."""

@@ -144,7 +144,8 @@ class SealScreen(PeakScreen):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter goes to the next lesson, and stays in the last."""
         event.stop()
-        self.query_one({"lesson-1": "#lesson-2"}.get(event.input.id or "", "#lesson-3")).focus()
+        following = {"lesson-1": "#lesson-2"}.get(event.input.id or "", "#lesson-3")
+        self.set_focus(self.query_one(following))
 
     def action_write_pack(self) -> None:
         """Write the lessons, then the pack."""

@@ -230,7 +230,7 @@ class Ticket(PeakModal[str]):
         """Enter in a field goes on to the next, never to Send."""
         event.stop()
         following = "#price" if event.input.id == "quantity" else "#ticket-back"
-        self.query_one(following).focus()
+        self.set_focus(self.query_one(following))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Back, or Send when the checks allow."""

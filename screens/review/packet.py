@@ -132,7 +132,7 @@ class PacketScreen(PeakScreen):
         """Enter goes on; it never signs."""
         event.stop()
         after = {"packet-code": "#packet-decision"}.get(event.input.id or "", "#packet-scroll")
-        self.query_one(after).focus()
+        self.set_focus(self.query_one(after))
 
     def action_decide(self) -> None:
         """Sign the decision."""

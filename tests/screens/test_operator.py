@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from textual.events import Key
 from textual.widgets import Button, Input
 
 from engine.contracts.session import SessionState
@@ -352,3 +353,30 @@ async def test_escape_goes_back_to_the_sessions_own_step(operator) -> None:
         await stage.show(data.LIVE)
         await stage.press("f8", "escape")
         assert stage.app.screen.name == "live"
+
+
+async def test_letters_after_the_note_key_are_the_note_even_in_one_burst(operator) -> None:
+    async with data.staged(operator) as stage:
+        await stage.show(data.LIVE)
+        for key, letter in (("ctrl+l", None), ("c", "c"), ("o", "o"), ("enter", "\r"), ("c", "c")):
+            stage.app.post_message(Key(key, letter))
+        await stage.until(lambda: len(stage.console.calls) == 2)
+        assert stage.console.calls[0] == ("note", "co")
+        assert stage.console.calls[1][0] == "cancel"
+
+
+async def test_enter_goes_to_the_next_lesson_even_in_one_burst(operator) -> None:
+    async with data.staged(operator) as stage:
+        await stage.show(data.with_session(SessionState.RECONCILED, recon=data.RECON))
+        for key, letter in (("a", "a"), ("enter", "\r"), ("b", "b"), ("ctrl+r", None)):
+            stage.app.post_message(Key(key, letter))
+        await stage.until(lambda: len(stage.console.calls) == 2)
+        assert stage.console.calls[0] == ("write_lessons", ("a", "b"))
+
+
+async def test_the_key_that_starts_an_engine_is_the_inputs_while_one_runs(operator) -> None:
+    async with data.staged(operator) as stage:
+        await stage.show(data.EMPTY)
+        stage.app.screen.query_one("#purpose", Input).value = "one"
+        await stage.press("ctrl+a", "ctrl+e", "x")
+        assert stage.app.screen.query_one("#purpose", Input).value == "onex"

@@ -121,3 +121,12 @@ async def test_a_history_that_goes_back_is_red_on_every_screen(reviewer) -> None
         stage.app.action_go_to("live")
         await stage.pilot.pause()
         assert "HISTORY CHANGED" in stage.text("witness")
+
+
+async def test_each_key_of_the_footer_is_this_terminals_own(reviewer) -> None:
+    async with data.staged(reviewer) as stage:
+        await stage.show(SIGNED)
+        await stage.press("f2")
+        assert stage.app.screen.name == "waiting"
+        await stage.press("f4")
+        assert stage.app.screen.name == "packet"
