@@ -29,6 +29,7 @@ from engine.execution.core import Core
 from engine.execution.facts import Readings
 from engine.execution.latch_file import LatchMark, latch_present, write_latch
 from engine.execution.settler import RaiseAlarm, Settler
+from engine.governance.latch import LatchState
 from engine.governance.transitions import Cause
 from engine.journal.writer import JournalFailed
 from engine.venues.port import Canceled, Unknown, Venue, VenueQueryFailed
@@ -112,7 +113,19 @@ class KillSwitch:
         finally:
             self._pressing = False
         await self._stage("latched", "latch durable, new orders refused")
+        if self._core.state.latch.state is not LatchState.PROVEN:
+            # A latch file of another kill may have been adopted meanwhile: it is the newest then.
+            self._start_hunt()
         return kill_id
+
+    @property
+    def _target(self) -> str:
+        """The kill that is hunted for: the newest the journal knows, or the one on its way to it.
+
+        Only a verdict on the newest counts for the latch.
+        """
+        latch = self._core.state.latch
+        return latch.kill_id if latch.is_set and not self._pressing else self._kill_id
 
     def _write_file(self, mark: LatchMark) -> None:
         try:
@@ -128,7 +141,7 @@ class KillSwitch:
         elapsed = monotonic_us() - self._started_us
         _log.info("kill stage", stage=name, elapsed_us=elapsed, detail=detail)
         await self._record(
-            ENGINE, KillStage(kill_id=self._kill_id, stage=name, elapsed_us=elapsed, detail=detail)
+            ENGINE, KillStage(kill_id=self._target, stage=name, elapsed_us=elapsed, detail=detail)
         )
 
     @property
@@ -147,8 +160,8 @@ class KillSwitch:
     async def _hunts(self) -> None:
         """Hunt for the newest kill; one that came in meanwhile is hunted for anew."""
         done = ""
-        while done != self._kill_id:
-            done = self._kill_id
+        while done != self._target:
+            done = self._target
             await self._run(done, self._started_us)
 
     async def _record(self, actor: Actor, *events: AnyEvent) -> None:
@@ -186,9 +199,7 @@ class KillSwitch:
     async def resume(self, kill_id: str) -> None:
         """After a restart: the latch holds, and what has no proof yet is hunted again (I4, I7)."""
         self._readings.latched = True
-        if self._pressing:
-            return
-        if not self._hunting or kill_id != self._kill_id:
+        if not self._hunting and not self._pressing:
             self._kill_id = kill_id
             self._started_us = monotonic_us()
         self._start_hunt()
@@ -249,7 +260,7 @@ class KillSwitch:
         """
         latched = self._core.state.latch.is_set or self._pressing
         released = not latched and self._core.journal.failed is None
-        return released or kill_id != self._kill_id
+        return released or kill_id != self._target
 
     async def _cancel_everywhere(self, symbols: Iterable[str]) -> tuple[int, str]:
         """One cancel-all per symbol, all at once. Returns (orders canceled, trouble)."""

@@ -31,7 +31,7 @@ def test_through_the_engine_the_venue_proves_zero(
     assert done.returncode == 0, done.stderr
     view = json.loads(done.stdout)
     assert view["state"] == "PROVEN"
-    assert view["stages"][0]["stage"] == "latched"
+    assert {"latched", "cancel_sent", "query_2"} <= {one["stage"] for one in view["stages"]}
     assert (demo.state / "latch").exists()
     state = supervisor.engine_state()
     assert state is not None
