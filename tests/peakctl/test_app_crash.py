@@ -44,7 +44,10 @@ def test_a_console_that_breaks_says_one_line_and_keeps_a_file(tmp_path: Path) ->
     )
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     terminal = Terminal(
-        "review", "--workspace", str(place.root), environ={"PYTHONPATH": path, "BREAK_TICK": "1"}
+        "review",
+        "--workspace",
+        str(place.root),
+        environ={"PYTHONPATH": path, "BREAK_TICK": "1", "XDG_STATE_HOME": str(tmp_path)},
     )
     try:
         found = terminal.wait_for(r"KeyError: a fault of peakctl's own; see")

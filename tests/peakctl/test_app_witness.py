@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from engine.journal.heads import Head, head_text
+from peakctl.client.client import EngineClient
 from peakctl.client.replies import HeadText
+from peakctl.founding import create_demo
+from peakctl.supervisor import Supervisor
 from peakctl.witness import Witness, extends, heads_file
 
 A, B = "a" * 64, "b" * 64
@@ -83,3 +86,18 @@ def test_each_workspace_has_its_own_copy_in_the_users_state_folder(
     one, other = heads_file(tmp_path / "one"), heads_file(tmp_path / "other")
     assert one != other
     assert one.parent == tmp_path / "peakctl" / "heads"
+
+
+async def test_a_real_engines_heads_go_on_after_it_was_started_again(tmp_path: Path) -> None:
+    workspace = create_demo(tmp_path / "w")
+    supervisor = Supervisor(workspace)
+    path = tmp_path / "heads.jsonl"
+    try:
+        for kept in (1, 2):
+            supervisor.ensure_engine()
+            async with EngineClient(workspace.socket, "bob", "reviewer") as client:
+                assert Witness(path).judge((await client.heads()).heads) == ""
+            supervisor.stop_engine("alice", "a restart")
+            assert len(path.read_bytes().splitlines()) == kept
+    finally:
+        supervisor.end_all("alice")
