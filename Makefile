@@ -4,13 +4,21 @@ VENV := .venv
 STAMP := $(VENV)/.locked
 WORKERS ?= 4
 
-.PHONY: run test check lint bench lock clean
+.PHONY: run test test-pythons check lint bench lock clean
 
 run: $(STAMP)
 	@$(VENV)/bin/peakctl demo
 
 test: $(STAMP)
 	$(VENV)/bin/pytest -n $(WORKERS) --dist worksteal
+
+# The whole suite on every Python we support that is installed here, each in a .venv of its own.
+test-pythons:
+	@for version in 3.11 3.12 3.13; do \
+		if command -v python$$version >/dev/null && python$$version -c '' 2>/dev/null; then \
+			$(MAKE) PYTHON=python$$version VENV=.venv-$$version test || exit 1; \
+		else echo "python$$version is not installed here"; fi; \
+	done
 
 check: lint test
 
@@ -36,4 +44,4 @@ lock:
 	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,12 @@ class Desk:
     def status(self) -> dict[str, Any]:
         """The whole state, as any terminal can ask for it."""
         return json.loads(self.command("status", "--json", "--workspace", str(self.workspace)))
+
+    def until_status(self, holds: Callable[[dict[str, Any]], bool], seconds: float = 20.0) -> None:
+        """Ask for the state until it is as wanted."""
+        deadline = time.monotonic() + seconds
+        while not holds(self.status()):
+            assert time.monotonic() < deadline, self.status()
 
     def packs(self) -> list[Path]:
         """The sealed packs."""

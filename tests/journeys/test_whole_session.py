@@ -31,8 +31,14 @@ def test_from_charter_to_sealed_pack(desk: Desk) -> None:
     place_order(operator, "0.4", str(bid + 1))
     operator.wait_for(r"0002 ◐ part|0002 ● filled")
 
+    operator.press("c")
+    operator.wait_for(r"0000 ⊘ canceled")
+
     operator.press("ctrl+l")
     operator.press("all as expected", "enter")
+    desk.until_status(lambda seen: seen["session"]["runlog"][-1].endswith("all as expected"))
+    place_order(operator, "0.002", str((bid * Decimal("0.998")).quantize(Decimal("0.01"))))
+    operator.wait_for("0003 ○ resting")
     others = _other_terminals(desk)
     assert others["session"]["state"] == "live"
     operator.press("f9")
