@@ -22,7 +22,11 @@ class Desk:
 
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
-        self.environ = {"PEAKCTL_JOURNEY": str(workspace)}
+        # The first marks every process for the clean-up; the reviewer's own heads stay with us too.
+        self.environ = {
+            "PEAKCTL_JOURNEY": str(workspace),
+            "XDG_STATE_HOME": str(workspace.parent / "state"),
+        }
         self._terminals: list[Terminal] = []
 
     # --- terminals --------------------------------------------------------------------------------
