@@ -13,11 +13,18 @@ import asyncio
 from contextlib import suppress
 
 from textual.app import App
+from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.events import Key
 
 #: A widget that is busy for longer holds no key back.
 SETTLE_SECONDS = 0.5
+
+#: Focus moves at once, not by way of the focused widget: what follows a Tab is for the next field.
+FOCUS_KEYS = [
+    Binding("tab", "app.focus_next", show=False, priority=True),
+    Binding("shift+tab", "app.focus_previous", show=False, priority=True),
+]
 
 
 def is_text(app: App[int], key: Key) -> bool:

@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import events
 from textual.binding import Binding
 from textual.screen import ModalScreen
-from textual.theme import Theme
 from textual.worker import WorkerFailed
 
 from engine.contracts.documents import Namespace
 from engine.contracts.errors import EngineUnreachable, InputError, PeakError, Refused
 from engine.contracts.session import END_STATES, Charter, SessionState
 from engine.contracts.view import StateView
-from peakctl.burst import is_text, settle
+from peakctl.burst import FOCUS_KEYS, is_text, settle
 from peakctl.client.client import EngineClient
 from peakctl.keys import ACTIONS, EVERYWHERE
 from peakctl.kill_key import KillKeyApp
@@ -45,7 +44,7 @@ from screens.prompt import QuitPrompt
 from screens.reconcile import ReconcileScreen
 from screens.seal import SealScreen
 from screens.stopped import KillScreen
-from screens.themes import DARK, LIGHT, MONO
+from screens.themes import DARK, LIGHT, MONO, theme_of
 
 if TYPE_CHECKING:
     from peakctl.client.port import Console
@@ -68,12 +67,7 @@ def bindings_of(role: str) -> list[Binding]:
         Binding(row.keys, row.id, row.label, show=False, priority=row.keys != "ctrl+c")
         for row in ACTIONS
         if row.screens == EVERYWHERE and role in row.roles
-    ] + [
-        # Moved at once, not by way of the focused widget: over a slow link the keys after a Tab
-        # arrive together with it, and they are meant for the next field.
-        Binding("tab", "app.focus_next", show=False, priority=True),
-        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
-    ]
+    ] + FOCUS_KEYS
 
 
 class PeakApp(KillKeyApp):
@@ -94,7 +88,7 @@ class PeakApp(KillKeyApp):
         super().__init__(driver_class=KillDriver)
         for theme in (DARK, LIGHT, MONO):
             self.register_theme(theme)
-        self.theme = _theme_of(os.environ).name
+        self.theme = theme_of(os.environ).name
         self.workspace = workspace
         self.overrides = dict(overrides or {})
         self.socket_path = workspace.socket
@@ -302,10 +296,3 @@ class PeakApp(KillKeyApp):
         # one line and a file, made by whoever runs the application.
         self.bell()
         self._close_messages_no_wait()
-
-
-def _theme_of(environ: Mapping[str, str]) -> Theme:
-    """By NO_COLOR, and COLORFGBG (`fg;bg`) where the terminal sets it for a light background."""
-    if environ.get("NO_COLOR"):
-        return MONO
-    return LIGHT if environ.get("COLORFGBG", "").rpartition(";")[2] in {"7", "15"} else DARK

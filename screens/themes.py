@@ -1,10 +1,12 @@
 """The themes: dark, light and without colour, with the few colours that mean something.
 
 `act-now` is red, `act-soon` amber, `accented` the one accent; the rest is grey. Contrast of each
-against its background is at least 4.5 : 1 (WCAG AA), tested in tests/screens/test_themes.py.
+against its background is at least 4.5 : 1 (WCAG AA), tested in tests/screens/test_words.py.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from textual.theme import Theme
 
@@ -89,3 +91,10 @@ MONO = Theme(
         "input-cursor-background": "#c8c8c8",
     },
 )
+
+
+def theme_of(environ: Mapping[str, str]) -> Theme:
+    """By NO_COLOR, and COLORFGBG (`fg;bg`) where the terminal sets it for a light background."""
+    if environ.get("NO_COLOR"):
+        return MONO
+    return LIGHT if environ.get("COLORFGBG", "").rpartition(";")[2] in {"7", "15"} else DARK
