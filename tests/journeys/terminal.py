@@ -53,6 +53,8 @@ class Terminal:
         inherited = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "LINES"}}
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
+        #: every byte the program wrote
+        self.raw = bytearray()
         self.name = " ".join(arguments[:1]) or "console"
         self._child = pexpect.spawn(
             program,
@@ -70,7 +72,9 @@ class Terminal:
 
     def _drain(self, seconds: float) -> None:
         with suppress(pexpect.TIMEOUT, pexpect.EOF):
-            self._stream.feed(self._child.read_nonblocking(65536, timeout=seconds))
+            got = self._child.read_nonblocking(65536, timeout=seconds)
+            self.raw += got
+            self._stream.feed(got)
 
     @property
     def text(self) -> str:
