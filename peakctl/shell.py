@@ -138,7 +138,7 @@ class PeakApp(KillKeyApp):
 
     def _take(self, view: StateView) -> None:
         """A new state: kept now, drawn at the next tick, followed at once."""
-        self.model = replace(self.model, state=view, link_up=True, silent_ms=0)
+        self.model = replace(self.model, state=view, link_up=True, silent_ms=0, engine="")
         self.follow()
 
     def tick(self) -> None:

@@ -16,10 +16,12 @@ def stamp(ts_us: int) -> str:
 def plain_line(text: str) -> str:
     """One line for a Markdown table: control and bidi characters, pipes and markup escaped."""
     shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-    safe = "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in shown
-    )
+    safe = shown
+    if not shown.isprintable():
+        safe = "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+            for char in shown
+        )
     for mark in "|<`[":
         safe = safe.replace(mark, f"\\{mark}")
     return safe
