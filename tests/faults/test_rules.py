@@ -125,3 +125,12 @@ async def test_a_file_edited_as_the_window_ends_still_winds_down(field: Field) -
     field.thaw()
     await field.until_session("stopped")
     assert (await field.state()).engine.phase == "ready"
+
+
+async def test_an_automatic_item_is_measured_and_never_ticked_by_hand(field: Field) -> None:
+    await field.to_checklist()
+    before = field.events("checklist.answered")
+    with pytest.raises(Refused) as refused:
+        await field.client.answer("kill_path", "operator", "yes, it works")
+    assert refused.value.code == "AUTO_ITEM"
+    assert field.events("checklist.answered") == before

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 STEPS = [
@@ -79,6 +81,26 @@ def test_a_whole_session_seals_a_pack_that_verifies_and_leaves_nothing_running(
     tampered = cli("verify", str(pack))
     assert tampered.returncode == 1
     assert "data/go/go.json" in tampered.stderr
+
+
+RECORDING = (
+    Path(__file__).parents[3] / "shared" / "data" / "binance_spot_BTCUSDT_20240809T0000_raw.txt.gz"
+)
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not RECORDING.is_file(), reason=f"needs the recording {RECORDING.name}")
+def test_a_whole_session_against_the_recording_seals_a_pack(cli: Run, tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    done = cli("demo", "--headless", "--replay", str(RECORDING), "--workspace", str(workspace))
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[: len(STEPS)]] == STEPS
+    # The market is the recorded one: BTCUSDT between 61,000 and 62,000 on 9 August 2024.
+    assert "BTCUSDT 61" in lines[STEPS.index("ready")]
+    signers = str(workspace / "config" / "allowed_signers")
+    assert cli("verify", lines[-1], "--allowed-signers", signers).returncode == 0
+    assert processes_of(workspace) == []
 
 
 def test_an_ended_demo_takes_its_processes_along(tmp_path: Path) -> None:
