@@ -64,8 +64,13 @@ class KillServer:
                 connection, _ = self._server.accept()
             except OSError:
                 return
-            with connection:
-                self._answer(connection)
+            # One thread each, as the engine is: the console's other connection may stand open and
+            # silent while its loop is blocked, and must not keep the kill waiting.
+            threading.Thread(target=self._take, args=(connection,), daemon=True).start()
+
+    def _take(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            self._answer(connection)
 
     def _answer(self, connection: socket.socket) -> None:
         received = b""
@@ -80,7 +85,10 @@ class KillServer:
             return
         length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
         while len(body) < length:
-            body += connection.recv(65536)
+            chunk = connection.recv(65536)
+            if not chunk:
+                return
+            body += chunk
         with self._marks.open("a") as file:
             file.write("kill\n")
         self.bodies.append(json.loads(body))
