@@ -33,6 +33,7 @@ class RawVenue:
         self.port = 0
         self.connections = 0
         self.stop_listening: Callable[[], None] = lambda: None
+        self._serving: set[asyncio.Task[None]] = set()
 
     @staticmethod
     def http(status: int, body: bytes | str, *headers: str) -> bytes:
@@ -51,21 +52,38 @@ class RawVenue:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
-                path = target.split("?")[0].removeprefix("/api/v3/")
-                self.asked.append((method, path))
-                answer = self.decide(method, path)
-                if answer == self.HANG:
-                    await reader.read()
-                    break
-                if answer == self.CLOSE:
-                    break
-                writer.write(answer)
-                await writer.drain()
-        writer.close()
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                await self._answer(reader, writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+            self._serving.discard(task)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
+            path = target.split("?")[0].removeprefix("/api/v3/")
+            self.asked.append((method, path))
+            answer = self.decide(method, path)
+            if answer == self.HANG:
+                await reader.read()
+                return
+            if answer == self.CLOSE:
+                return
+            writer.write(answer)
+            await writer.drain()
+
+    async def hang_up(self) -> None:
+        """End every connection before the loop does, or they end as warnings in another test."""
+        for task in tuple(self._serving):
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
 
 @pytest.fixture
@@ -76,6 +94,7 @@ async def raw() -> AsyncIterator[RawVenue]:
     venue.stop_listening = server.close
     yield venue
     server.close()
+    await venue.hang_up()
 
 
 @pytest.fixture
