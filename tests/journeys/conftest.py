@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -24,7 +25,15 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         yield place
     finally:
         place.leave()
+        _end_sandbox(place.workspace)
         _end_everything(tmp_path)
+
+
+def _end_sandbox(workspace: Path) -> None:
+    """The exchange outlives a console that was cut off, and names no workspace on its line."""
+    with suppress(OSError, ValueError, KeyError):
+        ready = json.loads((workspace / ".peakctl" / "run" / "sandbox.json").read_text())
+        os.kill(int(ready["pid"]), signal.SIGKILL)
 
 
 def _end_everything(folder: Path) -> None:
