@@ -90,13 +90,13 @@ class KillSwitch:
         if self._pressing or self._hunting:
             again = f"by {actor.name}: {source} {reason}"
             stage = KillStage(
-                kill_id=self._kill_id,
+                kill_id=self._target,
                 stage="pressed_again",
                 elapsed_us=started - self._started_us,
                 detail=again,
             )
             await self._record(actor, stage)
-            return self._kill_id
+            return self._target
         kill_id = self._kill_id = secrets.token_hex(6)
         self._started_us = started
         self._pressing = True
