@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,14 @@ _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 
 @dataclass
 class Supervisor:
-    """The processes of one workspace. `overrides` are passed on to a process that is started."""
+    """The processes of one workspace. `overrides` are passed on to a process that is started.
+
+    `program` is how `peakctl` itself is run; the name of the process and its arguments follow it.
+    """
 
     workspace: Workspace
     overrides: Mapping[str, str] = field(default_factory=dict)
+    program: Sequence[str] = (sys.executable, "-P", "-m", "peakctl")
 
     # --- engine ----------------------------------------------------------------------------
 
@@ -215,7 +219,7 @@ class Supervisor:
     def _spawn(
         self, name: str, arguments: list[str], output: int, errors: int
     ) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-P", "-m", "peakctl", name, *arguments]
+        command = [*self.program, name, *arguments]
         if name == "engine":
             command += [f"--workspace={self.workspace.root}"]
             command += [f"--set={key}={value}" for key, value in self.overrides.items()]

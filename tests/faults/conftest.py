@@ -52,20 +52,23 @@ SMALL = Decimal("0.002")
 DEADLINE = 20.0
 
 _SANDBOX = """
+import json
 import sys
 from decimal import Decimal
 from pathlib import Path
 from engine.sandbox.server import SandboxOptions, main
-options = SandboxOptions(
-    control=True,
-    seed=7,
-    weight_minute=1_000_000,
-    accounts=("demo", "other"),
-    balances={"BTC": Decimal(200), "USDT": Decimal(10_000_000)},
-    port=int(sys.argv[2]),
-    key_folder=Path(sys.argv[3]),
-)
-sys.exit(main(options))
+options = {
+    "control": True,
+    "seed": 7,
+    "weight_minute": 1_000_000,
+    "accounts": ("demo", "other"),
+    "balances": {"BTC": Decimal(200), "USDT": Decimal(10_000_000)},
+    "port": int(sys.argv[2]),
+    "key_folder": Path(sys.argv[3]),
+    **json.loads(sys.argv[4]),
+}
+options |= {name: Path(options[name]) for name in ("replay",) if name in options}
+sys.exit(main(SandboxOptions(**options)))
 """
 
 #: Short times everywhere, so that waiting for a rule is short. What a test is about it sets itself.
@@ -99,10 +102,19 @@ async def eventually(
 
 
 class Field:
-    """One workspace with its processes and its two people."""
+    """One workspace with its processes and its two people.
 
-    def __init__(self, workspace: Workspace, overrides: dict[str, str]) -> None:
+    `exchange` are further options of the sandbox, as JSON has them.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        overrides: dict[str, str],
+        exchange: dict[str, Any] | None = None,
+    ) -> None:
         self.workspace = workspace
+        self._exchange = exchange or {}
         self.supervisor = Supervisor(workspace, overrides)
         self.venue: dict[str, Any] = {}
         self.pid = 0
@@ -123,7 +135,10 @@ class Field:
     def _start_sandbox(self, port: int) -> dict[str, Any]:
         keys = self.workspace.root / "venue-keys"
         process = self._sandbox = subprocess.Popen(
-            [sys.executable, "-P", "-c", _SANDBOX, "sandbox", str(port), str(keys)],
+            [
+                *(sys.executable, "-P", "-c", _SANDBOX, "sandbox", str(port), str(keys)),
+                json.dumps(self._exchange),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             cwd=self.workspace.root,
