@@ -287,6 +287,16 @@ class OrderUnknown(Event, frozen=True, kw_only=True, tag="order.unknown"):
     cause: str
 
 
+class OrderLost(Event, frozen=True, kw_only=True, tag="order.lost"):
+    """An order in doubt of which the venue, asked for long enough, could say nothing more.
+
+    It stays UNKNOWN (I3); what is lost is the hope that asking again helps. People answer for it.
+    """
+
+    client_order_id: str
+    cause: str
+
+
 class OrderFilled(Event, frozen=True, kw_only=True, tag="order.filled"):
     """One trade of ours."""
 
@@ -344,6 +354,44 @@ class OrphanFound(Event, frozen=True, kw_only=True, tag="orphan.found"):
     side: Side
     price: Decimal
     quantity: Decimal
+
+
+class OrphanAdopted(Event, frozen=True, kw_only=True, tag="orphan.adopted"):
+    """A person took a stranger's order into the session, under the id that the venue knows it by.
+
+    `intent` is what the venue showed of it; from here on it is an order like any other.
+    """
+
+    session_id: str
+    intent: OrderIntent
+    venue_order_id: str
+    owner: str
+    reason: str
+
+
+class OrphanCancelRequested(Event, frozen=True, kw_only=True, tag="orphan.cancel_requested"):
+    """A person asked for the cancel of a stranger's order; it is about to be sent."""
+
+    session_id: str
+    symbol: str
+    client_order_id: str
+    venue_order_id: str
+    cancel_id: str
+    reason: str
+
+
+class OrphanEnded(Event, frozen=True, kw_only=True, tag="orphan.ended"):
+    """A stranger's order can no longer execute. `status` is the venue's word, or GONE.
+
+    GONE: the venue showed it once and, asked for it and for its open orders, knows it no more.
+    """
+
+    session_id: str
+    symbol: str
+    client_order_id: str
+    venue_order_id: str
+    status: str
+    filled_quantity: Decimal
 
 
 class BalancesRead(Event, frozen=True, kw_only=True, tag="balances.read"):
@@ -421,6 +469,35 @@ class ReconRun(Event, frozen=True, kw_only=True, tag="recon.run"):
     breaks: dict[str, int]
     report: str
     report_sha256: str
+
+
+class WatchedBreak(msgspec.Struct, frozen=True, kw_only=True):
+    """One open break of the continuous reconciliation; `first_seen_us` is kept while it is open.
+
+    `code` is a row of the table of causes, `klass` green, yellow or red.
+    """
+
+    code: str
+    key: str
+    klass: str
+    first_seen_us: int
+
+
+class ReconChecked(Event, frozen=True, kw_only=True, tag="recon.checked"):
+    """One run of the continuous reconciliation. `moment`: start, live or reconnect.
+
+    `unknown` is why the venue could not be asked: then nothing was compared and nothing is known.
+    `settled_us`: all orders intended before it have ended and agreed on three sides;
+    `settled_positions` is what the venue's own trades of those add up to, base by symbol.
+    """
+
+    session_id: str
+    moment: str
+    compared: dict[str, int]
+    breaks: tuple[WatchedBreak, ...]
+    unknown: str = ""
+    settled_us: int = 0
+    settled_positions: dict[str, Decimal] = {}
 
 
 class BreakAnswered(Event, frozen=True, kw_only=True, tag="recon.answered"):
@@ -563,6 +640,7 @@ AnyEvent = (
     | OrderAcknowledged
     | OrderRejected
     | OrderUnknown
+    | OrderLost
     | OrderFilled
     | CancelRequested
     | CancelRefused
@@ -570,6 +648,9 @@ AnyEvent = (
     | OrderExpired
     | OrderClosed
     | OrphanFound
+    | OrphanAdopted
+    | OrphanCancelRequested
+    | OrphanEnded
     | BalancesRead
     | KillLatched
     | KillStage
@@ -577,6 +658,7 @@ AnyEvent = (
     | LatchReleased
     | WatchdogActed
     | ReconRun
+    | ReconChecked
     | BreakAnswered
     | ReconSigned
     | LessonsWritten

@@ -94,7 +94,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One order as the fold of its events: quantity in base, price and value in quote.
 
     `owner` is the person (or automaton) who asked; `created_us` and `updated_us` are journal times,
-    µs UTC. `trade_ids` are the venue's ids of the fills counted so far.
+    µs UTC. `trade_ids` are the venue's ids of the fills counted so far. `lost` marks an order in
+    doubt of which the venue, asked again and again, could say nothing more (`order.lost`).
     """
 
     intent: OrderIntent
@@ -108,6 +109,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     filled_quote: Decimal = ZERO
     reason: str = ""
     trade_ids: frozenset[str] = frozenset()
+    lost: bool = False
 
     @property
     def remaining(self) -> Decimal:

@@ -93,6 +93,14 @@ class CancelRequest(Request, frozen=True, kw_only=True):
     client_order_id: str
 
 
+class OrphanRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/orphan/{adopt,cancel}: a stranger's order, by symbol and its id at the venue."""
+
+    symbol: str
+    client_order_id: str
+    reason: str
+
+
 class NoteRequest(Request, frozen=True, kw_only=True):
     """POST /v1/note: a line for the runlog."""
 

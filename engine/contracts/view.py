@@ -80,7 +80,10 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BreakView(msgspec.Struct, frozen=True, kw_only=True):
-    """One difference that a reconciliation found. `klass` is green, yellow or red."""
+    """One difference that a reconciliation found. `klass` is green, yellow or red.
+
+    `owner` is the role that answers ("" = nobody must), `age_ms` how long it was open at the run.
+    """
 
     id: str
     klass: str
@@ -91,6 +94,9 @@ class BreakView(msgspec.Struct, frozen=True, kw_only=True):
     venue: str
     cause: str
     answer: str = ""
+    likely: str = ""
+    owner: str = ""
+    age_ms: int = 0
 
 
 class ReconView(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +108,59 @@ class ReconView(msgspec.Struct, frozen=True, kw_only=True):
     compared: dict[str, int]
     breaks: tuple[BreakView, ...]
     signed_by: tuple[str, ...]
+
+
+class WatchBreakView(msgspec.Struct, frozen=True, kw_only=True):
+    """One open break of the continuous reconciliation; `runs` in a row have seen it."""
+
+    code: str
+    key: str
+    klass: str
+    subject: str
+    first_seen_us: int
+    age_ms: int
+    runs: int
+    cause: str
+    likely: str
+    owner: str
+
+
+class ReconWatchView(msgspec.Struct, frozen=True, kw_only=True):
+    """The continuous reconciliation. `state`: agree, breaks, unknown or never.
+
+    `at_us` and `age_ms` are of the last run that could compare, None when there was none: with
+    state `unknown` the rest is what was known then. Over `limit_ms` it is stale. `reason` says why
+    the venue could not be asked, or why a run was left out.
+    """
+
+    state: str
+    moment: str = ""
+    at_us: int | None = None
+    age_ms: int | None = None
+    limit_ms: int = 0
+    reason: str = ""
+    compared: dict[str, int] = {}
+    breaks: tuple[WatchBreakView, ...] = ()
+
+
+class OrphanView(msgspec.Struct, frozen=True, kw_only=True):
+    """An order of the account that we did not make. Price in quote, quantities in base.
+
+    `state`: open, cancel_requested, ended or adopted; `status` is the venue's last word on it.
+    """
+
+    symbol: str
+    client_order_id: str
+    venue_order_id: str
+    side: str
+    price: Decimal
+    quantity: Decimal
+    filled_quantity: Decimal
+    state: str
+    status: str
+    found_us: int
+    by: str = ""
+    reason: str = ""
 
 
 class PackView(msgspec.Struct, frozen=True, kw_only=True):
@@ -245,3 +304,5 @@ class StateView(msgspec.Struct, frozen=True, kw_only=True):
     alarms: tuple[AlarmView, ...]
     next_step: str
     next_step_reviewer: str
+    recon_watch: ReconWatchView = ReconWatchView(state="never")
+    orphans: tuple[OrphanView, ...] = ()

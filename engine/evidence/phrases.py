@@ -67,6 +67,16 @@ _PHRASES: dict[type[ev.Event], Callable[[Any], str]] = {
         f"ORPHAN at the venue: {e.side.value} {to_text(e.quantity)} {e.symbol} at"
         f" {to_text(e.price)}, {e.client_order_id} {e.venue_order_id}"
     ),
+    ev.OrphanAdopted: lambda e: (
+        f"ORPHAN adopted by {e.owner}: {_intent(e.intent)}, {e.venue_order_id}: {e.reason}"
+    ),
+    ev.OrphanCancelRequested: lambda e: (
+        f"ORPHAN {e.symbol} {e.client_order_id}: cancel asked for: {e.reason}"
+    ),
+    ev.OrphanEnded: lambda e: (
+        f"ORPHAN {e.symbol} {e.client_order_id} ended: {e.status},"
+        f" {to_text(e.filled_quantity)} filled"
+    ),
     ev.BalancesRead: lambda e: (
         f"balances ({e.moment}): "
         + ", ".join(
@@ -88,6 +98,7 @@ _PHRASES: dict[type[ev.Event], Callable[[Any], str]] = {
         f"reconciliation {e.run_id}: "
         + ", ".join(f"{count} {name}" for name, count in sorted(e.breaks.items()))
     ),
+    ev.ReconChecked: lambda e: _checked(e),  # noqa: PLW0108  (defined below)
     ev.BreakAnswered: lambda e: f"break {e.break_id}: {e.answer}",
     ev.ReconSigned: lambda e: f"reconciliation {e.run_id} signed by the {e.role.value}",
     ev.LessonsWritten: lambda e: f"{len(e.points)} lessons written",
@@ -111,6 +122,16 @@ def phrase(event: ev.Event) -> str:
     """The event in one sentence; "" for those in `UNTOLD`."""
     tell = _PHRASES.get(type(event))
     return tell(event).strip() if tell else ""
+
+
+def _checked(event: ev.ReconChecked) -> str:
+    """What a run of the watch found; agreement, every ten seconds, is no news."""
+    if event.unknown:
+        return f"reconciliation ({event.moment}) UNKNOWN: {event.unknown}"
+    if not event.breaks:
+        return ""
+    found = ", ".join(f"{one.klass} {one.code} {one.key}" for one in event.breaks)
+    return f"reconciliation ({event.moment}): {found}"
 
 
 def _intent(intent: OrderIntent) -> str:
