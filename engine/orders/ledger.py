@@ -6,6 +6,10 @@ machine's promises for every order, and besides:
 * an order exists only by its intent (I1); events about other ids are refused, never adopted (I2);
 * `fills` holds every distinct trade that the journal has, in order, also one that the order's
   machine refused: money has moved, and reconciliation must see it. `apply` still returns why;
+* `told` knows every story of a trade that the journal holds, the refused ones included: what was
+  refused once is not journaled again each time that the venue is asked;
+* a name is given once: what was intended or blocked under it is never intended again, also after
+  a restart, because the sequence goes on behind the highest number that the journal names;
 * what is open and what is unknown is kept ready, so that the risk checks and the kill
   switch do not scan the history.
 """
@@ -13,17 +17,21 @@ machine's promises for every order, and besides:
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from engine.contracts import event as ev
 from engine.contracts.errors import InputError
 from engine.contracts.fill import Fill
+from engine.contracts.money import ZERO
 from engine.contracts.order import OPEN_STATES, Order, OrderState
+from engine.orders.exact import add
 from engine.orders.machine import TRIGGERS, Illegal, fill_is_usable, step
 
 #: The venue's rule for client order ids (reference: spot API, error -1100).
 LEGAL_CLIENT_ORDER_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
 
 _SESSION_ID = re.compile(r"[0-9a-z]{1,20}")
+_NUMBER = re.compile(r"[0-9]{6,10}")
 
 
 def client_order_id(session_id: str, sequence: int) -> str:
@@ -56,6 +64,9 @@ class OrderLedger:
         self._sessions: dict[str, list[str]] = {}
         self._by_venue_id: dict[tuple[str, str], str] = {}
         self._trades: dict[tuple[str, str], Fill] = {}
+        self._refused: dict[tuple[str, str], list[Fill]] = {}
+        self._told_quantity: dict[str, Decimal] = {}
+        self._next: dict[str, int] = {}
 
     def apply(self, recorded: ev.Recorded) -> Illegal | None:
         """Fold one record. Returns why it was illegal; it then changed no order. Never raises."""
@@ -63,6 +74,9 @@ class OrderLedger:
         match event:
             case ev.OrderIntended():
                 return self._intend(event, recorded.ts_us)
+            case ev.OrderBlocked():
+                self._name_given(event.session_id, event.intent.client_order_id)
+                return None
             case ev.OrphanFound():
                 if event not in self.orphans:
                     self.orphans.append(event)
@@ -84,6 +98,14 @@ class OrderLedger:
         """Orders that may still execute at the venue, UNKNOWN ones included, oldest first."""
         return tuple(self.orders[name] for name in sorted(self._open, key=self._age))
 
+    def unsettled(self) -> tuple[Order, ...]:
+        """Open orders of which the venue can still tell: those that are not lost, oldest first."""
+        return tuple(order for order in self.open_orders() if not order.lost)
+
+    def lost(self) -> tuple[Order, ...]:
+        """Orders in doubt of which the venue could say nothing more, oldest first."""
+        return tuple(order for order in self.unknown() if order.lost)
+
     def unknown(self) -> tuple[Order, ...]:
         """Orders in doubt, oldest first (I3)."""
         return tuple(self.orders[name] for name in sorted(self._unknown, key=self._age))
@@ -93,8 +115,22 @@ class OrderLedger:
         return tuple(self.orders[name] for name in self._sessions.get(session_id, ()))
 
     def sequence(self, session_id: str) -> int:
-        """How many intents the session has so far: the next order's sequence number."""
-        return len(self._sessions.get(session_id, ()))
+        """The next order's sequence number: one more than any that the session's orders had."""
+        return self._next.get(session_id, 0)
+
+    def told(self, fill: Fill) -> bool:
+        """Tell whether the journal has this story of the trade: its order, side, price, quantity.
+
+        Also when it was refused. Another fee is not another story: reconciliation shows it.
+        """
+        key = (fill.symbol, fill.trade_id)
+        known = self._trades.get(key)
+        stories = [*([known] if known else ()), *self._refused.get(key, ())]
+        return any(_story_of(one) == _story_of(fill) for one in stories)
+
+    def told_quantity(self, client_order_id: str) -> Decimal:
+        """Base quantity of all distinct trades told of the order, also of refused ones."""
+        return self._told_quantity.get(client_order_id, ZERO)
 
     def by_venue_id(self, symbol: str, venue_order_id: str) -> Order | None:
         """Return the order that the venue knows by this id."""
@@ -118,7 +154,13 @@ class OrderLedger:
         )
         self.orders[name] = created
         self._sessions.setdefault(event.session_id, []).append(name)
+        self._name_given(event.session_id, name)
         return self._step(name, event, ts_us)
+
+    def _name_given(self, session_id: str, name: str) -> None:
+        number = name.removeprefix(f"pk-{session_id}-")
+        if _NUMBER.fullmatch(number):
+            self._next[session_id] = max(self._next.get(session_id, 0), int(number) + 1)
 
     def _step(self, name: str, event: ev.AnyEvent, ts_us: int) -> Illegal | None:
         order = self.orders.get(name)
@@ -148,22 +190,41 @@ class OrderLedger:
 
     def _keep_fill(self, fill: Fill) -> Illegal | None:
         """Keep a trade that is new; a known one must say the same as before."""
+        key = (fill.symbol, fill.trade_id)
+        known = self._trades.get(key)
+        new = not self.told(fill)
         if not fill_is_usable(fill):
+            self._refuse(fill, new=new)
             return Illegal(
                 code="BAD_FILL", reason=f"trade {fill.trade_id} of {fill.quantity} at {fill.price}"
             )
-        key = (fill.symbol, fill.trade_id)
-        known = self._trades.get(key)
+        if new:
+            name = fill.client_order_id
+            self._told_quantity[name] = add(self.told_quantity(name), fill.quantity)
         if known is None:
             self._trades[key] = fill
             self.fills.append(fill)
             return None
         if _money_of(known) == _money_of(fill):
             return None
+        self._refuse(fill, new=new)
         return Illegal(
             code="FILL_CONFLICT",
             reason=f"trade {fill.trade_id} of {fill.symbol} is told twice and differently",
         )
+
+    def _refuse(self, fill: Fill, *, new: bool) -> None:
+        if new:
+            self._refused.setdefault((fill.symbol, fill.trade_id), []).append(fill)
+
+
+def _story_of(fill: Fill) -> tuple[object, ...]:
+    # As text where a number may be NaN, which equals nothing, itself included.
+    return (fill.client_order_id, fill.side, *map(_comparable, (fill.price, fill.quantity)))
+
+
+def _comparable(amount: Decimal) -> Decimal | str:
+    return str(amount) if amount.is_nan() else amount
 
 
 def _money_of(fill: Fill) -> tuple[object, ...]:

@@ -9,14 +9,18 @@ come before its acknowledgement, twice, or after the cancel. What it promises:
   cancel or expiry reports is not booked; reconciliation shows the difference;
 * I3: UNKNOWN ends only by a venue's fact: acknowledged, rejected, canceled, expired or the
   *last* fill. A partial fill proves that the order existed, not what became of the request that is
-  in doubt, so UNKNOWN stays until the venue is asked; asking to cancel does not end it either;
+  in doubt, so UNKNOWN stays until the venue is asked; asking to cancel does not end it either.
+  An order in doubt that the venue no longer knows is `lost`: still UNKNOWN, but asking again does
+  not help. Any news of it undoes that; without news both people close it (`close_lost`);
 * no way back: a final order is never open again. Late fills of a canceled or expired order are
   counted and the state is kept; doubt about an order that already ended is answered already;
 * I13: a cancel may be requested for anything that may still execute.
 
-`TRANSITIONS` is the whole machine. `fill` leaves a rest, `fill_last` leaves nothing; the target
-ACKNOWLEDGED reads as "working" and is refined by what is known: SUBMITTED while the venue has not
-shown the order, PARTIALLY_FILLED when something is filled.
+`TRANSITIONS` and `REFUSALS` are the whole machine: every pair of a state and a trigger is in
+exactly one of them. `fill` leaves a rest, `fill_last` leaves nothing; `close_lost` closes an order
+that is lost, `close` one that has ended. The target ACKNOWLEDGED reads as "working" and is refined
+by what is known: SUBMITTED while the venue has not shown the order, PARTIALLY_FILLED when something
+is filled.
 """
 
 from __future__ import annotations
@@ -49,7 +53,7 @@ FINAL_STATES = frozenset({FILLED, CANCELED, REJECTED, EXPIRED, CLOSED})
 class Illegal(msgspec.Struct, frozen=True, kw_only=True):
     """An event that does not fit the order. Nothing was changed; somebody should look.
 
-    Codes: NO_TRANSITION, NOT_AN_ORDER_EVENT, WRONG_ORDER, BAD_FILL, OVERFILL, CONTRADICTION,
+    Codes: those of `REFUSALS`, NOT_AN_ORDER_EVENT, WRONG_ORDER, BAD_FILL, OVERFILL, CONTRADICTION,
     VENUE_ID; from the ledgers also UNKNOWN_ORDER, DUPLICATE_INTENT and FILL_CONFLICT.
     """
 
@@ -107,6 +111,8 @@ TRANSITIONS: dict[tuple[OrderState, str], OrderState] = {
     (UNKNOWN, "cancel_refuse"): UNKNOWN,
     (UNKNOWN, "cancel"): CANCELED,
     (UNKNOWN, "expire"): EXPIRED,
+    (UNKNOWN, "lose"): UNKNOWN,
+    (UNKNOWN, "close_lost"): CLOSED,
     # ended: late news is taken in, nothing re-opens
     (FILLED, "acknowledge"): FILLED,
     (FILLED, "unknown"): FILLED,
@@ -133,12 +139,104 @@ TRANSITIONS: dict[tuple[OrderState, str], OrderState] = {
     (CLOSED, "close"): CLOSED,
 }
 
-#: The trigger of each event; `fill` becomes `fill_last` when it leaves nothing.
+_WORKING = (SUBMITTED, ACKNOWLEDGED, PARTIALLY_FILLED, CANCEL_PENDING)
+_ENDED = (FILLED, CANCELED, REJECTED, EXPIRED)
+_VENUE_SAYS = ("acknowledge", "reject", "fill", "fill_last", "cancel_refuse", "cancel", "expire")
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why these triggers are refused in these states: a stable code and a sentence."""
+
+    code: str
+    states: tuple[OrderState, ...]
+    triggers: tuple[str, ...]
+    reason: str
+
+
+#: Every pair that is not in `TRANSITIONS`, each once, with the reason that the operator reads.
+REFUSALS: tuple[Refusal, ...] = (
+    Refusal(
+        "NOT_SENT",
+        (CREATED,),
+        (*_VENUE_SAYS, "unknown", "cancel_request", "lose", "close", "close_lost"),
+        "nothing was sent yet, so nothing can be heard, canceled or closed",
+    ),
+    Refusal(
+        "ALREADY_SENT",
+        (*_WORKING, UNKNOWN, *_ENDED),
+        ("submit",),
+        "an intent leaves once; it is never sent again (I3)",
+    ),
+    Refusal(
+        "WAS_THERE",
+        (ACKNOWLEDGED, PARTIALLY_FILLED, FILLED, CANCELED, EXPIRED),
+        ("reject",),
+        "the venue had the order, so it cannot have refused it",
+    ),
+    Refusal(
+        "NEVER_THERE",
+        (REJECTED,),
+        ("acknowledge", "fill", "fill_last", "cancel", "expire"),
+        "the venue never had the order, so nothing can have happened to it there",
+    ),
+    Refusal(
+        "NOTHING_LEFT",
+        (FILLED,),
+        ("fill", "fill_last", "cancel", "expire"),
+        "all of it is filled, so nothing is left to trade, cancel or expire",
+    ),
+    Refusal(
+        "ENDED_OTHERWISE",
+        (CANCELED,),
+        ("expire",),
+        "it was canceled; an order ends once",
+    ),
+    Refusal(
+        "ENDED_OTHERWISE",
+        (EXPIRED,),
+        ("cancel",),
+        "it expired; an order ends once",
+    ),
+    Refusal("NOTHING_TO_CANCEL", _ENDED, ("cancel_request",), "it has ended already"),
+    Refusal(
+        "NOT_IN_DOUBT",
+        (*_WORKING, *_ENDED),
+        ("lose",),
+        "only an order in doubt can be lost; ask the venue first (I3)",
+    ),
+    Refusal("STILL_OPEN", _WORKING, ("close",), "it may still execute"),
+    Refusal(
+        "IN_DOUBT",
+        (UNKNOWN,),
+        ("close",),
+        "only the venue's word ends doubt; people close it when the venue has lost it (I3)",
+    ),
+    Refusal("NOT_LOST", (*_WORKING, *_ENDED), ("close_lost",), "the venue knows what became of it"),
+    Refusal(
+        "CLOSED",
+        (CLOSED,),
+        (*_VENUE_SAYS, "submit", "unknown", "cancel_request", "lose", "close_lost"),
+        "both people have agreed on it; what is told later is a break of its own",
+    ),
+)
+
+_REFUSED: dict[tuple[OrderState, str], Refusal] = {
+    (state, trigger): row for row in REFUSALS for state in row.states for trigger in row.triggers
+}
+
+#: What tells nothing new of a lost order: doubts and wishes of ours, a cancel that found nothing.
+_KEEPS_LOST = frozenset(
+    {"lose", "unknown", "cancel_request", "cancel_refuse", "close", "close_lost"}
+)
+
+#: The trigger of each event; `fill` becomes `fill_last` when it leaves nothing, `close` becomes
+#: `close_lost` for an order that is lost.
 TRIGGERS: dict[type[ev.Event], str] = {
     ev.OrderIntended: "submit",
     ev.OrderAcknowledged: "acknowledge",
     ev.OrderRejected: "reject",
     ev.OrderUnknown: "unknown",
+    ev.OrderLost: "lose",
     ev.OrderFilled: "fill",
     ev.CancelRequested: "cancel_request",
     ev.CancelRefused: "cancel_refuse",
@@ -166,13 +264,26 @@ def step(order: Order, event: ev.AnyEvent, ts_us: int) -> Order | Illegal:
             return _acknowledge(order, venue_order_id, ts_us)
         case ev.OrderRejected() if order.venue_order_id is not None or order.filled_quantity:
             return _illegal(order, "CONTRADICTION", "rejected, but the venue had it")
-        case _:
-            return _move(order, trigger, ts_us, _reason_in(event))
+        case ev.OrderClosed() if order.lost and order.state is UNKNOWN:
+            trigger = "close_lost"
+    reason = order.reason if trigger == "close_lost" else _reason_in(event)
+    return _move(order, trigger, ts_us, reason)
 
 
 def table_rows() -> tuple[tuple[str, str, str], ...]:
     """(before, trigger, after) of every legal transition, for printing, in table order."""
     return tuple((str(a), trigger, str(b)) for (a, trigger), b in TRANSITIONS.items())
+
+
+def refusal_rows() -> tuple[tuple[str, str, str, str], ...]:
+    """(state, trigger, code, reason) of every refused pair, for printing, by state and trigger."""
+    triggers = tuple(dict.fromkeys((*TRIGGERS.values(), "fill_last", "close_lost")))
+    return tuple(
+        (str(state), trigger, row.code, row.reason)
+        for state in OrderState
+        for trigger in triggers
+        if (row := _REFUSED.get((state, trigger))) is not None
+    )
 
 
 def _order_named_by(event: ev.AnyEvent) -> str:
@@ -191,7 +302,7 @@ def _reason_in(event: ev.AnyEvent) -> str:
             return f"{code}: {reason}"
         case ev.CancelRefused(code=code, reason=reason):
             return f"cancel refused, {code}: {reason}"
-        case ev.OrderUnknown(cause=cause):
+        case ev.OrderUnknown(cause=cause) | ev.OrderLost(cause=cause):
             return cause
         case ev.OrderExpired(reason=reason):
             return reason
@@ -206,11 +317,17 @@ def _illegal(order: Order, code: str, what: str) -> Illegal:
 def _move(order: Order, trigger: str, ts_us: int, reason: str) -> Order | Illegal:
     after = TRANSITIONS.get((order.state, trigger))
     if after is None:
-        return _illegal(order, "NO_TRANSITION", f"{trigger} is not legal here")
+        return _refuse(order, trigger)
     after = _refined(after, order.venue_order_id, order.filled_quantity)
-    if after is order.state:
+    lost = trigger in _KEEPS_LOST and (order.lost or trigger == "lose")
+    if after is order.state and lost is order.lost:
         return order
-    return msgspec.structs.replace(order, state=after, updated_us=ts_us, reason=reason)
+    return msgspec.structs.replace(order, state=after, updated_us=ts_us, reason=reason, lost=lost)
+
+
+def _refuse(order: Order, trigger: str) -> Illegal:
+    row = _REFUSED[order.state, trigger]
+    return _illegal(order, row.code, f"{trigger} refused: {row.reason}")
 
 
 def _refined(target: OrderState, venue_order_id: str | None, filled: Decimal) -> OrderState:
@@ -225,11 +342,11 @@ def _refined(target: OrderState, venue_order_id: str | None, filled: Decimal) ->
 def _acknowledge(order: Order, venue_order_id: str, ts_us: int) -> Order | Illegal:
     target = TRANSITIONS.get((order.state, "acknowledge"))
     if target is None:
-        return _illegal(order, "NO_TRANSITION", "acknowledge is not legal here")
+        return _refuse(order, "acknowledge")
     if order.venue_order_id not in (None, venue_order_id):
         return _illegal(order, "VENUE_ID", f"acknowledged as {venue_order_id}")
     after = _refined(target, venue_order_id, order.filled_quantity)
-    if after is order.state and order.venue_order_id is not None:
+    if after is order.state and order.venue_order_id is not None and not order.lost:
         return order
     return msgspec.structs.replace(
         order,
@@ -237,6 +354,7 @@ def _acknowledge(order: Order, venue_order_id: str, ts_us: int) -> Order | Illeg
         venue_order_id=venue_order_id,
         updated_us=ts_us,
         reason=order.reason if after is order.state else "",
+        lost=False,
     )
 
 
@@ -250,7 +368,7 @@ def _fill(order: Order, fill: Fill, ts_us: int) -> Order | Illegal:
     trigger = "fill_last" if filled == order.intent.quantity else "fill"
     after = TRANSITIONS.get((order.state, trigger))
     if after is None:
-        return _illegal(order, "NO_TRANSITION", f"fill {fill.trade_id} is not legal here")
+        return _refuse(order, trigger)
     return msgspec.structs.replace(
         order,
         state=after,
@@ -259,6 +377,7 @@ def _fill(order: Order, fill: Fill, ts_us: int) -> Order | Illegal:
         filled_quote=add(order.filled_quote, multiply(fill.price, fill.quantity)),
         trade_ids=order.trade_ids | {fill.trade_id},
         updated_us=ts_us,
+        lost=False,
     )
 
 

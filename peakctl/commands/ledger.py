@@ -154,12 +154,19 @@ def show(
 
 def states(
     orders: Annotated[bool, typer.Option("--orders", help="The order states instead.")] = False,
+    refusals: Annotated[
+        bool, typer.Option("--refusals", help="What an order refuses in each state, and why.")
+    ] = False,
     json: JsonOption = False,
 ) -> int:
     """The table of legal transitions, with who may cause each."""
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
-    if orders:
+    if refusals:
+        from engine.orders.machine import refusal_rows  # noqa: PLC0415
+
+        header, rows = ("state", "trigger", "code", "reason"), list(refusal_rows())
+    elif orders:
         from engine.orders.machine import table_rows  # noqa: PLC0415
 
         header, rows = ("before", "trigger", "after"), list(table_rows())

@@ -114,6 +114,7 @@ def test_config_set_is_undone_when_it_does_not_load(cli: Run, demo: Workspace) -
         ["session", "list"],
         ["session", "states"],
         ["session", "states", "--orders"],
+        ["session", "states", "--refusals"],
         ["journal", "verify"],
         ["journal", "heads"],
         ["runbook"],

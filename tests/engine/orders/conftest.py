@@ -103,6 +103,10 @@ class Make:
         return ev.OrderUnknown(client_order_id=name, cause="timeout")
 
     @staticmethod
+    def lost(name: str = NAME) -> ev.OrderLost:
+        return ev.OrderLost(client_order_id=name, cause="the venue no longer knows it")
+
+    @staticmethod
     def rejected(name: str = NAME) -> ev.OrderRejected:
         return ev.OrderRejected(client_order_id=name, code="-2010", reason="no balance")
 
@@ -153,6 +157,7 @@ def all_events(make: type[Make]) -> Callable[[], list[ev.AnyEvent]]:
             make.acknowledged(),
             make.rejected(),
             make.unknown(),
+            make.lost(),
             make.filled(),
             make.filled("2", "1.0"),
             make.cancel_requested(),

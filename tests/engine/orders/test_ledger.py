@@ -40,7 +40,7 @@ def test_intent_makes_the_order_and_the_sequence_counts_on(make: Any) -> None:
     order = ledger.get(make.NAME)
     assert order is not None
     assert (order.state, order.owner, order.created_us) == (OrderState.SUBMITTED, "alice", 1000)
-    assert (ledger.sequence(make.SESSION), ledger.sequence("b"), ledger.sequence("c")) == (1, 1, 0)
+    assert (ledger.sequence(make.SESSION), ledger.sequence("b"), ledger.sequence("c")) == (1, 2, 0)
     assert [o.intent.client_order_id for o in ledger.session_orders("b")] == ["pk-b-000001"]
     assert list(ledger.orders) == [make.NAME, "pk-b-000001"]
 
@@ -50,6 +50,71 @@ def test_second_intent_of_the_same_name_is_refused(make: Any) -> None:
     assert refusals[2].code == "DUPLICATE_INTENT"
     assert ledger.sequence(make.SESSION) == 1
     assert ledger.orders[make.NAME].state is OrderState.ACKNOWLEDGED
+
+
+def test_no_name_is_given_twice_also_after_a_restart_and_after_a_block(make: Any) -> None:
+    """Pain 15 (Lean IB #242): after a restart order ids were reissued."""
+    ledger = OrderLedger()
+    journal: list[ev.AnyEvent] = []
+    named = []
+    for turn in range(6):
+        name = client_order_id(make.SESSION, ledger.sequence(make.SESSION))
+        named.append(name)
+        event: ev.AnyEvent = make.intended(name)
+        if turn % 2:
+            event = ev.OrderBlocked(
+                session_id=make.SESSION,
+                intent=make.intent(name),
+                owner="alice",
+                decision=make.intended().decision,
+            )
+        journal.append(event)
+        ledger.apply(make.recorded([event])[0])
+        if turn in {2, 3}:  # the engine ends: what the journal holds is all that is left
+            ledger, _ = fold(make, *journal)
+    assert len(set(named)) == len(named)
+    assert named == [client_order_id(make.SESSION, n) for n in range(6)]
+
+
+def test_sequence_goes_on_behind_the_highest_number(make: Any) -> None:
+    ledger, _ = fold(make, make.intended(client_order_id(make.SESSION, 41)), make.intended())
+    assert ledger.sequence(make.SESSION) == 42
+    odd, _ = fold(make, make.intended("pk-b-x", session="b"), make.intended("pk-b-²", session="b"))
+    assert odd.sequence("b") == 0
+
+
+def test_lost_orders_are_open_and_unknown_but_not_unsettled(make: Any) -> None:
+    ledger, _ = fold(
+        make, make.intended(), make.acknowledged(), make.unknown(), make.lost(),
+    )  # fmt: skip
+    assert [len(one) for one in (ledger.open_orders(), ledger.unknown(), ledger.lost())] == [1] * 3
+    assert ledger.unsettled() == ()
+    ledger.apply(make.recorded([make.acknowledged()])[0])
+    assert (len(ledger.unsettled()), ledger.lost()) == (1, ())
+    ledger.apply(make.recorded([make.unknown()])[0])
+    ledger.apply(make.recorded([make.lost()])[0])
+    ledger.apply(make.recorded([make.closed()])[0])
+    assert (ledger.open_orders(), ledger.lost()) == ((), ())
+
+
+def test_every_story_of_a_trade_is_told_once_refused_ones_too(make: Any) -> None:
+    ledger, _ = fold(make, make.intended())
+    stories = [
+        make.filled("1", "0.6"),  # taken
+        make.filled("2", "0.6"),  # overfill
+        make.filled("1", "0.5"),  # conflict
+        make.filled("3", "NaN"),  # unusable
+    ]
+    for event in stories:
+        assert not ledger.told(event.fill)
+        ledger.apply(make.recorded([event])[0])
+        assert ledger.told(event.fill)
+    assert ledger.told_quantity(make.NAME) == make.fill("9", "1.7").quantity
+    for event in stories:  # told again
+        ledger.apply(make.recorded([event])[0])
+    assert ledger.told_quantity(make.NAME) == make.fill("9", "1.7").quantity
+    assert ledger.told(make.fill("1", "0.6", fee="0.1"))
+    assert not ledger.told(make.fill("1", "0.6", name="other"))
 
 
 def test_order_is_found_by_the_venues_id(make: Any) -> None:
@@ -112,7 +177,7 @@ def test_orphan_is_kept_once_and_makes_no_order(make: Any) -> None:
 
 KINDS = [
     "intended", "acknowledged", "rejected", "unknown", "filled", "cancel_requested",
-    "cancel_refused", "canceled", "expired", "closed",
+    "cancel_refused", "canceled", "expired", "closed", "lost",
 ]  # fmt: skip
 
 
@@ -137,7 +202,12 @@ def test_indexes_equal_a_scan_after_any_journal_i7(make: Any, told: list[Any]) -
     assert names == {o.intent.client_order_id for o in orders if o.state in OPEN_STATES}
     unknown = {o.intent.client_order_id for o in ledger.unknown()}
     assert unknown == {o.intent.client_order_id for o in orders if o.state is OrderState.UNKNOWN}
+    lost = {o.intent.client_order_id for o in ledger.lost()}
+    assert lost == {o.intent.client_order_id for o in orders if o.lost and o.state in OPEN_STATES}
+    assert {o.intent.client_order_id for o in ledger.unsettled()} == names - lost
     assert len({(f.symbol, f.trade_id) for f in ledger.fills}) == len(ledger.fills)
+    for order in orders:
+        assert ledger.told_quantity(order.intent.client_order_id) >= order.filled_quantity
     for order in orders:
         if order.venue_order_id is not None:
             assert ledger.by_venue_id("BTCUSDT", order.venue_order_id) == order

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from engine.contracts import event as ev
 from engine.contracts.order import OPEN_STATES, Order, OrderState, Side
-from engine.orders.machine import FINAL_STATES, TRANSITIONS, TRIGGERS, Illegal, step, table_rows
+from engine.orders.machine import (
+    FINAL_STATES,
+    REFUSALS,
+    TRANSITIONS,
+    TRIGGERS,
+    Illegal,
+    refusal_rows,
+    step,
+    table_rows,
+)
 
 S = OrderState
 
@@ -35,9 +44,21 @@ def test_table_speaks_of_every_state_and_prints_every_row() -> None:
     assert ("UNKNOWN", "fill", "UNKNOWN") in table_rows()
 
 
+#: What events can cause: `fill` and `close` have a second form each.
+CAUSED = set(TRIGGERS.values()) | {"fill_last", "close_lost"}
+
+
 def test_table_uses_only_triggers_that_events_can_cause() -> None:
-    caused = set(TRIGGERS.values()) | {"fill_last"}
-    assert {trigger for _, trigger in TRANSITIONS} == caused
+    assert {trigger for _, trigger in TRANSITIONS} == CAUSED
+
+
+def test_every_pair_is_either_a_transition_or_a_refusal_with_its_reason() -> None:
+    refused = [(s, t) for row in REFUSALS for s in row.states for t in row.triggers]
+    assert len(set(refused)) == len(refused)
+    assert set(refused) & set(TRANSITIONS) == set()
+    assert set(refused) | set(TRANSITIONS) == {(s, t) for s in S for t in CAUSED}
+    assert len(refusal_rows()) == len(refused)
+    assert all(code.isupper() and reason for _, _, code, reason in refusal_rows())
 
 
 def test_no_row_opens_a_final_order_again() -> None:
@@ -58,7 +79,48 @@ def test_unknown_is_left_only_by_a_fact_of_the_venue_i3() -> None:
         for (before, t), after in TRANSITIONS.items()
         if before is S.UNKNOWN and after is not S.UNKNOWN
     }
-    assert leaving == {"acknowledge", "reject", "fill_last", "cancel", "expire"}
+    assert leaving == {"acknowledge", "reject", "fill_last", "cancel", "expire", "close_lost"}
+
+
+def test_unknown_is_closed_by_people_only_when_the_venue_has_lost_it_i3(make: Any) -> None:
+    doubt = run(make.order(), make.acknowledged(), make.unknown())
+    refused = step(doubt, make.closed(), 99)
+    assert isinstance(refused, Illegal)
+    assert refused.code == "IN_DOUBT"
+    lost = run(doubt, make.lost())
+    assert (lost.state, lost.lost) == (S.UNKNOWN, True)
+    closed = run(lost, make.closed())
+    assert (closed.state, closed.lost, closed.reason) == (S.CLOSED, True, lost.reason)
+    late = step(closed, make.acknowledged(), 99)
+    assert isinstance(late, Illegal)
+    assert late.code == "CLOSED"
+
+
+@pytest.mark.parametrize(
+    ("news", "state"),
+    [
+        ("acknowledged", S.ACKNOWLEDGED),
+        ("filled", S.UNKNOWN),
+        ("canceled", S.CANCELED),
+        ("expired", S.EXPIRED),
+    ],
+)
+def test_late_news_brings_a_lost_order_back(make: Any, news: str, state: OrderState) -> None:
+    lost = run(make.order(), make.acknowledged(), make.unknown(), make.lost())
+    back = run(lost, getattr(make, news)())
+    assert (back.state, back.lost) == (state, False)
+
+
+@pytest.mark.parametrize("event", ["unknown", "cancel_requested", "cancel_refused", "lost"])
+def test_our_own_doubts_do_not_bring_a_lost_order_back(make: Any, event: str) -> None:
+    lost = run(make.order(), make.acknowledged(), make.unknown(), make.lost())
+    assert step(lost, getattr(make, event)(), 99) is lost
+
+
+def test_only_an_order_in_doubt_can_be_lost_i3(make: Any) -> None:
+    refused = step(run(make.order(), make.acknowledged()), make.lost(), 99)
+    assert isinstance(refused, Illegal)
+    assert refused.code == "NOT_IN_DOUBT"
 
 
 @pytest.mark.parametrize("state", list(S))
@@ -73,6 +135,10 @@ def test_what_the_table_does_not_know_is_illegal_and_changes_nothing(
             trigger = "fill_last"
         after = step(order, event, 99)
         assert isinstance(after, Illegal) == ((state, trigger) not in TRANSITIONS)
+        if isinstance(after, Illegal) and after.code != "CONTRADICTION":
+            assert (str(state), trigger, after.code) in {row[:3] for row in refusal_rows()} or (
+                after.code == "OVERFILL"
+            )
         assert msgspec.json.encode(order) == before
 
 
@@ -203,7 +269,7 @@ def test_nan_in_the_intent_itself_is_refused_not_raised(make: Any) -> None:
 QUANTITIES = st.sampled_from(["0.1", "0.2", "0.4", "0.6", "1.0", "1.2", "-1", "NaN"])
 KINDS = [
     "acknowledged", "rejected", "unknown", "filled", "cancel_requested", "cancel_refused",
-    "canceled", "expired", "closed", "intended",
+    "canceled", "expired", "closed", "intended", "lost",
 ]  # fmt: skip
 
 
@@ -222,7 +288,7 @@ def event_of(make: Any, kind: str, trade: tuple[str, str]) -> ev.AnyEvent:
 @given(history=histories())
 def test_any_history_keeps_every_promise(make: Any, history: list[Any]) -> None:
     order = make.order()
-    told = {Decimal(q) for _, (_, q) in history if q != "NaN"}
+    quantities = {Decimal(q) for _, (_, q) in history if q != "NaN"}
     booked: dict[str, Decimal] = {}
     for at, (kind, trade) in enumerate(history):
         event = event_of(make, kind, trade)
@@ -236,16 +302,20 @@ def test_any_history_keeps_every_promise(make: Any, history: list[Any]) -> None:
             assert after.state in FINAL_STATES
         if order.state is S.UNKNOWN and after.state is not S.UNKNOWN:
             ended_by_fill = kind == "filled" and after.state is S.FILLED
-            assert ended_by_fill or kind in {"acknowledged", "rejected", "canceled", "expired"}
+            by_people = kind == "closed" and order.lost
+            told = kind in {"acknowledged", "rejected", "canceled", "expired"}
+            assert ended_by_fill or by_people or told
         order = after
         assert order.filled_quantity == sum(booked.values())
         assert order.filled_quantity <= order.intent.quantity
         assert order.trade_ids == frozenset(booked)
-        assert set(booked.values()) <= told
+        assert set(booked.values()) <= quantities
         if order.state is S.FILLED:
             assert order.remaining == 0
         if order.remaining == 0:
             assert order.state in {S.FILLED, S.CANCELED, S.EXPIRED, S.CLOSED}
+        if order.lost:
+            assert order.state in {S.UNKNOWN, S.CLOSED}
 
 
 @given(history=histories(), again=st.data())
