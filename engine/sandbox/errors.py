@@ -71,11 +71,6 @@ def no_such_order() -> VenueError:
     return VenueError(-2013, "Order does not exist.")
 
 
-def status_unknown() -> VenueError:
-    """The answer after which nobody knows whether the order executed."""
-    return VenueError(
-        -1007,
-        "Timeout waiting for response from backend server. Send status unknown; "
-        "execution status unknown.",
-        status=504,
-    )
+def market_closed() -> VenueError:
+    """The symbol does not trade: halted, in a break, or open to cancels only."""
+    return VenueError(-2010, "Market is closed.")

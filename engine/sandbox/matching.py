@@ -18,6 +18,7 @@ from engine.sandbox.book import BUY, SELL, Book
 from engine.sandbox.errors import (
     duplicate_order,
     filter_failure,
+    market_closed,
     unknown_order,
     would_match,
 )
@@ -70,6 +71,8 @@ class Matching:
 
     def check(self, account: Account, new: NewOrder) -> tuple[int, int]:
         """All that could refuse an order. Returns its quantity (steps) and the amount to lock."""
+        if self.rules.status != "TRADING":
+            raise market_closed()
         if new.client_id in account.open_orders:
             raise duplicate_order()
         if len(account.open_orders) >= self.rules.max_orders:

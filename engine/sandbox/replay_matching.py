@@ -8,6 +8,8 @@ recorded levels that come through them. The promises of `matching.py` hold here 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from engine.sandbox.matching import Matching
 from engine.sandbox.orders import Order
 from engine.sandbox.rules import Rules
@@ -20,6 +22,23 @@ class ReplayMatching(Matching):
         super().__init__(rules, first_order_id=first_order_id, first_trade_id=first_trade_id)
         self._replayed: dict[tuple[int, int], Order] = {}
         self._next_anonymous = 0
+        #: asked before each cancel: "" or how much of the order is filled first ("part", "all")
+        self.cancel_race: Callable[[], str] = lambda: ""
+
+    def cancel(self, order: Order, cancel_id: str, now_us: int) -> None:
+        """Cancel what remains; a fill may be faster (the cancel race fault)."""
+        race = self.cancel_race() if order.open and order.rested else ""
+        if race:
+            quantity = order.remaining if race == "all" else (order.remaining + 1) // 2
+            taker = self._anonymous(-order.side, 0, quantity, now_us)
+            self._trade(taker, order, quantity, now_us)
+        super().cancel(order, cancel_id, now_us)
+
+    def forget(self, order: Order) -> None:
+        """Take a resting order of an account away without a word (a wipe)."""
+        self.book.remove(order)
+        order.status = "CANCELED"
+        self.resting.pop(order.order_id, None)
 
     def set_level(self, side: int, price: int, quantity: int, now_us: int) -> None:
         """Make the replayed quantity of a level this much (0 removes it).

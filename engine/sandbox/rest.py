@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
 
-from engine.sandbox.accounts import Account
-from engine.sandbox.errors import VenueError, illegal, status_unknown
+from engine.sandbox.errors import VenueError, illegal
 from engine.sandbox.exchange import Exchange
-from engine.sandbox.faults import FaultRequest
 from engine.sandbox.rest_market import PUBLIC, Endpoint
 from engine.sandbox.rest_trading import FREE, SIGNED, SignedEndpoint
 from engine.sandbox.wire import Params, authenticate, parse_params
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-#: How long a silent request is held at most, in seconds.
-_SILENCE = 120
 
 
 def encode(value: object) -> bytes:
@@ -38,20 +33,17 @@ def _response(body: bytes, status: int, headers: dict[str, str]) -> web.Response
 class Rest:
     """The routes of one exchange."""
 
-    def __init__(self, exchange: Exchange, *, control: bool) -> None:
+    def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._control = control
 
     def routes(self) -> list[web.RouteDef]:
-        """All routes under /api/v3, and the fault switch when it is on."""
+        """All routes under /api/v3."""
         made = [
             web.get(f"/api/v3/{path}", self._public(endpoint)) for path, endpoint in PUBLIC.items()
         ]
         for (method, path), endpoint in SIGNED.items():
             handler = self._signed(method, path, endpoint)
             made.append(web.route(method, f"/api/v3/{path}", handler))
-        if self._control:
-            made.append(web.post("/sandbox/faults", self._faults))
         return made
 
     def _public(self, endpoint: Endpoint) -> Handler:
@@ -79,10 +71,6 @@ class Rest:
                 weight = self._charge(request, endpoint.weight, params)
                 key = request.headers.get("X-MBX-APIKEY")
                 account = authenticate(self._exchange, key, query, body, params)
-                if (method, path) == ("POST", "order"):
-                    mode, accept = self._exchange.faults.take_submit()
-                    if mode:
-                        return await self._fail(request, endpoint, account, params, mode, accept)
                 answer = endpoint.answer(self._exchange, account, params)
             except VenueError as error:
                 return self._with_weight(request, _refused(error))
@@ -96,36 +84,6 @@ class Rest:
             return self._with_weight(request, _response(encode(answer), 200, headers))
 
         return handle
-
-    async def _fail(
-        self,
-        request: web.Request,
-        endpoint: SignedEndpoint,
-        account: Account,
-        params: Params,
-        mode: str,
-        accept: bool,  # noqa: FBT001  (a value of the fault, not a flag of ours)
-    ) -> web.StreamResponse:
-        """The submit_timeout fault: perhaps place the order, never answer properly."""
-        if accept:
-            endpoint.answer(self._exchange, account, params)
-        if mode == "code":
-            return self._with_weight(request, _refused(status_unknown()))
-        loop = asyncio.get_running_loop()
-        until = loop.time() + (_SILENCE if mode == "silent" else 0)
-        while loop.time() < until and request.transport is not None:  # noqa: ASYNC110  (no event)
-            await asyncio.sleep(0.1)
-        if request.transport is not None:
-            request.transport.abort()
-        return web.Response(status=504)
-
-    async def _faults(self, request: web.Request) -> web.StreamResponse:
-        try:
-            wanted = msgspec.json.decode(await request.read(), type=FaultRequest)
-        except msgspec.DecodeError as error:
-            return _response(encode({"code": -1100, "msg": str(error)}), 400, {})
-        armed = self._exchange.faults.arm(wanted, self._exchange.clock_us())
-        return _response(encode(armed), 200, {})
 
     def _charge(
         self, request: web.Request, weight: int | Callable[[Params], int], params: Params

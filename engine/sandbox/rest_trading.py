@@ -179,9 +179,15 @@ def _cancel_all(exchange: Exchange, account: Account, params: Params) -> object:
     answer = []
     for order in open_orders:
         cancel_id = secrets.token_urlsafe(16)
-        exchange.matching.cancel(order, cancel_id, exchange.clock_us())
+        try:
+            exchange.matching.cancel(order, cancel_id, exchange.clock_us())
+        except VenueError:
+            # A fill was faster than this cancel; the others go on.
+            continue
         answer.append(documents.canceled(exchange.rules, order, cancel_id))
     exchange.settle()
+    if not answer:
+        raise unknown_order()
     return answer
 
 

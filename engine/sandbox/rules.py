@@ -45,11 +45,15 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     `price_places` and `quantity_places` make the tick and step (10**-places); quantities in steps,
     `min_notional` an amount in quote, fees in millionths, price bounds relative to the last price.
+    The multiples make the tick and step sizes that orders must keep to coarser than the book's.
     """
 
     symbol: str
     base: str
     quote: str
+    status: str = "TRADING"
+    price_multiple: int = 1
+    quantity_multiple: int = 1
     price_places: int = 2
     quantity_places: int = 5
     min_quantity: int = 1
@@ -94,14 +98,15 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     def parse_price(self, text: str) -> int:
         """Text to ticks; PRICE_FILTER when it is no whole number of ticks or out of range."""
         price, rest = divmod(parse_amount(text, "price"), self.tick)
-        if rest or not 1 <= price <= self.max_price:
+        if rest or price % self.price_multiple or not 1 <= price <= self.max_price:
             raise filter_failure("PRICE_FILTER")
         return price
 
     def parse_quantity(self, text: str, *, market: bool) -> int:
         """Text to steps; LOT_SIZE or MARKET_LOT_SIZE when it breaks the filter."""
         quantity, rest = divmod(parse_amount(text, "quantity"), self.step)
-        if rest or not self.min_quantity <= quantity <= self.max_quantity:
+        on_grid = not rest and quantity % self.quantity_multiple == 0
+        if not on_grid or not self.min_quantity <= quantity <= self.max_quantity:
             raise filter_failure("LOT_SIZE")
         if market and quantity > self.max_market_quantity:
             raise filter_failure("MARKET_LOT_SIZE")
@@ -163,7 +168,7 @@ def symbol_document(rules: Rules) -> dict[str, object]:
     )
     return {
         "symbol": rules.symbol,
-        "status": "TRADING",
+        "status": rules.status,
         "baseAsset": rules.base,
         "baseAssetPrecision": 8,
         "quoteAsset": rules.quote,
@@ -180,13 +185,13 @@ def symbol_document(rules: Rules) -> dict[str, object]:
                 "filterType": "PRICE_FILTER",
                 "minPrice": rules.price_text(1),
                 "maxPrice": rules.price_text(rules.max_price),
-                "tickSize": amount_text(rules.tick),
+                "tickSize": amount_text(rules.tick * rules.price_multiple),
             },
             {
                 "filterType": "LOT_SIZE",
                 "minQty": rules.quantity_text(rules.min_quantity),
                 "maxQty": rules.quantity_text(rules.max_quantity),
-                "stepSize": amount_text(rules.step),
+                "stepSize": amount_text(rules.step * rules.quantity_multiple),
             },
             {
                 "filterType": "MARKET_LOT_SIZE",

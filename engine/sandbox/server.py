@@ -25,10 +25,14 @@ from typing import Any
 import msgspec
 import uvloop
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from engine.contracts.errors import InputError, PeakError, WorkspaceError
 from engine.sandbox.auth import load_or_make_keys
 from engine.sandbox.exchange import Exchange, wall_clock_us
+from engine.sandbox.fault_desk import TICK_MS as FAULTS_TICK_MS
+from engine.sandbox.fault_desk import FaultDesk
+from engine.sandbox.fault_middleware import FaultMiddleware
 from engine.sandbox.flow import STEP_MS, Flow, write_history
 from engine.sandbox.limits import Limits
 from engine.sandbox.replay import Replay
@@ -87,6 +91,7 @@ class Sandbox:
         )
         first = wall_clock_us() // 100 if options.first_id is None else options.first_id
         self.exchange = Exchange(rules_for(options.symbol), limits, first_id=first)
+        self.faults = FaultDesk(self.exchange)
         self.streams = Streams(self.exchange)
         self.user_streams = WebSocketApi(self.exchange)
         self._stack = ExitStack()
@@ -100,8 +105,13 @@ class Sandbox:
         options = self._options
         accounts = self._open_accounts()
         self._open_market()
-        app = web.Application(client_max_size=1 << 20)
-        app.add_routes(Rest(self.exchange, control=options.control).routes())
+        wrappers: list[Middleware] = []
+        if options.control:
+            wrappers.append(FaultMiddleware(self.exchange, self.faults.replica).middleware())
+        app = web.Application(client_max_size=1 << 20, middlewares=wrappers)
+        if options.control:
+            app.add_routes(self.faults.routes())
+        app.add_routes(Rest(self.exchange).routes())
         app.add_routes(self.user_streams.routes())
         app.add_routes(self.streams.routes())
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -128,6 +138,7 @@ class Sandbox:
         """Keep the market alive until cancelled. Raises InputError for a bad recording."""
         async with asyncio.TaskGroup() as group:
             group.create_task(_every(TICK_MS, self.streams.tick))
+            group.create_task(_every(FAULTS_TICK_MS, self.faults.tick))
             if self._replay is not None:
                 group.create_task(self._replay_then_flow(self._replay))
             elif self._flow is not None:
@@ -175,8 +186,9 @@ class Sandbox:
 
     def _step(self) -> None:
         assert self._flow is not None, "flow is opened before it runs"
-        self._flow.step(self.exchange.clock_us())
-        self.exchange.settle()
+        if self.exchange.trading:
+            self._flow.step(self.exchange.clock_us())
+            self.exchange.settle()
 
     async def _replay_then_flow(self, replay: Replay) -> None:
         await replay.run()

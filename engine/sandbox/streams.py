@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from engine.sandbox.candles import INTERVALS
 from engine.sandbox.connection import Connection
@@ -57,7 +57,6 @@ class Streams:
         self._ticks = 0
         self._open_bars: dict[str, int] = {}
         exchange.listeners.append(self.on_market)
-        exchange.faults.on_cut.append(self._cut)
 
     def routes(self) -> list[web.RouteDef]:
         """The paths clients connect to."""
@@ -80,15 +79,15 @@ class Streams:
     async def _serve(
         self, request: web.Request, names: list[str], *, combined: bool
     ) -> web.StreamResponse:
-        connection = Connection(request)
+        connection = Connection(request, self._exchange.connections, "market")
         await connection.open()
         subscriber = Subscriber(connection, combined=combined)
         self._subscribers.add(subscriber)
         self.subscribe(subscriber, names)
         control = Control(self, subscriber, self._exchange.clock_us)
         try:
-            async for message in connection.socket:
-                if message.type is not WSMsgType.TEXT or not control.take(message.data):
+            async for text in connection.texts():
+                if not control.take(text):
                     break
         finally:
             self.unsubscribe(subscriber, list(subscriber.streams))
@@ -116,11 +115,6 @@ class Streams:
         """End every connection in an orderly way."""
         for subscriber in list(self._subscribers):
             await subscriber.connection.socket.close(code=1001, message=b"going away")
-
-    def _cut(self, kind: str) -> None:
-        if kind == "market":
-            for subscriber in list(self._subscribers):
-                subscriber.connection.cut()
 
     # --- what goes out ---------------------------------------------------------------------------
 
@@ -174,7 +168,7 @@ class Streams:
         self._deliver(self._symbol + suffix, document)
 
     def _deliver(self, name: str, document: object) -> None:
-        if self._exchange.faults.stalled("market", self._exchange.clock_us()):
+        if self._exchange.faults.stalled("market", self._exchange.wall_us()):
             return
         raw = msgspec.json.encode(document)
         wrapped = b'{"stream":"' + name.encode() + b'","data":' + raw + b"}"
@@ -218,7 +212,7 @@ class Streams:
             return
         diff.last_id, diff.changed = book.update_id, set()
         name = f"@depth{speed}"
-        if self._symbol + name not in self._listeners:
+        if self._symbol + name not in self._listeners or self._exchange.faults.take_gap(speed):
             return
         rows = {
             sign: [(p, book.quantity_at(sign, p)) for s, p in diff_changed if s == sign]

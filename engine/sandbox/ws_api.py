@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from engine.sandbox import documents
 from engine.sandbox.accounts import Account
@@ -61,7 +61,7 @@ class WebSocketApi:
             "userDataStream.unsubscribe": (2, self._unsubscribe),
         }
         exchange.listeners.append(self.on_market)
-        exchange.faults.on_cut.append(self._cut)
+        exchange.reports.deliver = self._deliver
 
     def routes(self) -> list[web.RouteDef]:
         """The path clients connect to."""
@@ -73,17 +73,15 @@ class WebSocketApi:
             await user.connection.socket.close(code=1001, message=b"going away")
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        connection = Connection(request)
+        connection = Connection(request, self._exchange.connections, "user")
         await connection.open()
         show = request.query.get("returnRateLimits", "true") != "false"
         user = UserConnection(connection, request.remote or "", show_limits=show)
         user.connected_ms = self._now_ms()
         self._users.add(user)
         try:
-            async for message in connection.socket:
-                if message.type is not WSMsgType.TEXT:
-                    break
-                connection.send(msgspec.json.encode(self._answer(user, message.data)))
+            async for text in connection.texts():
+                connection.send(msgspec.json.encode(self._answer(user, text)))
         finally:
             self._users.discard(user)
             await connection.close()
@@ -196,14 +194,15 @@ class WebSocketApi:
                 case Report():
                     assert item.order.account is not None, "flow has no reports"
                     event = documents.execution_report(self._exchange.rules, item)
-                    self._deliver(item.order.account, event)
+                    now_us = self._exchange.wall_us()
+                    self._exchange.reports.put(item.order.account, event, item.execution, now_us)
                 case Position():
                     self._deliver(item.account, documents.account_position(item))
                 case _:
                     continue
 
     def _deliver(self, account: Account, event: dict[str, object]) -> None:
-        if self._exchange.faults.stalled("user", self._exchange.clock_us()):
+        if self._exchange.faults.stalled("user", self._exchange.wall_us()):
             return
         for user in self._users:
             for number, listened in user.subscriptions.items():
@@ -212,11 +211,6 @@ class WebSocketApi:
 
     def _send(self, user: UserConnection, number: int, event: dict[str, object]) -> None:
         user.connection.send(msgspec.json.encode({"subscriptionId": number, "event": event}))
-
-    def _cut(self, kind: str) -> None:
-        if kind == "user":
-            for user in list(self._users):
-                user.connection.cut()
 
     def _now_ms(self) -> int:
         return self._exchange.clock_us() // 1000
