@@ -3,7 +3,8 @@
 One `apply` per journal record, in journal order, live and at restart alike. It promises the
 machine's promises for every order, and besides:
 
-* an order exists only by its intent (I1); events about other ids are refused, never adopted (I2);
+* an order exists only by its intent (I1), or because a person adopted what the venue showed, by
+  name and with a reason; events about other ids are refused, never taken in by themselves (I2);
 * `fills` holds every distinct trade that the journal has, in order, also one that the order's
   machine refused: money has moved, and reconciliation must see it. `apply` still returns why;
 * `told` knows every story of a trade that the journal holds, the refused ones included: what was
@@ -63,8 +64,9 @@ class OrderLedger:
         self._unknown: dict[str, None] = {}
         self._sessions: dict[str, list[str]] = {}
         self._by_venue_id: dict[tuple[str, str], str] = {}
-        self._trades: dict[tuple[str, str], Fill] = {}
-        self._refused: dict[tuple[str, str], list[Fill]] = {}
+        # by session, symbol and trade id: a test venue that is wiped counts from one again
+        self._trades: dict[tuple[str, str, str], Fill] = {}
+        self._refused: dict[tuple[str, str, str], list[Fill]] = {}
         self._told_quantity: dict[str, Decimal] = {}
         self._next: dict[str, int] = {}
 
@@ -74,21 +76,19 @@ class OrderLedger:
         match event:
             case ev.OrderIntended():
                 return self._intend(event, recorded.ts_us)
+            case ev.OrphanAdopted():
+                return self._adopt(event, recorded.ts_us)
+            case ev.OrderFilled(fill=fill):
+                conflict = self._keep_fill(event.session_id, fill)
+                return conflict or self._step(fill.client_order_id, event, recorded.ts_us)
             case ev.OrderBlocked():
                 self._name_given(event.session_id, event.intent.client_order_id)
-                return None
-            case ev.OrphanFound():
-                if event not in self.orphans:
-                    self.orphans.append(event)
-                return None
-            case ev.OrderFilled(fill=fill):
-                conflict = self._keep_fill(fill)
-                return conflict or self._step(fill.client_order_id, event, recorded.ts_us)
-            case _:
-                if type(event) not in TRIGGERS:
-                    return None
+            case ev.OrphanFound() if event not in self.orphans:
+                self.orphans.append(event)
+            case _ if type(event) in TRIGGERS:
                 name = str(getattr(event, "client_order_id", ""))
                 return self._step(name, event, recorded.ts_us)
+        return None
 
     def get(self, client_order_id: str) -> Order | None:
         """Return the order of that name, if we made one."""
@@ -118,12 +118,12 @@ class OrderLedger:
         """The next order's sequence number: one more than any that the session's orders had."""
         return self._next.get(session_id, 0)
 
-    def told(self, fill: Fill) -> bool:
+    def told(self, session_id: str, fill: Fill) -> bool:
         """Tell whether the journal has this story of the trade: its order, side, price, quantity.
 
         Also when it was refused. Another fee is not another story: reconciliation shows it.
         """
-        key = (fill.symbol, fill.trade_id)
+        key = (session_id, fill.symbol, fill.trade_id)
         known = self._trades.get(key)
         stories = [*([known] if known else ()), *self._refused.get(key, ())]
         return any(_story_of(one) == _story_of(fill) for one in stories)
@@ -162,6 +162,25 @@ class OrderLedger:
         if _NUMBER.fullmatch(number):
             self._next[session_id] = max(self._next.get(session_id, 0), int(number) + 1)
 
+    def _adopt(self, event: ev.OrphanAdopted, ts_us: int) -> Illegal | None:
+        """Take in a stranger's order as the venue showed it; its trades are events of their own."""
+        name = event.intent.client_order_id
+        if name in self.orders:
+            return Illegal(code="DUPLICATE_INTENT", reason=f"{name} was intended before")
+        self._sessions.setdefault(event.session_id, []).append(name)
+        adopted = Order(
+            intent=event.intent,
+            state=OrderState.ACKNOWLEDGED,
+            owner=event.owner,
+            session_id=event.session_id,
+            created_us=ts_us,
+            updated_us=ts_us,
+            venue_order_id=event.venue_order_id,
+            reason=event.reason,
+        )
+        self._put(name, adopted)
+        return None
+
     def _step(self, name: str, event: ev.AnyEvent, ts_us: int) -> Illegal | None:
         order = self.orders.get(name)
         if order is None:
@@ -178,7 +197,7 @@ class OrderLedger:
     def _put(self, name: str, order: Order) -> None:
         self.orders[name] = order
         if order.venue_order_id is not None:
-            self._by_venue_id.setdefault((order.intent.symbol, order.venue_order_id), name)
+            self._name_venue_id((order.intent.symbol, order.venue_order_id), order)
         if order.state in OPEN_STATES:
             self._open[name] = None
         else:
@@ -188,13 +207,19 @@ class OrderLedger:
         else:
             self._unknown.pop(name, None)
 
-    def _keep_fill(self, fill: Fill) -> Illegal | None:
+    def _name_venue_id(self, key: tuple[str, str], order: Order) -> None:
+        """The newest order of an id counts: a wiped venue gives ids again."""
+        known = self._by_venue_id.get(key)
+        if known is None or self._age(known) < self._age(order.intent.client_order_id):
+            self._by_venue_id[key] = order.intent.client_order_id
+
+    def _keep_fill(self, session_id: str, fill: Fill) -> Illegal | None:
         """Keep a trade that is new; a known one must say the same as before."""
-        key = (fill.symbol, fill.trade_id)
+        key = (session_id, fill.symbol, fill.trade_id)
         known = self._trades.get(key)
-        new = not self.told(fill)
+        new = not self.told(session_id, fill)
         if not fill_is_usable(fill):
-            self._refuse(fill, new=new)
+            self._refuse(key, fill, new=new)
             return Illegal(
                 code="BAD_FILL", reason=f"trade {fill.trade_id} of {fill.quantity} at {fill.price}"
             )
@@ -207,15 +232,15 @@ class OrderLedger:
             return None
         if _money_of(known) == _money_of(fill):
             return None
-        self._refuse(fill, new=new)
+        self._refuse(key, fill, new=new)
         return Illegal(
             code="FILL_CONFLICT",
             reason=f"trade {fill.trade_id} of {fill.symbol} is told twice and differently",
         )
 
-    def _refuse(self, fill: Fill, *, new: bool) -> None:
+    def _refuse(self, key: tuple[str, str, str], fill: Fill, *, new: bool) -> None:
         if new:
-            self._refused.setdefault((fill.symbol, fill.trade_id), []).append(fill)
+            self._refused.setdefault(key, []).append(fill)
 
 
 def _story_of(fill: Fill) -> tuple[object, ...]:

@@ -1,5 +1,6 @@
--- Each trade once: the venue may report it twice, and the first report counts. A semi-join and not a
--- window: with 500,000 fills it needs a fraction of the memory.
+-- Each trade once: the venue may report it twice, and the first report counts. Per session: a venue
+-- that was wiped between two sessions counts its trades from one again. A semi-join and not a window:
+-- with 500,000 fills it needs a fraction of the memory.
 CREATE OR REPLACE VIEW fills AS
 SELECT
     seq,
@@ -21,7 +22,7 @@ WHERE seq IN (
     SELECT min(seq)
     FROM events
     WHERE kind = 'order.filled'
-    GROUP BY data ->> '$.fill.symbol', data ->> '$.fill.trade_id'
+    GROUP BY session_id, data ->> '$.fill.symbol', data ->> '$.fill.trade_id'
 );
 COMMENT ON VIEW fills IS 'our trades as the venue reported them, each once';
 COMMENT ON COLUMN fills.ts_us IS 'time of the event, µs UTC';

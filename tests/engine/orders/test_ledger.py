@@ -106,15 +106,30 @@ def test_every_story_of_a_trade_is_told_once_refused_ones_too(make: Any) -> None
         make.filled("3", "NaN"),  # unusable
     ]
     for event in stories:
-        assert not ledger.told(event.fill)
+        assert not ledger.told(make.SESSION, event.fill)
         ledger.apply(make.recorded([event])[0])
-        assert ledger.told(event.fill)
+        assert ledger.told(make.SESSION, event.fill)
     assert ledger.told_quantity(make.NAME) == make.fill("9", "1.7").quantity
     for event in stories:  # told again
         ledger.apply(make.recorded([event])[0])
     assert ledger.told_quantity(make.NAME) == make.fill("9", "1.7").quantity
-    assert ledger.told(make.fill("1", "0.6", fee="0.1"))
-    assert not ledger.told(make.fill("1", "0.6", name="other"))
+    assert ledger.told(make.SESSION, make.fill("1", "0.6", fee="0.1"))
+    assert not ledger.told(make.SESSION, make.fill("1", "0.6", name="other"))
+
+
+def test_a_venue_that_was_wiped_between_sessions_gives_its_ids_again(make: Any) -> None:
+    ledger, refusals = fold(
+        make,
+        make.intended(),
+        make.filled("1", "1.0"),
+        make.intended("pk-b-000000", session="b"),
+        make.filled("1", "1.0", name="pk-b-000000", session="b"),
+    )
+    assert refusals == [None] * 4
+    assert len(ledger.fills) == 2
+    found = ledger.by_venue_id("BTCUSDT", "77")
+    assert found is not None
+    assert found.intent.client_order_id == "pk-b-000000"
 
 
 def test_order_is_found_by_the_venues_id(make: Any) -> None:
@@ -210,4 +225,6 @@ def test_indexes_equal_a_scan_after_any_journal_i7(make: Any, told: list[Any]) -
         assert ledger.told_quantity(order.intent.client_order_id) >= order.filled_quantity
     for order in orders:
         if order.venue_order_id is not None:
-            assert ledger.by_venue_id("BTCUSDT", order.venue_order_id) == order
+            found = ledger.by_venue_id("BTCUSDT", order.venue_order_id)
+            assert found is not None
+            assert found.venue_order_id == order.venue_order_id
