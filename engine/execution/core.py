@@ -19,6 +19,11 @@ from engine.contracts.event import (
     BalancesRead,
     EngineStarted,
     KillLatched,
+    OrphanAdopted,
+    OrphanCancelRequested,
+    OrphanEnded,
+    OrphanFound,
+    ReconChecked,
     Recorded,
     SessionChartered,
     WatchdogActed,
@@ -31,7 +36,9 @@ from engine.ops.alarms import AlarmFold
 from engine.ops.incidents import IncidentFold
 from engine.orders.ledger import OrderLedger
 from engine.orders.machine import Illegal
+from engine.orders.orphans import OrphanBook
 from engine.orders.positions import PositionLedger
+from engine.reconcile.watch import ReconWatch
 
 #: Decides the events of one command from the present state; refuses by raising a PeakError.
 Decide = Callable[["State"], Sequence[AnyEvent]]
@@ -47,6 +54,8 @@ class State:
         self.latch = LatchFold()
         self.alarms = AlarmFold()
         self.incidents = IncidentFold()
+        self.orphans = OrphanBook()
+        self.recon_watch = ReconWatch()
         self.opening_balances: dict[str, dict[str, tuple[Decimal, Decimal]]] = {}
         #: every kill the journal knows, released ones included
         self.kill_ids: set[str] = set()
@@ -70,6 +79,11 @@ class State:
             case SessionChartered(session_id=session_id):
                 # Positions are the session's own: what the account held before is in the balances.
                 self.positions = PositionLedger(session_id=session_id)
+                self.recon_watch.apply(recorded)
+            case ReconChecked():
+                self.recon_watch.apply(recorded)
+            case OrphanFound() | OrphanAdopted() | OrphanCancelRequested() | OrphanEnded():
+                self.orphans.apply(recorded)
             case BalancesRead(moment="opening") as read:
                 self.opening_balances[read.session_id] = read.balances
             case KillLatched(kill_id=kill_id):

@@ -30,6 +30,7 @@ from engine.contracts.people import ENGINE
 from engine.execution.clock import wall_us
 from engine.execution.converge import converge, fill_events, missing_fills
 from engine.execution.core import Core, State
+from engine.execution.orphan_news import alarm_text, orphan_events
 from engine.venues.port import (
     OrderReport,
     OrderUpdate,
@@ -107,30 +108,21 @@ class Settler:
                 self.settle_later(report.client_order_id)
 
     async def found_orphan(self, report: OrderReport) -> None:
-        """Record an order of this account that we did not make (I2), once, with an alarm."""
+        """Record an order of this account that we did not make (I2), once, with an alarm.
+
+        Its end is recorded too, whoever ended it.
+        """
         found = False
 
         def decide(state: State) -> Sequence[AnyEvent]:
             nonlocal found
-            if any(one.venue_order_id == report.venue_order_id for one in state.orders.orphans):
-                return []
-            found = True
-            session = state.sessions.current
-            return [
-                OrphanFound(
-                    session_id=session.id if session else "",
-                    symbol=report.symbol,
-                    client_order_id=report.client_order_id,
-                    venue_order_id=report.venue_order_id,
-                    side=report.side,
-                    price=report.price,
-                    quantity=report.quantity,
-                )
-            ]
+            events = orphan_events(state, report)
+            found = any(isinstance(one, OrphanFound) for one in events)
+            return events
 
         await self._core.decide(ENGINE, decide)
         if found:
-            await self._raise_alarm("ORPHAN", f"{report.symbol} {report.client_order_id}")
+            await self._raise_alarm("ORPHAN", alarm_text(report.symbol, report.client_order_id))
 
     async def learn(self, report: OrderReport, fills: Sequence[Fill]) -> None:
         """Bring one order up to the venue's word."""

@@ -20,6 +20,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+import msgspec
+
 from engine.contracts import event as ev
 from engine.contracts.errors import InputError
 from engine.contracts.fill import Fill
@@ -69,15 +71,14 @@ class OrderLedger:
         self._refused: dict[tuple[str, str, str], list[Fill]] = {}
         self._told_quantity: dict[str, Decimal] = {}
         self._next: dict[str, int] = {}
+        self._strange: set[str] = set()
 
     def apply(self, recorded: ev.Recorded) -> Illegal | None:
         """Fold one record. Returns why it was illegal; it then changed no order. Never raises."""
         event = recorded.event
         match event:
-            case ev.OrderIntended():
-                return self._intend(event, recorded.ts_us)
-            case ev.OrphanAdopted():
-                return self._adopt(event, recorded.ts_us)
+            case ev.OrderIntended() | ev.OrphanAdopted():
+                return self._enter(event, recorded.ts_us)
             case ev.OrderFilled(fill=fill):
                 conflict = self._keep_fill(event.session_id, fill)
                 return conflict or self._step(fill.client_order_id, event, recorded.ts_us)
@@ -115,8 +116,14 @@ class OrderLedger:
         return tuple(self.orders[name] for name in self._sessions.get(session_id, ()))
 
     def sequence(self, session_id: str) -> int:
-        """The next order's sequence number: one more than any that the session's orders had."""
-        return self._next.get(session_id, 0)
+        """The next order's sequence number: one more than any that the session's orders had.
+
+        Past the names that strangers have used: the venue takes a name again once it is free.
+        """
+        number = self._next.get(session_id, 0)
+        while self._strange and client_order_id(session_id, number) in self._strange:
+            number += 1
+        return number
 
     def told(self, session_id: str, fill: Fill) -> bool:
         """Tell whether the journal has this story of the trade: its order, side, price, quantity.
@@ -140,11 +147,15 @@ class OrderLedger:
     def _age(self, name: str) -> tuple[int, str]:
         return self.orders[name].created_us, name
 
-    def _intend(self, event: ev.OrderIntended, ts_us: int) -> Illegal | None:
+    def _enter(self, event: ev.OrderIntended | ev.OrphanAdopted, ts_us: int) -> Illegal | None:
+        """Take in a new order: one of ours before it is sent, or a stranger's as the venue has it.
+
+        An adopted one is acknowledged already, and its trades come as events of their own.
+        """
         name = event.intent.client_order_id
         if name in self.orders:
             return Illegal(code="DUPLICATE_INTENT", reason=f"{name} was intended before")
-        created = Order(
+        entered = Order(
             intent=event.intent,
             state=OrderState.CREATED,
             owner=event.owner,
@@ -152,34 +163,26 @@ class OrderLedger:
             created_us=ts_us,
             updated_us=ts_us,
         )
-        self.orders[name] = created
+        self.orders[name] = entered
         self._sessions.setdefault(event.session_id, []).append(name)
         self._name_given(event.session_id, name)
-        return self._step(name, event, ts_us)
+        if isinstance(event, ev.OrderIntended):
+            return self._step(name, event, ts_us)
+        self._put(
+            name,
+            msgspec.structs.replace(
+                entered,
+                state=OrderState.ACKNOWLEDGED,
+                venue_order_id=event.venue_order_id,
+                reason=event.reason,
+            ),
+        )
+        return None
 
     def _name_given(self, session_id: str, name: str) -> None:
         number = name.removeprefix(f"pk-{session_id}-")
         if _NUMBER.fullmatch(number):
             self._next[session_id] = max(self._next.get(session_id, 0), int(number) + 1)
-
-    def _adopt(self, event: ev.OrphanAdopted, ts_us: int) -> Illegal | None:
-        """Take in a stranger's order as the venue showed it; its trades are events of their own."""
-        name = event.intent.client_order_id
-        if name in self.orders:
-            return Illegal(code="DUPLICATE_INTENT", reason=f"{name} was intended before")
-        self._sessions.setdefault(event.session_id, []).append(name)
-        adopted = Order(
-            intent=event.intent,
-            state=OrderState.ACKNOWLEDGED,
-            owner=event.owner,
-            session_id=event.session_id,
-            created_us=ts_us,
-            updated_us=ts_us,
-            venue_order_id=event.venue_order_id,
-            reason=event.reason,
-        )
-        self._put(name, adopted)
-        return None
 
     def _step(self, name: str, event: ev.AnyEvent, ts_us: int) -> Illegal | None:
         order = self.orders.get(name)

@@ -59,12 +59,21 @@ class _Found(msgspec.Struct, frozen=True):
     venue: str
 
 
-def reconcile(run_id: str, session_id: str, at_us: int, sides: Sides) -> Report:
-    """Compare the sides at a moment (µs UTC) and report every difference."""
+def reconcile(
+    run_id: str,
+    session_id: str,
+    at_us: int,
+    sides: Sides,
+    first_seen_us: Mapping[tuple[str, str], int] | None = None,
+) -> Report:
+    """Compare the sides at a moment (µs UTC) and report every difference.
+
+    `first_seen_us`: when an earlier run first saw a break, by cause code and key.
+    """
     found: list[_Found] = []
     ours = {row.client_order_id for row in (*sides.engine_orders, *sides.journal_orders)}
     orders = _compare_orders(sides, found)
-    fills = _compare_fills(sides, ours, found)
+    fills = _compare_fills(sides, ours, found) + sides.agreed_fills
     positions = _compare_positions(sides, found)
     balances = _compare_balances(sides, found)
     return Report(
@@ -78,7 +87,7 @@ def reconcile(run_id: str, session_id: str, at_us: int, sides: Sides) -> Report:
             "positions": positions,
             "balances": balances,
         },
-        breaks=_numbered(found),
+        breaks=_numbered(found, at_us, first_seen_us or {}),
     )
 
 
@@ -103,8 +112,17 @@ def _compare_orders(sides: Sides, found: list[_Found]) -> int:
         if _all_equal(*row) and row[0] is not None and row[0].state_class != UNKNOWN:
             continue
         words = tuple(_NOTHING if one is None else _order_text(one) for one in row)
-        found.extend(_Found(code, key, *words) for code in _order_causes(*row))
+        for code in _order_causes(*row):
+            told = "ORDER_ORPHAN_ENDED" if _quiet(code, row[2], sides.ended_orphans) else code
+            found.append(_Found(told, key, *words))
     return len(keys)
+
+
+def _quiet(code: str, venue: OrderRow | None, ended: frozenset[str]) -> bool:
+    """Whether this is a stranger's order whose end is recorded, and that moved no money."""
+    if code != "ORDER_ORPHAN" or venue is None or venue.filled_quantity:
+        return False
+    return venue.state_class in _UNFILLED and venue.venue_order_id in ended
 
 
 def _order_causes(
@@ -120,9 +138,12 @@ def _order_causes(
     present = [row for row in (engine, journal, venue) if row is not None]
     own = [row for row in (engine, journal) if row is not None]
     in_doubt = any(row.state_class == UNKNOWN for row in present)
-    if in_doubt:
+    if venue is None and in_doubt and any(row.venue_order_id is not None for row in own):
+        # In doubt, and what the venue had once acknowledged it now does not show.
+        yield "ORDER_MISSING_VENUE"
+    elif in_doubt:
         yield "ORDER_UNKNOWN"
-    if venue is None and not in_doubt and not all(_never_there(row) for row in own):
+    elif venue is None and not all(_never_there(row) for row in own):
         yield "ORDER_MISSING_VENUE"
     if not in_doubt:
         yield from _state_causes(own, venue)
@@ -196,11 +217,27 @@ def _compare_fills(sides: Sides, ours: set[str], found: list[_Found]) -> int:
 
 
 def _fill_key_of(sides: Sides) -> Callable[[FillRow], str]:
-    """Trade ids count per symbol where every row names its symbol, else alone."""
-    rows = (sides.engine_fills, sides.journal_fills, sides.venue_fills)
-    if all(row.symbol for side in rows for row in side):
-        return lambda row: f"{row.symbol}:{row.trade_id}"
-    return lambda row: row.trade_id
+    """Trade ids count per symbol. A row without one takes the only symbol that has its trade id.
+
+    With several (or none) it stands for itself: nothing is guessed.
+    """
+    symbols: dict[str, set[str]] = {}
+    bare: set[str] = set()
+    for side in (sides.engine_fills, sides.journal_fills, sides.venue_fills):
+        bare.update(row.trade_id for row in side if not row.symbol)
+    if bare:
+        for side in (sides.engine_fills, sides.journal_fills, sides.venue_fills):
+            for row in side:
+                if row.symbol and row.trade_id in bare:
+                    symbols.setdefault(row.trade_id, set()).add(row.symbol)
+
+    def key_of(row: FillRow) -> str:
+        if row.symbol:
+            return f"{row.symbol}:{row.trade_id}"
+        known = symbols.get(row.trade_id, ())
+        return f"{next(iter(known))}:{row.trade_id}" if len(known) == 1 else row.trade_id
+
+    return key_of
 
 
 def _fill_causes(
@@ -320,7 +357,9 @@ def _all_keys(sides: Iterable[Mapping[str, Decimal]]) -> set[str]:
     return {key for side in sides for key in side}
 
 
-def _numbered(found: list[_Found]) -> tuple[Break, ...]:
+def _numbered(
+    found: list[_Found], at_us: int, first_seen_us: Mapping[tuple[str, str], int]
+) -> tuple[Break, ...]:
     """Breaks with their numbers, in an order that depends on nothing but themselves."""
 
     def place(one: _Found) -> tuple[int, str, str, str, str, str, str]:
@@ -329,11 +368,12 @@ def _numbered(found: list[_Found]) -> tuple[Break, ...]:
         return rank, cause.subject, one.key, one.code, one.engine, one.journal, one.venue
 
     return tuple(
-        _break(number, one) for number, one in enumerate(sorted(found, key=place), start=1)
+        _break(number, one, min(at_us, first_seen_us.get((one.code, one.key), at_us)))
+        for number, one in enumerate(sorted(found, key=place), start=1)
     )
 
 
-def _break(number: int, one: _Found) -> Break:
+def _break(number: int, one: _Found, first_seen_us: int) -> Break:
     cause = CAUSES[one.code]
     return Break(
         id=f"B{number:04d}",
@@ -345,4 +385,6 @@ def _break(number: int, one: _Found) -> Break:
         venue=one.venue,
         cause=f"{cause.code}: {cause.text}",
         owner=cause.owner,
+        likely=cause.likely,
+        first_seen_us=first_seen_us,
     )

@@ -17,11 +17,15 @@ from engine.reconcile.causes import GREEN, RED, YELLOW
 DOCUMENT_TYPE = "peakctl-recon-1"
 
 
-class Break(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Break(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """One difference. `id` is `B0001`...; the three sides' words are "-" where a side has nothing.
 
     `klass` is green, yellow or red; `subject` orders, fills, fees, positions or balances; `cause`
-    is `CODE: text` of `causes.CAUSES`; `owner` the role that answers, "" when nobody must.
+    is `CODE: text` of `causes.CAUSES` and `likely` what most likely lies behind it; `owner` the
+    role that answers, "" when nobody must. `first_seen_us` is when any run first saw it, µs UTC;
+    the two last are left out of documents that were written before there were such fields.
     """
 
     id: str
@@ -33,6 +37,13 @@ class Break(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     venue: str
     cause: str
     owner: str
+    likely: str = ""
+    first_seen_us: int = 0
+
+    @property
+    def code(self) -> str:
+        """The cause's code."""
+        return self.cause.partition(":")[0]
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,6 +63,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for one in self.breaks:
             counts[one.klass] += 1
         return counts
+
+    def age_us(self, one: Break) -> int:
+        """How long this break had been open when the report was made, µs."""
+        return max(0, self.at_us - (one.first_seen_us or self.at_us))
 
     @property
     def needs_answer(self) -> tuple[Break, ...]:

@@ -85,7 +85,10 @@ class FillRow(msgspec.Struct, frozen=True, kw_only=True):
 class Sides(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is compared. Balances are asset -> free + locked, None when not read.
 
-    Positions are symbol -> base quantity; a symbol left out is flat.
+    Positions are symbol -> base quantity; a symbol left out is flat. `agreed_fills` counts trades
+    that were compared before and agree on all three sides: their rows are left out here
+    (`engine.store.joins`). `ended_orphans` are the venue's ids of strangers' orders that a person
+    or a kill has ended.
     """
 
     engine_orders: Sequence[OrderRow]
@@ -100,6 +103,8 @@ class Sides(msgspec.Struct, frozen=True, kw_only=True):
     engine_positions: Mapping[str, Decimal]
     journal_positions: Mapping[str, Decimal]
     venue_positions: Mapping[str, Decimal]
+    agreed_fills: int = 0
+    ended_orphans: frozenset[str] = frozenset()
 
 
 def order_row(order: Order) -> OrderRow:
