@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine.sandbox.errors import insufficient_balance
 
 if TYPE_CHECKING:
-    from engine.sandbox.orders import Order, OwnTrade
+    from engine.sandbox.orders import Order, OwnTrade, PreventedMatch
 
 
 @dataclass(slots=True)
@@ -33,6 +33,7 @@ class Account:
     open_orders: dict[str, Order] = field(default_factory=dict)
     latest_by_client_id: dict[str, Order] = field(default_factory=dict)
     trades: list[OwnTrade] = field(default_factory=list)
+    prevented: list[PreventedMatch] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
     updated_us: int = 0
 

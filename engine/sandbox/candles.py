@@ -67,20 +67,21 @@ class Bar:
         self.last_id = max(self.last_id, later.last_id)
 
 
-def open_of(interval: str, at_ms: int) -> int:
-    """The open time of the bar that holds a moment."""
+def open_of(interval: str, at_ms: int, zone_ms: int = 0) -> int:
+    """The open time of the bar that holds a moment; days begin `zone_ms` before UTC's."""
     if interval == "1M":
-        first = _day(at_ms).replace(day=1)
-        return int(first.timestamp() * 1000)
+        first = _day(at_ms + zone_ms).replace(day=1)
+        return int(first.timestamp() * 1000) - zone_ms
     length = INTERVALS[interval]
-    shift = _MONDAY_MS if interval == "1w" else 0
+    shift = zone_ms + (_MONDAY_MS if interval == "1w" else 0)
     return (at_ms + shift) // length * length - shift
 
 
-def end_of(interval: str, open_ms: int) -> int:
+def end_of(interval: str, open_ms: int, zone_ms: int = 0) -> int:
     """The open time of the next bar."""
     if interval == "1M":
-        return int((_day(open_ms) + timedelta(days=32)).replace(day=1).timestamp() * 1000)
+        later = _day(open_ms + zone_ms) + timedelta(days=32)
+        return int(later.replace(day=1).timestamp() * 1000) - zone_ms
     return open_ms + INTERVALS[interval]
 
 
@@ -136,11 +137,11 @@ class Candles:
         return self.bars[bisect_left(self.bars, from_ms, key=lambda bar: bar.open_ms) :]
 
 
-def combine(bars: list[Bar], interval: str) -> list[Bar]:
+def combine(bars: list[Bar], interval: str, zone_ms: int = 0) -> list[Bar]:
     """Bars of a longer interval out of shorter ones, ascending."""
     out: list[Bar] = []
     for bar in bars:
-        open_ms = open_of(interval, bar.open_ms)
+        open_ms = open_of(interval, bar.open_ms, zone_ms)
         if out and out[-1].open_ms == open_ms:
             out[-1].merge(bar)
         else:

@@ -46,6 +46,16 @@ def not_required(name: str) -> VenueError:
     return VenueError(-1106, f"Parameter '{name}' sent when not required.")
 
 
+def bad_combination() -> VenueError:
+    """Optional parameters that exclude each other."""
+    return VenueError(-1128, "Combination of optional parameters invalid.")
+
+
+def not_valid(name: str) -> VenueError:
+    """A value of the right form with no meaning here."""
+    return VenueError(-1130, f"Data sent for parameter '{name}' is not valid.")
+
+
 def insufficient_balance() -> VenueError:
     """Not enough free balance."""
     return VenueError(-2010, "Account has insufficient balance for requested action.")

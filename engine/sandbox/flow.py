@@ -16,8 +16,6 @@ from __future__ import annotations
 import random
 
 from engine.sandbox.book import BUY, SELL
-from engine.sandbox.candles import MINUTE_MS, Bar
-from engine.sandbox.market import MarketData
 from engine.sandbox.matching import Matching
 from engine.sandbox.orders import Order
 
@@ -148,25 +146,3 @@ class Flow:
     def _size(self) -> int:
         size = self._random.lognormvariate(0.0, _QUOTE_SIGMA) * _QUOTE_MEDIAN
         return min(int(size) + 1, _MOST_STEPS)
-
-
-def write_history(market: MarketData, seed: int, price: int, now_us: int, minutes: int) -> None:
-    """Bars for the minutes before the start, walking backwards from the start price."""
-    draw = random.Random(seed ^ 0x5EED)  # noqa: S311  (a simulation, not a secret)
-    minute_ms = now_us // 1000 // MINUTE_MS * MINUTE_MS
-    close = price
-    bars: list[Bar] = []
-    for back in range(1, minutes + 1):
-        opened = max(close + int(draw.gauss(0.0, 1_800.0)), 1000)
-        high = max(opened, close) + int(draw.expovariate(1 / 900.0))
-        low = max(min(opened, close) - int(draw.expovariate(1 / 900.0)), 1)
-        volume = int(draw.lognormvariate(0.0, 0.6) * 1_500_000) + 1
-        taken = int(volume * draw.uniform(0.35, 0.65))
-        middle = (high + low + opened + close) // 4
-        bar = Bar(minute_ms - back * MINUTE_MS, opened, high, low, close)
-        bar.volume, bar.value = volume, volume * middle
-        bar.taker_volume, bar.taker_value = taken, taken * middle
-        bar.trades = int(draw.lognormvariate(0.0, 0.4) * 1200) + 1
-        bars.append(bar)
-        close = opened
-    market.minutes.bars = bars[::-1] + market.minutes.bars

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from engine.sandbox.accounts import Account
 from engine.sandbox.book import BUY, SELL, Book
 from engine.sandbox.errors import (
@@ -22,8 +24,30 @@ from engine.sandbox.errors import (
     unknown_order,
     would_match,
 )
-from engine.sandbox.orders import NewOrder, Order, Output, OwnTrade, Position, Report, Trade
+from engine.sandbox.orders import (
+    NewOrder,
+    Order,
+    Output,
+    OwnTrade,
+    Position,
+    PreventedMatch,
+    Report,
+    Trade,
+)
 from engine.sandbox.rules import Rules
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """How far an order would get in the book as it stands.
+
+    `quantity` (steps) is what it would use up, of which `fillable` in trades with others, for
+    `value` (amount in quote). `dry`: the book ends before the order's quote amount is spent.
+    """
+
+    quantity: int
+    fillable: int
+    value: int
+    dry: bool
 
 
 class Matching:
@@ -34,6 +58,7 @@ class Matching:
         self.book: Book[Order] = Book()
         self.next_order_id = first_order_id
         self.next_trade_id = first_trade_id
+        self.next_match_id = 0
         self.last_price = 0
         self.resting: dict[int, Order] = {}
         #: told of the first fill of an account's order: (account, as maker); counts unfilled orders
@@ -57,8 +82,9 @@ class Matching:
 
     def place(self, account: Account, new: NewOrder, now_us: int) -> Order:
         """Accept and match an order. Raises VenueError and changes nothing when it is refused."""
-        quantity, to_lock = self.check(account, new)
+        quantity, to_lock, dry = self.check(account, new)
         order = self._new_order(account, new, quantity, now_us)
+        order.dry = dry
         self._lock(order, to_lock)
         account.orders[order.order_id] = order
         account.latest_by_client_id[order.client_id] = order
@@ -69,8 +95,11 @@ class Matching:
             self._rest_or_expire(order, now_us)
         return order
 
-    def check(self, account: Account, new: NewOrder) -> tuple[int, int]:
-        """All that could refuse an order. Returns its quantity (steps) and the amount to lock."""
+    def check(self, account: Account, new: NewOrder) -> tuple[int, int, bool]:
+        """All that could refuse an order.
+
+        Returns its quantity (steps), the amount to lock and whether it will run dry.
+        """
         if self.rules.status != "TRADING":
             raise market_closed()
         if new.client_id in account.open_orders:
@@ -79,13 +108,15 @@ class Matching:
             raise filter_failure("MAX_NUM_ORDERS")
         asset = self.rules.quote if new.side == BUY else self.rules.base
         if new.type == "MARKET":
-            quantity, value = self._reach(account, new)
-            wanted = new.quantity or quantity
+            reach = self._reach(account, new)
+            wanted = new.quantity or reach.quantity
             reference = self.rules.value(self.last_price, wanted)
-            self.rules.check_notional(new.quote_amount or reference)
-            needed = value if new.side == BUY else wanted * self.rules.step
+            self.rules.check_notional(new.quote_amount or reference, market=True)
+            if not wanted and not reach.dry:
+                raise filter_failure("LOT_SIZE")
+            needed = reach.value if new.side == BUY else wanted * self.rules.step
             account.require(asset, max(needed, new.quote_amount if new.side == BUY else 0))
-            return wanted, needed
+            return wanted, needed, reach.dry
         value = self.rules.value(new.price, new.quantity)
         self.rules.check_notional(value)
         if self.last_price:
@@ -94,7 +125,7 @@ class Matching:
         account.require(asset, needed)
         if new.type == "LIMIT_MAKER" and self.book.side(-new.side).crosses(new.price):
             raise would_match()
-        return new.quantity, needed
+        return new.quantity, needed, False
 
     def cancel(self, order: Order, cancel_id: str, now_us: int) -> None:
         """Cancel what remains. Raises VenueError -2011 when it is not open."""
@@ -147,33 +178,33 @@ class Matching:
             updated_us=now_us,
             quote_amount=new.quote_amount,
             stp=new.stp,
+            strategy_id=new.strategy_id,
+            strategy_type=new.strategy_type,
         )
 
-    def _reach(self, account: Account, new: NewOrder) -> tuple[int, int]:
-        """Quantity and value that an order would take from the book as it stands now.
-
-        The account's own orders do not count (self-trade prevention), and the two modes that end
-        the taker end the walk.
-        """
-        quantity = value = 0
+    def _reach(self, account: Account, new: NewOrder) -> Reach:
+        """Walk the book without changing it, as `_match` will."""
+        quantity = fillable = value = spent = last = 0
         limit = new.price if new.type != "MARKET" else None
         for price, level in self.book.side(-new.side).best_first(limit):
+            last = price
             for maker in level.queue:
-                if maker.account is account and new.stp != "NONE" and maker.remaining:
-                    if new.stp in {"EXPIRE_TAKER", "EXPIRE_BOTH"}:
-                        return quantity, value
+                own = maker.account is account and new.stp != "NONE"
+                if not maker.remaining or (own and new.stp == "EXPIRE_MAKER"):
                     continue
-                taken = maker.remaining
+                most = new.quantity - quantity
                 if new.quote_amount:
-                    left = new.quote_amount - value
-                    taken = min(taken, left // self.rules.value(price, 1))
-                else:
-                    taken = min(taken, new.quantity - quantity)
+                    most = (new.quote_amount - spent) // self.rules.value(price, 1)
+                taken = min(maker.remaining, most)
                 quantity += taken
-                value += self.rules.value(price, taken)
-                if taken < maker.remaining:
-                    return quantity, value
-        return quantity, value
+                spent += self.rules.value(price, taken)
+                if not own:
+                    fillable += taken
+                    value += self.rules.value(price, taken)
+                if taken < maker.remaining or (own and new.stp != "DECREMENT"):
+                    return Reach(quantity, fillable, value, dry=False)
+        left = new.quote_amount - spent
+        return Reach(quantity, fillable, value, dry=left > 0 and left >= self.rules.value(last, 1))
 
     def _match(self, taker: Order, now_us: int) -> None:
         """Trade with the other side for as long as price, quantity and self-trade mode allow."""
@@ -186,7 +217,7 @@ class Matching:
                 quantity=taker.quantity,
                 stp=taker.stp,
             )
-            if self._reach(taker.account, wanted)[0] < taker.quantity:
+            if self._reach(taker.account, wanted).fillable < taker.quantity:
                 return
         market = taker.type == "MARKET"
         opposite = self.book.side(-taker.side)
@@ -196,13 +227,53 @@ class Matching:
                 return
             own = maker.account is taker.account and taker.account is not None
             if own and taker.stp != "NONE":
-                if taker.stp != "EXPIRE_TAKER":
-                    self._end(maker, "EXPIRED_IN_MATCH", now_us)
-                if taker.stp != "EXPIRE_MAKER":
-                    self._end(taker, "EXPIRED_IN_MATCH", now_us)
-                    return
+                self._prevent(taker, maker, now_us)
                 continue
             self._trade(taker, maker, min(taker.remaining, maker.remaining), now_us)
+
+    def _prevent(self, taker: Order, maker: Order, now_us: int) -> None:
+        """Keep an account from trading with itself, in the way the taker asked for."""
+        assert taker.account is not None, "flow does not prevent self-trades"
+        size = min(taker.remaining, maker.remaining)
+        taker_loses, maker_loses = {
+            "EXPIRE_TAKER": (taker.remaining, 0),
+            "EXPIRE_MAKER": (0, maker.remaining),
+            "EXPIRE_BOTH": (taker.remaining, maker.remaining),
+            "DECREMENT": (size, size),
+        }[taker.stp]
+        match = PreventedMatch(
+            match_id=self.next_match_id,
+            taker_order_id=taker.order_id,
+            maker_order_id=maker.order_id,
+            mode=taker.stp,
+            price=maker.price,
+            quantity=size,
+            taker_prevented=taker_loses,
+            maker_prevented=maker_loses,
+            time_us=now_us,
+        )
+        self.next_match_id += 1
+        taker.account.prevented.append(match)
+        taker.prevented_matches.append(match)
+        if maker_loses:
+            maker.prevented_matches.append(match)
+            self._lose(maker, maker_loses, match, now_us)
+        if taker_loses:
+            self._lose(taker, taker_loses, match, now_us)
+
+    def _lose(self, order: Order, quantity: int, match: PreventedMatch, now_us: int) -> None:
+        """Take prevented steps off an order; one with none left ends."""
+        if order.rested:
+            self.book.reduce(order, quantity)
+        else:
+            order.remaining -= quantity
+        order.prevented += quantity
+        order.updated_us = now_us
+        if not order.remaining:
+            order.status = "EXPIRED_IN_MATCH"
+            self._close(order)
+        self._release(order)
+        self._report(order, "TRADE_PREVENTION", now_us, match=match)
 
     def _trade(self, taker: Order, maker: Order, quantity: int, now_us: int) -> None:
         self.book.reduce(maker, quantity)
@@ -236,7 +307,7 @@ class Matching:
         order.filled += quantity
         order.filled_value += value
         order.updated_us = now_us
-        order.status = "PARTIALLY_FILLED" if order.filled < order.quantity else "FILLED"
+        order.status = "PARTIALLY_FILLED" if order.remaining or order.dry else "FILLED"
         account = order.account
         if account is None:
             return
@@ -332,6 +403,7 @@ class Matching:
         *,
         cancel_id: str = "",
         trade: OwnTrade | None = None,
+        match: PreventedMatch | None = None,
     ) -> None:
         if order.account is None:
             return
@@ -345,6 +417,8 @@ class Matching:
                 time_us=now_us,
                 cancel_id=cancel_id,
                 trade=trade,
-                resting=order.rested and bool(order.remaining),
+                resting=execution == "NEW" or (order.rested and bool(order.remaining)),
+                match=match,
+                prevented=order.prevented,
             )
         )

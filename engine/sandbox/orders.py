@@ -26,13 +26,18 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int = 0
     quote_amount: int = 0
     stp: str = "EXPIRE_MAKER"
+    strategy_id: int | None = None
+    strategy_type: int | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Order:
     """One order. `account` is None for flow and replay, which have no balances and no reports.
 
-    `remaining` is what may still trade (0 after a cancel), `locked` the amount held for it.
+    `remaining` is what may still trade (0 after a cancel), `locked` the amount held for it,
+    `prevented` what self-trade prevention took away. While it is open,
+    quantity - filled - prevented = remaining. `dry` marks a market order sized in quote whose
+    book ended before that amount was spent: it cannot be filled, only expire.
     """
 
     order_id: int
@@ -53,7 +58,12 @@ class Order:
     filled_value: int = 0
     locked: int = 0
     rested: bool = False
+    dry: bool = False
+    prevented: int = 0
     expiry_reason: str = ""
+    strategy_id: int | None = None
+    strategy_type: int | None = None
+    prevented_matches: list[PreventedMatch] = field(default_factory=list)
     fills: list[OwnTrade] = field(default_factory=list)
 
     @property
@@ -88,10 +98,28 @@ class OwnTrade(msgspec.Struct, frozen=True, kw_only=True):
     maker: bool
 
 
+class PreventedMatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A trade of an account with itself that did not happen (faqs/stp_faq.md).
+
+    `quantity` is what would have traded; the other two say what each order lost because of it.
+    """
+
+    match_id: int
+    taker_order_id: int
+    maker_order_id: int
+    mode: str
+    price: int
+    quantity: int
+    taker_prevented: int
+    maker_prevented: int
+    time_us: int
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One execution report: the order as it stood then, and the trade if there was one.
 
-    `execution` is NEW, TRADE, CANCELED or EXPIRED; `cancel_id` the id of the cancel request.
+    `execution` is NEW, TRADE, CANCELED, EXPIRED or TRADE_PREVENTION; `cancel_id` the id of the
+    cancel request; `match` the prevented match, after which `prevented` is the order's total.
     """
 
     order: Order
@@ -103,6 +131,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     cancel_id: str = ""
     trade: OwnTrade | None = None
     resting: bool = False
+    match: PreventedMatch | None = None
+    prevented: int = 0
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from engine.sandbox.errors import VenueError, illegal
 from engine.sandbox.exchange import Exchange
 from engine.sandbox.rest_market import PUBLIC, Endpoint
 from engine.sandbox.rest_trading import FREE, SIGNED, SignedEndpoint
-from engine.sandbox.wire import Params, authenticate, parse_params
+from engine.sandbox.wire import Params, authenticate, parse_params, time_unit
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -49,7 +49,8 @@ class Rest:
     def _public(self, endpoint: Endpoint) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
-                params = parse_params(_query(request), "")
+                unit_us = time_unit(request.headers.get("X-MBX-TIME-UNIT"))
+                params = parse_params(_query(request), "", unit_us)
                 self._charge(request, endpoint.weight, params)
                 answer = endpoint.answer(self._exchange, params)
                 params.finish()
@@ -67,7 +68,8 @@ class Rest:
                     body = (await request.read()).decode() if request.can_read_body else ""
                 except UnicodeDecodeError:
                     raise illegal("body", "percent-encoded UTF-8") from None
-                params = parse_params(query, body)
+                unit_us = time_unit(request.headers.get("X-MBX-TIME-UNIT"))
+                params = parse_params(query, body, unit_us)
                 weight = self._charge(request, endpoint.weight, params)
                 key = request.headers.get("X-MBX-APIKEY")
                 account = authenticate(self._exchange, key, query, body, params)

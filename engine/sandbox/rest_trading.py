@@ -13,6 +13,7 @@ from engine.sandbox.accounts import Account
 from engine.sandbox.book import BUY, SELL
 from engine.sandbox.errors import (
     VenueError,
+    bad_combination,
     illegal,
     missing,
     no_such_order,
@@ -26,7 +27,8 @@ from engine.sandbox.wire import Params, check_symbol
 
 _CLIENT_ID = r"^[a-zA-Z0-9-_]{1,36}$"
 _CLIENT_ID_RE = re.compile(r"[a-zA-Z0-9_-]{1,36}")
-_DAY_MS = 86_400_000
+_DAY_US = 86_400_000_000
+_LEAST_STRATEGY_TYPE = 1_000_000
 #: Fields by order type: (mandatory, refused).
 _FIELDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "LIMIT": (("timeInForce", "quantity", "price"), ("quoteOrderQty",)),
@@ -70,8 +72,9 @@ def read_order(exchange: Exchange, params: Params) -> tuple[NewOrder, str]:
     form = params.text("newOrderRespType") or ("ACK" if kind == "LIMIT_MAKER" else "FULL")
     if form not in {"ACK", "RESULT", "FULL"}:
         raise illegal("newOrderRespType", "^(ACK|RESULT|FULL)$")
-    for name in ("strategyId", "strategyType"):
-        params.integer(name)
+    strategy_type = params.integer("strategyType")
+    if strategy_type is not None and strategy_type < _LEAST_STRATEGY_TYPE:
+        raise VenueError(-1134, "strategyType was less than 1000000.")
     price, quantity, quote = (params.text(n) for n in ("price", "quantity", "quoteOrderQty"))
     rules, market = exchange.rules, kind == "MARKET"
     return NewOrder(
@@ -83,6 +86,8 @@ def read_order(exchange: Exchange, params: Params) -> tuple[NewOrder, str]:
         quantity=rules.parse_quantity(quantity, market=market) if quantity is not None else 0,
         quote_amount=parse_amount(quote, "quoteOrderQty") if quote is not None else 0,
         stp=stp,
+        strategy_id=params.integer("strategyId"),
+        strategy_type=strategy_type,
     ), form
 
 
@@ -117,7 +122,7 @@ def place_order(exchange: Exchange, account: Account, params: Params) -> dict[st
         exchange.limits.uncount_order(account.name, now_us, 1)
         raise
     exchange.settle()
-    return documents.placed(exchange.rules, order, form)
+    return documents.placed(exchange.rules, order, form, params.unit_us)
 
 
 def _test_order(exchange: Exchange, account: Account, params: Params) -> object:
@@ -152,7 +157,7 @@ def _order(exchange: Exchange, account: Account, params: Params) -> object:
     params.finish()
     if not exchange.visible(order):
         raise no_such_order()
-    return documents.queried(exchange.rules, order)
+    return documents.queried(exchange.rules, order, params.unit_us)
 
 
 def _cancel(exchange: Exchange, account: Account, params: Params) -> object:
@@ -162,12 +167,15 @@ def _cancel(exchange: Exchange, account: Account, params: Params) -> object:
     only = params.text("cancelRestrictions")
     params.finish()
     if only not in {None, "ONLY_NEW", "ONLY_PARTIALLY_FILLED"}:
-        raise VenueError(-1145, "Invalid cancelRestrictions.")
+        raise VenueError(
+            -1145,
+            "`cancelRestrictions` has to be either `ONLY_NEW` or `ONLY_PARTIALLY_FILLED`.",
+        )
     if only is not None and order.status != only.removeprefix("ONLY_"):
         raise VenueError(-2011, "Order was not canceled due to cancel restrictions.")
     exchange.matching.cancel(order, cancel_id, exchange.clock_us())
     exchange.settle()
-    return documents.canceled(exchange.rules, order, cancel_id)
+    return documents.canceled(exchange.rules, order, cancel_id, params.unit_us)
 
 
 def _cancel_all(exchange: Exchange, account: Account, params: Params) -> object:
@@ -184,7 +192,7 @@ def _cancel_all(exchange: Exchange, account: Account, params: Params) -> object:
         except VenueError:
             # A fill was faster than this cancel; the others go on.
             continue
-        answer.append(documents.canceled(exchange.rules, order, cancel_id))
+        answer.append(documents.canceled(exchange.rules, order, cancel_id, params.unit_us))
     exchange.settle()
     if not answer:
         raise unknown_order()
@@ -197,19 +205,21 @@ def _open_orders(exchange: Exchange, account: Account, params: Params) -> object
     if symbol is not None:
         check_symbol(exchange, symbol)
     found = sorted(account.open_orders.values(), key=lambda order: order.order_id)
-    return [documents.queried(exchange.rules, o) for o in found if exchange.visible(o)]
+    return [
+        documents.queried(exchange.rules, o, params.unit_us) for o in found if exchange.visible(o)
+    ]
 
 
 def _times(params: Params) -> tuple[int | None, int | None]:
-    start, end = params.integer("startTime"), params.integer("endTime")
-    if start is not None and end is not None and end - start > _DAY_MS:
+    """The span asked for in µs: 24 hours at most."""
+    start, end = params.span()
+    if start is not None and end is not None and end - start >= _DAY_US + 1000:
         raise VenueError(-1127, "More than 24 hours between startTime and endTime.")
     return start, end
 
 
 def _in_time(at_us: int, start: int | None, end: int | None) -> bool:
-    at_ms = at_us // 1000
-    return (start is None or at_ms >= start) and (end is None or at_ms <= end)
+    return (start is None or at_us >= start) and (end is None or at_us <= end)
 
 
 def _all_orders(exchange: Exchange, account: Account, params: Params) -> object:
@@ -226,7 +236,7 @@ def _all_orders(exchange: Exchange, account: Account, params: Params) -> object:
     ]
     first = from_id is not None or start is not None
     return [
-        documents.queried(exchange.rules, order)
+        documents.queried(exchange.rules, order, params.unit_us)
         for order in (found[:limit] if first else found[-limit:])
     ]
 
@@ -235,6 +245,9 @@ def _my_trades(exchange: Exchange, account: Account, params: Params) -> object:
     check_symbol(exchange, params.required("symbol"))
     order_id, from_id = params.integer("orderId"), params.integer("fromId")
     start, end = _times(params)
+    timed = start is not None or end is not None
+    if timed and (from_id is not None or order_id is not None):
+        raise bad_combination()
     limit = params.limit(500, 1000)
     params.finish()
     found = [
@@ -246,7 +259,7 @@ def _my_trades(exchange: Exchange, account: Account, params: Params) -> object:
     ]
     first = from_id is not None or start is not None
     return [
-        documents.own_trade(exchange.rules, trade)
+        documents.own_trade(exchange.rules, trade, params.unit_us)
         for trade in (found[:limit] if first else found[-limit:])
     ]
 
@@ -254,7 +267,34 @@ def _my_trades(exchange: Exchange, account: Account, params: Params) -> object:
 def _account(exchange: Exchange, account: Account, params: Params) -> object:
     omit_zero = params.flag("omitZeroBalances")
     params.finish()
-    return documents.account_document(exchange.rules, account, omit_zero=omit_zero)
+    return documents.account_document(
+        exchange.rules, account, omit_zero=omit_zero, unit_us=params.unit_us
+    )
+
+
+def _prevented_matches(exchange: Exchange, account: Account, params: Params) -> object:
+    """By `preventedMatchId`, or by `orderId` with an optional `fromPreventedMatchId`."""
+    check_symbol(exchange, params.required("symbol"))
+    match_id, order_id = params.integer("preventedMatchId"), params.integer("orderId")
+    from_id = params.integer("fromPreventedMatchId")
+    limit = params.limit(500, 1000)
+    params.finish()
+    if match_id is None and order_id is None:
+        raise VenueError(
+            -1102, "Param 'preventedMatchId' or 'orderId' must be sent, but both were empty/null!"
+        )
+    if match_id is not None and (order_id is not None or from_id is not None):
+        raise bad_combination()
+    found = [
+        match
+        for match in account.prevented
+        if (match_id is None or match.match_id == match_id)
+        and (order_id is None or order_id in {match.taker_order_id, match.maker_order_id})
+        and (from_id is None or match.match_id >= from_id)
+    ]
+    return [
+        documents.prevented_match(exchange.rules, match, params.unit_us) for match in found[:limit]
+    ]
 
 
 def _order_limits(exchange: Exchange, account: Account, params: Params) -> object:
@@ -285,7 +325,9 @@ def _commission(exchange: Exchange, _account: Account, params: Params) -> object
 
 SIGNED: dict[tuple[str, str], SignedEndpoint] = {
     ("POST", "order"): SignedEndpoint(1, place_order),
-    ("POST", "order/test"): SignedEndpoint(1, _test_order),
+    ("POST", "order/test"): SignedEndpoint(
+        lambda p: 20 if p.has("computeCommissionRates") else 1, _test_order
+    ),
     ("GET", "order"): SignedEndpoint(4, _order),
     ("DELETE", "order"): SignedEndpoint(1, _cancel),
     ("DELETE", "openOrders"): SignedEndpoint(1, _cancel_all),
@@ -293,6 +335,9 @@ SIGNED: dict[tuple[str, str], SignedEndpoint] = {
     ("GET", "allOrders"): SignedEndpoint(20, _all_orders),
     ("GET", "account"): SignedEndpoint(20, _account),
     ("GET", "myTrades"): SignedEndpoint(lambda p: 5 if p.has("orderId") else 20, _my_trades),
+    ("GET", "myPreventedMatches"): SignedEndpoint(
+        lambda p: 2 if p.has("preventedMatchId") else 20, _prevented_matches
+    ),
     ("GET", "rateLimit/order"): SignedEndpoint(40, _order_limits),
     ("GET", "account/commission"): SignedEndpoint(20, _commission),
 }

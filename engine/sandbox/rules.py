@@ -112,9 +112,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
             raise filter_failure("MARKET_LOT_SIZE")
         return quantity
 
-    def check_notional(self, value: int) -> None:
-        """NOTIONAL: the value of an order in quote (amount)."""
-        if not self.min_notional <= value <= self.max_notional:
+    def check_notional(self, value: int, *, market: bool = False) -> None:
+        """NOTIONAL: the value of an order in quote (amount); market orders have no maximum."""
+        if value < self.min_notional or (value > self.max_notional and not market):
             raise filter_failure("NOTIONAL")
 
     def check_percent_price(self, price: int, reference: int) -> None:
@@ -148,7 +148,7 @@ def rules_for(symbol: str) -> Rules:
     )
 
 
-STP_MODES = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH")
+STP_MODES = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT")
 
 
 def symbol_document(rules: Rules) -> dict[str, object]:
@@ -205,7 +205,7 @@ def symbol_document(rules: Rules) -> dict[str, object]:
                 "bidMultiplierDown": down,
                 "askMultiplierUp": up,
                 "askMultiplierDown": down,
-                "avgPriceMins": 5,
+                "avgPriceMins": 0,
             },
             {
                 "filterType": "NOTIONAL",
@@ -213,9 +213,18 @@ def symbol_document(rules: Rules) -> dict[str, object]:
                 "applyMinToMarket": True,
                 "maxNotional": amount_text(rules.max_notional),
                 "applyMaxToMarket": False,
-                "avgPriceMins": 5,
+                "avgPriceMins": 0,
             },
             {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": rules.max_orders},
+            {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5},
+            {"filterType": "ICEBERG_PARTS", "limit": 10},
+            {
+                "filterType": "TRAILING_DELTA",
+                "minTrailingAboveDelta": 10,
+                "maxTrailingAboveDelta": 2000,
+                "minTrailingBelowDelta": 10,
+                "maxTrailingBelowDelta": 2000,
+            },
         ],
         "permissions": [],
         "permissionSets": [["SPOT"]],

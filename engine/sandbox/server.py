@@ -33,7 +33,8 @@ from engine.sandbox.exchange import Exchange, wall_clock_us
 from engine.sandbox.fault_desk import TICK_MS as FAULTS_TICK_MS
 from engine.sandbox.fault_desk import FaultDesk
 from engine.sandbox.fault_middleware import FaultMiddleware
-from engine.sandbox.flow import STEP_MS, Flow, write_history
+from engine.sandbox.flow import STEP_MS, Flow
+from engine.sandbox.history import History
 from engine.sandbox.limits import Limits
 from engine.sandbox.replay import Replay
 from engine.sandbox.rest import Rest
@@ -175,7 +176,8 @@ class Sandbox:
             self._replay = Replay(exchange, options.replay, speed=options.speed)
             self._replay.seed()
         price = exchange.matching.last_price
-        write_history(exchange.market, options.seed, price, now_us, _HISTORY_MINUTES)
+        first_id = exchange.matching.next_trade_id
+        exchange.market.begin(History(options.seed, price, first_id, now_us, _HISTORY_MINUTES))
         if options.flow and self._replay is None:
             self._flow_from(price)
 

@@ -12,17 +12,35 @@ from urllib.parse import parse_qsl
 
 from engine.sandbox.accounts import Account
 from engine.sandbox.auth import bad_signature, check_timing, find_key, verify
+from engine.sandbox.documents import MILLISECOND_US
 from engine.sandbox.errors import VenueError, illegal, missing
 from engine.sandbox.exchange import Exchange
 
 _INTEGER = re.compile(r"[0-9]{1,19}")
+_TIME_UNITS = {"MILLISECOND": MILLISECOND_US, "MICROSECOND": 1}
+#: A time of at least so many digits is in µs, as `timestamp` may be (venue.md 2.2).
+_MICROSECOND_DIGITS = 16
+
+
+def time_unit(name: str | None) -> int:
+    """The unit of times in an answer, in µs, from `X-MBX-TIME-UNIT`. Raises VenueError -1194."""
+    unit = _TIME_UNITS.get((name or "MILLISECOND").upper())
+    if unit is None:
+        raise VenueError(
+            -1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND."
+        )
+    return unit
 
 
 class Params:
-    """Parameters by name, with typed readers that raise VenueError."""
+    """Parameters by name, with typed readers that raise VenueError.
 
-    def __init__(self, values: Mapping[str, str]) -> None:
+    `unit_us` is the unit of times in the answer to this request, in µs.
+    """
+
+    def __init__(self, values: Mapping[str, str], unit_us: int = MILLISECOND_US) -> None:
         self._values = values
+        self.unit_us = unit_us
         self._read: set[str] = set()
 
     def has(self, name: str) -> bool:
@@ -53,6 +71,15 @@ class Params:
             raise illegal(name, "^[0-9]{1,20}$")
         return int(value)
 
+    def span(self) -> tuple[int | None, int | None]:
+        """`startTime` and `endTime` in µs, both inclusive; they may be sent in ms or in µs."""
+        start, end = self.integer("startTime"), self.integer("endTime")
+        if start is not None and len(str(start)) < _MICROSECOND_DIGITS:
+            start *= 1000
+        if end is not None and len(str(end)) < _MICROSECOND_DIGITS:
+            end = end * 1000 + 999
+        return start, end
+
     def limit(self, default: int, most: int) -> int:
         """The `limit` parameter; more than the most is cut, as the venue does."""
         value = self.integer("limit")
@@ -78,7 +105,7 @@ class Params:
             )
 
 
-def parse_params(query: str, body: str) -> Params:
+def parse_params(query: str, body: str, unit_us: int = MILLISECOND_US) -> Params:
     """Decode both parts; the query wins."""
     values: dict[str, str] = {}
     for part in (query, body):
@@ -88,7 +115,7 @@ def parse_params(query: str, body: str) -> Params:
                 raise VenueError(-1101, f"Duplicate values for parameter '{name}' detected.")
             found[name] = value
         values = {**found, **values}
-    return Params(values)
+    return Params(values, unit_us)
 
 
 def signed_payload(query: str, body: str) -> bytes:

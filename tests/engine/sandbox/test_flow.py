@@ -3,9 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from engine.sandbox.accounts import Account, Balance
-from engine.sandbox.candles import MINUTE_MS
-from engine.sandbox.flow import Flow, write_history
-from engine.sandbox.market import MarketData
+from engine.sandbox.flow import Flow
 from engine.sandbox.matching import Matching
 from engine.sandbox.orders import NewOrder, Trade
 from engine.sandbox.rules import ONE, rules_for
@@ -74,18 +72,3 @@ def test_order_at_the_best_price_is_filled_in_parts_within_seconds() -> None:
         assert order.status == "FILLED"
         partial += len(order.fills) > 1
     assert partial >= 1
-
-
-def test_history_joins_the_start_price_without_holes() -> None:
-    market = MarketData(RULES)
-    now_us = 1_800_000_000_000_000
-    write_history(market, 1, PRICE, now_us, 300)
-    bars = market.minutes.bars
-    assert len(bars) == 300
-    assert bars[-1].close == PRICE
-    assert bars[-1].open_ms == now_us // 1000 // MINUTE_MS * MINUTE_MS - MINUTE_MS
-    for before, after in pairwise(bars):
-        assert after.open_ms == before.open_ms + MINUTE_MS
-        assert after.open == before.close
-        assert after.low <= min(after.open, after.close) <= max(after.open, after.close)
-        assert after.high >= max(after.open, after.close)
