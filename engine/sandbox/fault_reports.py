@@ -19,7 +19,10 @@ Deliver = Callable[[Account, dict[str, object]], None]
 
 
 class ReportQueue:
-    """Between what happened and the user streams. `deliver` is set by the wire."""
+    """Between what happened and the user streams. `deliver` and `listened` are set by the wire.
+
+    A report that nobody listens to uses up no fault.
+    """
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
@@ -27,9 +30,12 @@ class ReportQueue:
         self._swapped: dict[str, tuple[int, Account, dict[str, object]]] = {}
         self._number = 0
         self.deliver: Deliver = lambda _account, _event: None
+        self.listened: Callable[[Account], bool] = lambda _account: False
 
     def put(self, account: Account, event: dict[str, object], execution: str, now_us: int) -> None:
         """Send one execution report, or do to it what is armed."""
+        if not self.listened(account):
+            return
         fault = self._faults.take_report(execution)
         waiting = self._swapped.pop(account.name, None)
         match fault.how if fault is not None else "":

@@ -32,7 +32,7 @@ Text = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,8})?$")]
 
 KINDS = ("market", "user")
 #: Codes after which nobody knows whether the request was executed (errors.md).
-_UNKNOWN_OUTCOME = frozenset({-1000, -1001, -1006, -1007, -1008})
+_UNKNOWN_OUTCOME = frozenset({-1000, -1001, -1006, -1007})
 #: The venue cuts every connection after a day.
 DAY_S = 86_400.0
 

@@ -62,6 +62,9 @@ class WebSocketApi:
         }
         exchange.listeners.append(self.on_market)
         exchange.reports.deliver = self._deliver
+        exchange.reports.listened = lambda account: any(
+            account in user.subscriptions.values() for user in self._users
+        )
 
     def routes(self) -> list[web.RouteDef]:
         """The path clients connect to."""

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -81,6 +82,48 @@ class Venue:
         self.demo, self.other = clients
         self.http = self.demo.http
         self.urls = self.demo.urls
+
+    async def arm(self, **faults: Any) -> dict[str, Any]:
+        """POST /sandbox/faults; the answer says what is armed and what has fired."""
+        async with self.http.post(self.urls["rest"] + "/sandbox/faults", json=faults) as response:
+            body: dict[str, Any] = await response.json()
+            assert response.status == 200, body
+            return body
+
+    async def fired(self, name: str) -> int:
+        """How often a fault has happened."""
+        return int((await self.arm())["fired"].get(name, 0))
+
+    @asynccontextmanager
+    async def user_stream(self) -> AsyncIterator[Events]:
+        """A WebSocket API connection that is subscribed to the first account's events."""
+        async with self.http.ws_connect(self.urls["ws_api"]) as socket:
+            params = {
+                "apiKey": self.demo.keys["hmac"]["key"],
+                "timestamp": (await self.demo.public("time"))[1]["serverTime"],
+            }
+            payload = "&".join(f"{name}={params[name]}" for name in sorted(params))
+            params["signature"] = self.demo.sign(payload)
+            method = "userDataStream.subscribe.signature"
+            await socket.send_json({"id": 0, "method": method, "params": params})
+            answer = await socket.receive_json()
+            assert answer["status"] == 200, answer
+            yield Events(socket)
+
+
+class Events:
+    """What a user stream brings, by kind."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.socket = socket
+
+    async def report(self, seconds: float = 10) -> dict[str, Any]:
+        """The next execution report."""
+        async with asyncio.timeout(seconds):
+            while True:
+                event: dict[str, Any] = (await self.socket.receive_json()).get("event", {})
+                if event.get("e") == "executionReport":
+                    return event
 
 
 Start = Callable[..., Awaitable[Venue]]
