@@ -53,16 +53,18 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
-    """The venue certainly did not take it (or did not cancel it)."""
+    """The venue certainly did not take it (or did not cancel it). `advice` is for the operator."""
 
     code: str
     reason: str
+    advice: str = ""
 
 
 class Unknown(msgspec.Struct, frozen=True, kw_only=True):
     """Timeout, 5xx, -1007, dropped connection: the outcome is unknown (I3)."""
 
     cause: str
+    advice: str = ""
 
 
 SubmitOutcome = Accepted | Rejected | Unknown
@@ -150,11 +152,49 @@ class BalanceUpdate(msgspec.Struct, frozen=True, kw_only=True):
 UserEvent = OrderUpdate | BalanceUpdate | StreamUp | StreamDown
 
 
+class RateWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the venue's calendar windows, such as ORDERS in `10S`; `used` None: not told yet.
+
+    `kind` is REQUEST_WEIGHT (per address), ORDERS (unfilled, per account) or RAW_REQUESTS, which
+    the venue does not tell and the adapter counts for itself.
+    """
+
+    kind: str
+    window: str
+    used: int | None
+    limit: int
+
+
 class RateUse(msgspec.Struct, frozen=True, kw_only=True):
-    """The venue's own count of our request weight this minute, and its limit."""
+    """The venue's own count of our request weight this minute, and its limit.
+
+    `windows` are all limits, `silent_ms` how long the venue still wants silence (429, 418).
+    """
 
     used: int
     limit: int
+    windows: tuple[RateWindow, ...] = ()
+    silent_ms: int = 0
+
+
+class StreamQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """How good one stream's data is since the venue was opened.
+
+    `age_ms` since the last message of any kind, pongs of the API included. Latency is the time from
+    the venue's event to our receipt on the venue's clock as measured, over the last few hundred
+    events, whole ms, never below zero; None before the first event. `gaps` counts broken sequences
+    and snapshots that did not fit, `reconnects` every connection after the first.
+    """
+
+    stream: str
+    connected: bool
+    age_ms: int | None
+    messages: int
+    gaps: int
+    reconnects: int
+    latency_p50_ms: int | None
+    latency_p95_ms: int | None
+    latency_p99_ms: int | None
 
 
 class Venue(Protocol):
@@ -210,3 +250,6 @@ class Venue(Protocol):
 
     def rate_use(self) -> RateUse | None:
         """Return the last rate header seen, or None before the first."""
+
+    def quality(self) -> tuple[StreamQuality, ...]:
+        """How good the data of each stream is; a stream that was never read is not in it."""

@@ -34,10 +34,20 @@ class BinanceOptions:
     connect_timeout_s: float = 3.0
     #: Whole request of an order or a cancel; past it the outcome is UNKNOWN.
     trade_timeout_s: float = 5.0
-    #: Whole request of one attempt of a query.
+    #: One attempt of a cancel; all of them end with `trade_timeout_s`.
+    cancel_attempt_s: float = 2.0
+    #: Whole request of one attempt of a query, and the deadline of all its attempts.
     query_timeout_s: float = 5.0
-    #: Attempts of a query, the first included. Orders have one attempt, always.
+    query_deadline_s: float = 10.0
+    #: Attempts of a query or cancel, the first included. Orders have one attempt, always.
     query_attempts: int = 3
+    #: First and longest pause between two attempts, jitter included.
+    retry_first_s: float = 0.1
+    retry_longest_s: float = 1.0
+    #: A Retry-After of the venue is waited out inside a query or cancel up to this long.
+    silence_waited_s: float = 2.0
+    #: The clock is measured again when the last reading is so old.
+    clock_every_s: float = 180.0
     #: Pause between two rounds of requests that only keep connections open for a kill.
     keep_warm_s: float = 25.0
     #: Levels of each side in a BookTop.
@@ -53,6 +63,10 @@ class BinanceOptions:
     #: First and longest pause before a stream is connected again.
     reconnect_first_s: float = 0.1
     reconnect_longest_s: float = 10.0
+    #: A connection of this age is replaced before the venue cuts it at 24 h.
+    renew_after_s: float = 23 * 3600.0
+    #: Old and new connection overlap for so long, so that nothing falls between them.
+    overlap_s: float = 0.5
 
     def signer(self) -> Signer:
         """Build the signer of the one credential that was given. Raises ConfigError."""

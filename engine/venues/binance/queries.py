@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from engine.contracts.fill import Fill
 from engine.contracts.instrument import Instrument
 from engine.venues.binance import translate, wire
+from engine.venues.binance.errors import classify_code
 from engine.venues.binance.rest import RestClient
 from engine.venues.port import OrderReport, VenueQueryFailed
 
@@ -42,17 +43,14 @@ async def instrument(rest: RestClient, symbol: str) -> Instrument:
     path = "exchangeInfo"
     body = await rest.query(path, {"symbol": symbol}, weight=20, signed=False)
     info = rest.read(wire.DECODE_INFO, body, path)
-    for limit in info.rate_limits:
-        per_minute = limit.interval == "MINUTE" and limit.interval_num == 1
-        if limit.rate_limit_type == "REQUEST_WEIGHT" and per_minute:
-            rest.budget.limit = limit.limit
+    rest.budget.learn(info.rate_limits)
     for row in info.symbols:
         if row.symbol == symbol:
             try:
                 return translate.instrument(row)
             except wire.WireError as error:
                 raise rest.unreadable(path, error) from error
-    raise rest.failed(path, "-1121", f"{symbol} is not in the answer")
+    raise rest.failed(path, classify_code(400, -1121, f"{symbol} is not in the answer"))
 
 
 async def depth(rest: RestClient, symbol: str, limit: int) -> wire.DepthSnapshot:

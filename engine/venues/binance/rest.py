@@ -1,33 +1,35 @@
 """One signed or public REST request: clock, signature, rate budget, one attempt or several.
 
 Promises: a POST leaves at most once, whatever happens (no retry, no redirect; aiohttp itself
-repeats only GET and DELETE, on a kept connection that was closed unanswered); `query` repeats only
-GETs whose failure is marked retryable, a bounded number of times; nothing raised or returned quotes
-a URL, a key or a signature (I10). Connections are kept alive and warmed: a handshake in front of a
+repeats only GET and DELETE, on a kept connection that was closed unanswered); `query` and `cancel`
+repeat only what the taxonomy lets them, within one deadline; nothing raised or returned quotes a
+URL, a key or a signature (I10). Connections are kept alive and warmed: a handshake in front of a
 cancel costs more than the cancel.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-import time
-from collections.abc import Mapping
+import contextlib
 from typing import TypeVar
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from engine.venues.binance.clock import VenueClock, monotonic_us
 from engine.venues.binance.errors import (
     TRANSPORT_ERRORS,
+    Again,
     Fault,
     classify_answer,
     classify_transport,
+    held,
     undecodable,
 )
 from engine.venues.binance.options import BinanceOptions
 from engine.venues.binance.rates import RateBudget
+from engine.venues.binance.retry import Plan, persist
 from engine.venues.binance.signing import Params, encode, signed_query
 from engine.venues.binance.wire import DECODE_TIME, WireError, decode
 from engine.venues.port import ClockReading, VenueQueryFailed
@@ -37,14 +39,10 @@ Answer = TypeVar("Answer")
 CLOCK_SAMPLES = 3
 #: An idle connection is dropped before the venue's side would do it in our face.
 KEEP_ALIVE_S = 50.0
-RETRY_FIRST_S = 0.1
 CLOCK_CODE = "-1021"
 ORDER_LIMIT_CODE = "-1015"
-
-
-def now_us() -> int:
-    """Our wall clock, µs since the epoch."""
-    return time.time_ns() // 1000
+#: Reserved traffic knocks at a silent venue in two lanes (see `rates`).
+CANCELS, PROOFS = "cancels", "proofs"
 
 
 class RestClient:
@@ -52,18 +50,22 @@ class RestClient:
 
     def __init__(self, options: BinanceOptions) -> None:
         self.budget = RateBudget()
-        self.clock_offset_us = 0
+        self.clock = VenueClock()
+        self.clock_doubted = asyncio.Event()
         self._options = options
         self._signer = options.signer()
         self._base = options.rest_url.rstrip("/") + "/api/v3/"
         self._headers = {"X-MBX-APIKEY": options.api_key}
-        self._trade_timeout = aiohttp.ClientTimeout(
-            total=options.trade_timeout_s, sock_connect=options.connect_timeout_s
+        self._window = f"recvWindow={options.recv_window_ms}&timestamp="
+        self._reads = _plan(
+            options, attempt_s=options.query_timeout_s, deadline_s=options.query_deadline_s
         )
-        self._query_timeout = aiohttp.ClientTimeout(
-            total=options.query_timeout_s, sock_connect=options.connect_timeout_s
+        self._cancels = _plan(
+            options, attempt_s=options.cancel_attempt_s, deadline_s=options.trade_timeout_s
         )
+        self._limits: dict[float, aiohttp.ClientTimeout] = {}
         self._session: aiohttp.ClientSession | None = None
+        self._measuring = asyncio.Lock()
 
     def start(self) -> aiohttp.ClientSession:
         """Make the session; streams share it."""
@@ -82,44 +84,78 @@ class RestClient:
 
     def venue_now_us(self) -> int:
         """The venue's clock as we know it, µs."""
-        return now_us() + self.clock_offset_us
+        return self.clock.now_us()
 
     # --- clock ---------------------------------------------------------------------------------
 
     async def measure_clock(self) -> ClockReading:
-        """Measure the offset, keep the sample with the shortest round trip and use it."""
-        samples = [await self._clock_sample() for _ in range(CLOCK_SAMPLES)]
-        readings = [sample for sample in samples if not isinstance(sample, Fault)]
-        if not readings:
-            faults = [sample for sample in samples if isinstance(sample, Fault)]
-            raise self.failed("time", faults[-1].code, faults[-1].reason)
-        best = min(readings, key=lambda reading: reading.round_trip_us)
-        self.clock_offset_us = best.offset_us
-        return best
+        """Measure the offset in several samples; the one with the shortest round trip counts.
+
+        Raises VenueQueryFailed when no sample was answered.
+        """
+        async with self._measuring:
+            return await self._measure()
+
+    async def refresh_clock(self, since_us: int) -> None:
+        """Measure the clock unless somebody has since then (monotonic µs); failing is no error."""
+        async with self._measuring:
+            if (self.clock.read_us or 0) < since_us:
+                with contextlib.suppress(VenueQueryFailed):
+                    await self._measure()
+
+    async def _measure(self) -> ClockReading:
+        self.clock_doubted.clear()
+        best: tuple[int, int, int] | None = None
+        fault = held("CLOSED", "not asked")
+        give_up_us = monotonic_us() + int(self._options.query_timeout_s * 1_000_000)
+        for _ in range(CLOCK_SAMPLES):
+            sample = await self._clock_sample()
+            if isinstance(sample, Fault):
+                fault = sample
+            elif best is None or sample[2] < best[2]:
+                best = sample
+            if monotonic_us() > give_up_us:
+                break
+        if best is None:
+            raise self.failed("time", fault)
+        return self.clock.take(*best)
 
     async def ping(self) -> None:
         """Ask for nothing, which leaves an open connection behind. Raises VenueQueryFailed."""
         await self.query("ping", {}, weight=1, signed=False)
 
-    async def _clock_sample(self) -> ClockReading | Fault:
-        """Ask once; a repetition inside the round trip would spoil the reading."""
-        asked_us, started_ns = now_us(), time.perf_counter_ns()
-        body = await self._send("GET", "time", "", self._query_timeout, weight=1)
-        round_trip_us = (time.perf_counter_ns() - started_ns) // 1000
+    async def _clock_sample(self) -> tuple[int, int, int] | Fault:
+        """Ask once: server time ms, asked µs, round trip µs. A repetition would spoil it."""
+        asked_us = monotonic_us()
+        body = await self._send("GET", "time", "", self._reads.attempt_s, 1, "")
+        round_trip_us = monotonic_us() - asked_us
         if isinstance(body, Fault):
             return body
         server = self.read(DECODE_TIME, body, "time")
-        # The venue's milliseconds are cut off: in the mean its clock is half of one further.
-        venue_us = server.server_time * 1000 + 500
-        return ClockReading(
-            offset_us=venue_us - (asked_us + round_trip_us // 2), round_trip_us=round_trip_us
-        )
+        return server.server_time, asked_us, round_trip_us
 
     # --- requests ------------------------------------------------------------------------------
 
-    async def once(self, method: str, path: str, params: Params, weight: int = 1) -> bytes | Fault:
-        """Send a signed request exactly once; the body of a 2xx answer or the fault."""
-        return await self._send(method, path, self._signed(params), self._trade_timeout, weight)
+    async def order(self, query: str) -> bytes | Fault:
+        """POST an order exactly once; the body of a 2xx answer or the fault."""
+        answer = await self._send(
+            "POST", "order", self._stamped(query), self._options.trade_timeout_s, 1, ""
+        )
+        if isinstance(answer, Fault) and answer.code == CLOCK_CODE:
+            self.clock_doubted.set()
+        return answer
+
+    async def cancel(self, path: str, params: Params) -> bytes | Fault:
+        """DELETE, again where the table allows it, within the deadline of a trade."""
+        unsigned = encode(params)
+        began = monotonic_us()
+
+        async def attempt(limit_s: float) -> bytes | Fault:
+            return await self._reserved("DELETE", path, unsigned, limit_s, 1, CANCELS)
+
+        return await persist(
+            attempt, _cancel_again, self._cancels, lambda: self.refresh_clock(began)
+        )
 
     async def query(
         self,
@@ -130,24 +166,23 @@ class RestClient:
         signed: bool = True,
         reserved: bool = False,
     ) -> bytes:
-        """GET with bounded repetition. Raises VenueQueryFailed: then nothing is known."""
-        fault = Fault(code="NONE", reason="not asked", certain=True, retryable=False)
-        for attempt in range(self._options.query_attempts):
-            if attempt:
-                await asyncio.sleep(RETRY_FIRST_S * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311
-            refusal = None if reserved else self.budget.refuse(weight, self.venue_now_us())
+        """GET, again where the table allows it. Raises VenueQueryFailed: then nothing is known."""
+        unsigned = encode(params)
+        began = monotonic_us()
+
+        async def attempt(limit_s: float) -> bytes | Fault:
+            if reserved:
+                return await self._reserved("GET", path, unsigned, limit_s, weight, PROOFS)
+            refusal = self.budget.refuse(weight, self.venue_now_us())
             if refusal is not None:
-                raise self.failed(path, "RATE_RESERVED", refusal)
-            query = self._signed(params) if signed else encode(params)
-            answer = await self._send("GET", path, query, self._query_timeout, weight)
-            if not isinstance(answer, Fault):
-                return answer
-            fault = answer
-            if not fault.retryable:
-                break
-            if fault.code == CLOCK_CODE:
-                await self.measure_clock()
-        raise self.failed(path, fault.code, fault.reason)
+                return held("RATE_RESERVED", refusal)
+            query = self._stamped(unsigned) if signed else unsigned
+            return await self._send("GET", path, query, limit_s, weight, "")
+
+        answer = await persist(attempt, _read_again, self._reads, lambda: self.refresh_clock(began))
+        if isinstance(answer, Fault):
+            raise self.failed(path, answer)
+        return answer
 
     def read(self, decoder: msgspec.json.Decoder[Answer], body: bytes, path: str) -> Answer:
         """Decode the answer of a query. Raises VenueQueryFailed."""
@@ -158,37 +193,59 @@ class RestClient:
 
     def unreadable(self, path: str, error: WireError) -> VenueQueryFailed:
         """Build the error of an answer that does not say what it must."""
-        return self.failed(path, undecodable("").code, str(error))
+        return self.failed(path, undecodable(str(error)))
 
-    def failed(self, path: str, code: str, reason: str) -> VenueQueryFailed:
+    def failed(self, path: str, fault: Fault) -> VenueQueryFailed:
         """Build the error of a query."""
         return VenueQueryFailed(
-            what=f"{path} failed: {code} {reason}".rstrip(),
+            what=f"{path} failed: {fault.code} {fault.reason}".rstrip(),
             where=self._options.name,
-            todo="nothing is assumed; ask again",
-            code=code,
+            todo=f"nothing is assumed. {fault.advice}",
+            code=fault.code,
         )
 
-    def _signed(self, params: Params) -> str:
-        stamped = {
-            **params,
-            "recvWindow": self._options.recv_window_ms,
-            "timestamp": self.venue_now_us() // 1000,
-        }
+    def note_silence(self, fault: Fault, lane: str = "") -> None:
+        """Take in that the venue asked for silence."""
+        if fault.retry_after_s is None:
+            return
+        if fault.code == ORDER_LIMIT_CODE:
+            self.budget.no_orders(fault.retry_after_s, self.venue_now_us())
+        else:
+            self.budget.silence(fault.retry_after_s, self.venue_now_us(), lane)
+
+    def _stamped(self, unsigned: str) -> str:
+        """Add window, time and signature to an encoded query."""
+        joint = "&" if unsigned else ""
+        stamped = f"{unsigned}{joint}{self._window}{self.clock.now_us() // 1000}"
         return signed_query(stamped, self._signer)
 
+    async def _reserved(
+        self, method: str, path: str, unsigned: str, limit_s: float, weight: int, lane: str
+    ) -> bytes | Fault:
+        """Send reduced-risk traffic; into a silence only a knock now and then."""
+        wait_us = self.budget.knock_in_us(lane, self.venue_now_us())
+        if wait_us > 0:
+            seconds = wait_us / 1_000_000
+            why = f"refused a moment ago; {lane} knock again in {seconds:.1f} s"
+            return held("RATE_SILENCE", why, seconds)
+        return await self._send(method, path, self._stamped(unsigned), limit_s, weight, lane)
+
     async def _send(
-        self, method: str, path: str, query: str, limits: aiohttp.ClientTimeout, weight: int
+        self, method: str, path: str, query: str, limit_s: float, weight: int, lane: str
     ) -> bytes | Fault:
         session = self.start()
         if session.closed:
-            return Fault(code="CLOSED", reason="not sent", certain=True, retryable=False)
+            return held("CLOSED", "not sent")
         url = URL(f"{self._base}{path}?{query}" if query else self._base + path, encoded=True)
         self.budget.sent(weight, self.venue_now_us())
         try:
             # Not following redirects: one of them would send an order a second time.
             async with session.request(
-                method, url, headers=self._headers, timeout=limits, allow_redirects=False
+                method,
+                url,
+                headers=self._headers,
+                timeout=self._timeout(limit_s),
+                allow_redirects=False,
             ) as response:
                 body = await response.read()
                 status, headers = response.status, response.headers
@@ -196,22 +253,43 @@ class RestClient:
             fault = classify_transport(error)
             # Before a refused connection aiohttp may have sent a GET or DELETE over an old one.
             return fault if method == "POST" else msgspec.structs.replace(fault, certain=False)
-        self._note_weight(headers)
+        self.budget.answered(headers, self.venue_now_us())
         if 200 <= status < 300:
             return body
         fault = classify_answer(status, body, headers)
-        self._note_silence(fault)
+        self.note_silence(fault, lane)
         return fault
 
-    def _note_weight(self, headers: Mapping[str, str]) -> None:
-        used = headers.get("X-MBX-USED-WEIGHT-1M", "")
-        if used.isdigit():
-            self.budget.answered(int(used), self.venue_now_us())
+    def _timeout(self, limit_s: float) -> aiohttp.ClientTimeout:
+        """Limits of one request; the usual ones are made once."""
+        limits = self._limits.get(limit_s)
+        if limits is None:
+            limits = aiohttp.ClientTimeout(
+                total=limit_s, sock_connect=self._options.connect_timeout_s
+            )
+            if len(self._limits) < _USUAL_LIMITS:
+                self._limits[limit_s] = limits
+        return limits
 
-    def _note_silence(self, fault: Fault) -> None:
-        if fault.retry_after_s is None:
-            return
-        if fault.code == ORDER_LIMIT_CODE:
-            self.budget.no_orders(fault.retry_after_s, self.venue_now_us())
-        else:
-            self.budget.silence(fault.retry_after_s, self.venue_now_us())
+
+#: A query's, a cancel's and an order's; what a retry has left is another number each time.
+_USUAL_LIMITS = 3
+
+
+def _plan(options: BinanceOptions, *, attempt_s: float, deadline_s: float) -> Plan:
+    return Plan(
+        attempts=options.query_attempts,
+        attempt_s=attempt_s,
+        deadline_s=deadline_s,
+        first_s=options.retry_first_s,
+        longest_s=options.retry_longest_s,
+        silence_s=options.silence_waited_s,
+    )
+
+
+def _read_again(fault: Fault) -> Again:
+    return fault.read
+
+
+def _cancel_again(fault: Fault) -> Again:
+    return fault.cancel

@@ -81,9 +81,8 @@ def encode(params: Params) -> str:
     return urlencode(params, quote_via=quote)
 
 
-def signed_query(params: Params, signer: Signer) -> str:
-    """Return the query string with its signature appended."""
-    query = encode(params)
+def signed_query(query: str, signer: Signer) -> str:
+    """Return an encoded query string with its signature appended."""
     return f"{query}&signature={quote(signer.sign(query), safe='')}"
 
 

@@ -4,17 +4,19 @@
     certainly without effect (errors.py)  -> Rejected
     anything else                         -> Unknown, ended only by asking the venue
 
-A submit leaves once and is never repeated. A cancel may be: it is repeated only after the venue
-refused it because of our clock, which is certain. Cancels pass every budget (I13).
+A submit leaves once and is never repeated. A cancel is repeated where the taxonomy allows it, which
+does no harm: an id is used once. Cancels pass every budget (I13).
 """
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from engine.contracts.money import to_text
 from engine.contracts.order import OrderIntent
 from engine.venues.binance import translate, wire
-from engine.venues.binance.errors import Fault, undecodable
-from engine.venues.binance.rest import CLOCK_CODE, RestClient
+from engine.venues.binance.errors import Fault, held, undecodable
+from engine.venues.binance.rest import RestClient
 from engine.venues.port import (
     Accepted,
     Canceled,
@@ -22,7 +24,6 @@ from engine.venues.port import (
     Rejected,
     SubmitOutcome,
     Unknown,
-    VenueQueryFailed,
 )
 
 #: "Unknown order sent.": it is not open (filled, canceled, or never there).
@@ -31,10 +32,12 @@ NOTHING_OPEN = "-2011"
 
 async def submit(rest: RestClient, intent: OrderIntent) -> SubmitOutcome:
     """Send one order, once."""
-    refusal = rest.budget.refuse_order(rest.venue_now_us())
+    now_us = rest.venue_now_us()
+    refusal = rest.budget.refuse_order(now_us)
     if refusal is not None:
-        return Rejected(code="RATE_RESERVED", reason=f"not sent: {refusal}")
-    answer = await rest.once("POST", "order", order_params(intent))
+        return _refused(held("RATE_RESERVED", f"not sent: {refusal}"))
+    rest.budget.order_sent(now_us)
+    answer = await rest.order(order_query(intent))
     if isinstance(answer, Fault):
         return _refused(answer)
     try:
@@ -42,9 +45,9 @@ async def submit(rest: RestClient, intent: OrderIntent) -> SubmitOutcome:
         report = translate.order_report(order)
         fills = translate.fills_of_order(order)
     except wire.WireError as error:
-        return Unknown(cause=undecodable(str(error)).text)
+        return _refused(undecodable(str(error)))
     if report.client_order_id != intent.client_order_id:
-        return Unknown(cause=undecodable(f"answer is about {report.client_order_id!r}").text)
+        return _refused(undecodable(f"answer is about {report.client_order_id!r}"))
     return Accepted(report=report, fills=fills)
 
 
@@ -57,19 +60,19 @@ async def cancel(
         "origClientOrderId": client_order_id,
         "newClientOrderId": cancel_id,
     }
-    answer = await _delete(rest, "order", params)
+    answer = await rest.cancel("order", params)
     if isinstance(answer, Fault):
         return _refused(answer)
     try:
         report = translate.order_report(wire.decode(wire.DECODE_ORDER, answer))
     except wire.WireError as error:
-        return Unknown(cause=undecodable(str(error)).text)
+        return _refused(undecodable(str(error)))
     return Canceled(reports=(report,))
 
 
 async def cancel_all(rest: RestClient, symbol: str) -> CancelOutcome:
     """Cancel everything that rests in the symbol."""
-    answer = await _delete(rest, "openOrders", {"symbol": symbol})
+    answer = await rest.cancel("openOrders", {"symbol": symbol})
     if isinstance(answer, Fault):
         if answer.certain and answer.code == NOTHING_OPEN:
             return Canceled(reports=())
@@ -77,36 +80,25 @@ async def cancel_all(rest: RestClient, symbol: str) -> CancelOutcome:
     try:
         return Canceled(reports=tuple(map(translate.order_report, _canceled(answer))))
     except wire.WireError as error:
-        return Unknown(cause=undecodable(str(error)).text)
+        return _refused(undecodable(str(error)))
 
 
-def order_params(intent: OrderIntent) -> dict[str, str | int]:
-    """Return the parameters of a new order; FULL for every type, so that the fills come with it."""
-    params: dict[str, str | int] = {
-        "symbol": intent.symbol,
-        "side": intent.side.value,
-        "type": intent.type.value,
-        "quantity": to_text(intent.quantity),
-        "newClientOrderId": intent.client_order_id,
-        "newOrderRespType": "FULL",
-    }
+def order_query(intent: OrderIntent) -> str:
+    """Return the encoded parameters of a new order; FULL for every type, so that fills come too.
+
+    Written by hand because it stands on the order's way: enum values and plain decimals hold
+    nothing to encode, the rest is quoted.
+    """
+    query = (
+        f"symbol={quote(intent.symbol, safe='')}&side={intent.side.value}&type={intent.type.value}"
+        f"&quantity={to_text(intent.quantity)}"
+        f"&newClientOrderId={quote(intent.client_order_id, safe='')}&newOrderRespType=FULL"
+    )
     if intent.price is not None:
-        params["price"] = to_text(intent.price)
+        query += f"&price={to_text(intent.price)}"
     if intent.time_in_force is not None:
-        params["timeInForce"] = intent.time_in_force.value
-    return params
-
-
-async def _delete(rest: RestClient, path: str, params: dict[str, str | int]) -> bytes | Fault:
-    """Send a cancel; once more after a new reading of the clock if the clock was why not."""
-    answer = await rest.once("DELETE", path, params)
-    if not isinstance(answer, Fault) or answer.code != CLOCK_CODE or not answer.certain:
-        return answer
-    try:
-        await rest.measure_clock()
-    except VenueQueryFailed:
-        return answer
-    return await rest.once("DELETE", path, params)
+        query += f"&timeInForce={intent.time_in_force.value}"
+    return query
 
 
 def _canceled(answer: bytes) -> tuple[wire.WireOrder, ...]:
@@ -124,5 +116,5 @@ def _canceled(answer: bytes) -> tuple[wire.WireOrder, ...]:
 
 def _refused(fault: Fault) -> Rejected | Unknown:
     if fault.certain:
-        return Rejected(code=fault.code, reason=fault.reason)
-    return Unknown(cause=fault.text)
+        return Rejected(code=fault.code, reason=fault.reason, advice=fault.advice)
+    return Unknown(cause=fault.text, advice=fault.advice)

@@ -10,16 +10,12 @@ from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
 
-import msgspec
-
 from engine.contracts.fill import Fill, Liquidity
 from engine.contracts.instrument import Instrument
 from engine.contracts.money import plain
 from engine.contracts.order import Side
 from engine.venues.binance.wire import (
-    DECODE_EXECUTION,
-    DECODE_KIND,
-    DECODE_POSITION,
+    AccountPosition,
     ExecutionReport,
     StreamBalance,
     WireBalance,
@@ -27,19 +23,8 @@ from engine.venues.binance.wire import (
     WireOrder,
     WireSymbol,
     WireTrade,
-    decode,
 )
 from engine.venues.port import BalanceUpdate, OrderReport, OrderUpdate
-
-
-def user_event(event: msgspec.Raw) -> OrderUpdate | BalanceUpdate | str:
-    """Decode one user event; the event's name when it is none of ours."""
-    name = decode(DECODE_KIND, bytes(event)).e
-    if name == "executionReport":
-        return order_update(decode(DECODE_EXECUTION, bytes(event)))
-    if name == "outboundAccountPosition":
-        return BalanceUpdate(balances=balances(decode(DECODE_POSITION, bytes(event)).balances))
-    return name
 
 
 def money(value: Decimal) -> Decimal:
@@ -136,6 +121,11 @@ def order_update(event: ExecutionReport) -> OrderUpdate:
 def balances(rows: Iterable[WireBalance | StreamBalance]) -> dict[str, tuple[Decimal, Decimal]]:
     """Asset -> (free, locked)."""
     return {row.asset: (money(row.free), money(row.locked)) for row in rows}
+
+
+def balance_update(event: AccountPosition) -> BalanceUpdate:
+    """Translate an outboundAccountPosition."""
+    return BalanceUpdate(balances=balances(event.balances))
 
 
 def instrument(symbol: WireSymbol) -> Instrument:

@@ -17,7 +17,9 @@ from engine.contracts.fill import Fill
 from engine.contracts.instrument import Instrument
 from engine.contracts.order import OrderIntent
 from engine.venues.binance import queries, trading
+from engine.venues.binance.clock import monotonic_us
 from engine.venues.binance.market_stream import MarketStream
+from engine.venues.binance.meter import StreamMeter
 from engine.venues.binance.options import BinanceOptions
 from engine.venues.binance.rest import RestClient
 from engine.venues.binance.user_stream import UserStream
@@ -29,6 +31,7 @@ from engine.venues.port import (
     MarketEvent,
     OrderReport,
     RateUse,
+    StreamQuality,
     SubmitOutcome,
     UserEvent,
     VenueQueryFailed,
@@ -47,6 +50,7 @@ class BinanceVenue:
         self._rest = RestClient(options)
         self._closed = asyncio.Event()
         self._streams: set[MarketStream | UserStream] = set()
+        self._meters: dict[str, StreamMeter] = {}
         self._keeper: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -59,7 +63,7 @@ class BinanceVenue:
         for symbol in self._options.symbols:
             await queries.instrument(self._rest, symbol)
         if self._keeper is None:
-            self._keeper = asyncio.create_task(self._keep_warm(), name=f"{self.name}-keep-warm")
+            self._keeper = asyncio.create_task(self._keep(), name=f"{self.name}-keep")
 
     async def close(self) -> None:
         """Close every connection; the streams end."""
@@ -125,7 +129,8 @@ class BinanceVenue:
 
     async def market_events(self, symbol: str) -> AsyncIterator[MarketEvent]:
         """Endless: book and trades; each reader has a connection of its own."""
-        stream = MarketStream(self._options, self._rest, symbol, self._closed)
+        meter = self._meter(f"market:{symbol}")
+        stream = MarketStream(self._options, self._rest, symbol, self._closed, meter)
         self._streams.add(stream)
         try:
             async for event in stream.events():
@@ -136,7 +141,7 @@ class BinanceVenue:
 
     async def user_events(self) -> AsyncIterator[UserEvent]:
         """Endless: own orders and balances; each reader has a connection of its own."""
-        stream = UserStream(self._options, self._rest, self._closed)
+        stream = UserStream(self._options, self._rest, self._closed, self._meter("user"))
         self._streams.add(stream)
         try:
             async for event in stream.events():
@@ -146,19 +151,42 @@ class BinanceVenue:
             await stream.close()
 
     def rate_use(self) -> RateUse | None:
-        """Return the last weight count seen, or None before the first."""
+        """Return the counts of weight, orders and requests, or None before the first header."""
         return self._rest.budget.reading(self._rest.venue_now_us())
+
+    def quality(self) -> tuple[StreamQuality, ...]:
+        """How good each stream's data is: `market:SYMBOL` and `user`, once they were read."""
+        return tuple(meter.quality() for meter in self._meters.values())
+
+    def _meter(self, name: str) -> StreamMeter:
+        return self._meters.setdefault(name, StreamMeter(name))
 
     async def _warm(self) -> None:
         await asyncio.gather(*(self._rest.ping() for _ in range(WARM_CONNECTIONS)))
 
-    async def _keep_warm(self) -> None:
-        """Keep connections open through quiet hours: a kill must not begin with a handshake."""
+    async def _keep(self) -> None:
+        """Keep connections open through quiet hours, and the clock true.
+
+        A kill must not begin with a handshake, nor an order with a stale timestamp.
+        """
         while True:
-            await asyncio.sleep(self._options.keep_warm_s)
-            # A venue that does not answer now is told by the streams and by the next request.
-            with contextlib.suppress(VenueQueryFailed):
-                await self._warm()
+            try:
+                async with asyncio.timeout(self._options.keep_warm_s):
+                    await self._rest.clock_doubted.wait()
+            except TimeoutError:
+                # A venue that does not answer now is told by the streams and the next request.
+                with contextlib.suppress(VenueQueryFailed):
+                    await self._warm()
+            await self._rest.refresh_clock(self._clock_due_us())
+            # A venue that does not tell its time must not be asked without a pause.
+            self._rest.clock_doubted.clear()
+
+    def _clock_due_us(self) -> int:
+        """The latest time (monotonic µs) of a reading that is too old by now."""
+        now_us = monotonic_us()
+        if self._rest.clock_doubted.is_set():
+            return now_us
+        return now_us - int(self._options.clock_every_s * 1_000_000)
 
     def _expect(self, reports: Iterable[OrderReport], execution: str, asked: float) -> None:
         """Let the user streams watch for what the venue has just confirmed."""

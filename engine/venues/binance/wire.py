@@ -14,6 +14,7 @@ import msgspec
 
 from engine.contracts.money import ZERO
 from engine.contracts.order import Side
+from engine.venues.binance.rates import Limit
 
 Decoded = TypeVar("Decoded")
 
@@ -121,20 +122,11 @@ class WireSymbol(msgspec.Struct, frozen=True, rename="camel"):
     is_spot_trading_allowed: bool = True
 
 
-class WireRateLimit(msgspec.Struct, frozen=True, rename="camel"):
-    """One limit of exchangeInfo."""
-
-    rate_limit_type: str
-    interval: str
-    interval_num: int
-    limit: int
-
-
 class ExchangeInfo(msgspec.Struct, frozen=True, rename="camel"):
     """GET exchangeInfo, the part we use."""
 
     symbols: tuple[WireSymbol, ...]
-    rate_limits: tuple[WireRateLimit, ...] = ()
+    rate_limits: tuple[Limit, ...] = ()
 
 
 class DepthSnapshot(msgspec.Struct, frozen=True, rename="camel"):
@@ -207,6 +199,7 @@ class ExecutionReport(
     tag_field="e",
     tag="executionReport",
     rename={
+        "event_time": "E",
         "symbol": "s",
         "client_id": "c",
         "original_client_id": "C",
@@ -227,10 +220,12 @@ class ExecutionReport(
         "trade_id": "t",
         "is_maker": "m",
         "time": "T",
+        "execution_id": "I",
     },
 ):
-    """One change of one of our orders; T in ms, t is -1 and N null without a trade."""
+    """One change of one of our orders; E and T in ms, t is -1 and N null without a trade."""
 
+    event_time: int
     symbol: str
     client_id: str
     side: Side
@@ -251,6 +246,7 @@ class ExecutionReport(
     commission_asset: str | None = None
     trade_id: int = -1
     is_maker: bool = False
+    execution_id: int = 0
 
 
 class StreamBalance(msgspec.Struct, frozen=True, rename={"asset": "a", "free": "f", "locked": "l"}):
@@ -266,10 +262,11 @@ class AccountPosition(
     frozen=True,
     tag_field="e",
     tag="outboundAccountPosition",
-    rename={"balances": "B"},
+    rename={"event_time": "E", "balances": "B"},
 ):
-    """Balances that may have changed, absolute."""
+    """Balances that may have changed, absolute; E in ms."""
 
+    event_time: int
     balances: tuple[StreamBalance, ...]
 
 
@@ -281,19 +278,30 @@ class WsError(msgspec.Struct, frozen=True):
 
 
 class WsFrame(msgspec.Struct, frozen=True):
-    """Any message of the WebSocket API: an answer (id, status) or an event."""
+    """An answer of the WebSocket API (id, status), or an event we have no struct for (e)."""
 
     id: int | str | None = None
     status: int | None = None
     error: WsError | None = None
     e: str = ""
-    event: msgspec.Raw = msgspec.Raw()
+
+
+class _UserEvent(msgspec.Struct, frozen=True):
+    """The wrapper of the events we know."""
+
+    event: ExecutionReport | AccountPosition
 
 
 class _Kind(msgspec.Struct, frozen=True):
     """Only the event's name, to tell a foreign event from a broken one."""
 
     e: str = ""
+
+
+class _Foreign(WsFrame, frozen=True):
+    """An answer, or the name inside or outside of the wrapper."""
+
+    event: _Kind = _Kind()
 
 
 class _Wrapped(msgspec.Struct, frozen=True):
@@ -303,11 +311,12 @@ class _Wrapped(msgspec.Struct, frozen=True):
     data: _Kind = _Kind()
 
 
+UserMessage = ExecutionReport | AccountPosition | WsFrame
+
 _MARKET = msgspec.json.Decoder(Combined)
 _WRAPPED = msgspec.json.Decoder(_Wrapped)
-DECODE_KIND = msgspec.json.Decoder(_Kind)
-DECODE_EXECUTION = msgspec.json.Decoder(ExecutionReport)
-DECODE_POSITION = msgspec.json.Decoder(AccountPosition)
+_USER = msgspec.json.Decoder(_UserEvent)
+_FOREIGN = msgspec.json.Decoder(_Foreign)
 
 DECODE_ORDER = msgspec.json.Decoder(WireOrder)
 DECODE_ORDERS = msgspec.json.Decoder(tuple[WireOrder, ...])
@@ -318,7 +327,6 @@ DECODE_ACCOUNT = msgspec.json.Decoder(WireAccount)
 DECODE_INFO = msgspec.json.Decoder(ExchangeInfo)
 _DEPTH = msgspec.json.Decoder(DepthSnapshot)
 DECODE_TIME = msgspec.json.Decoder(ServerTime)
-DECODE_FRAME = msgspec.json.Decoder(WsFrame)
 
 
 def decode(decoder: msgspec.json.Decoder[Decoded], body: bytes | str) -> Decoded:
@@ -347,6 +355,18 @@ def decode_market(text: str) -> DepthDiff | TradeMessage | str:
         case TradeMessage():
             _check_levels(((message.price, message.quantity),))
     return message
+
+
+def decode_user(text: str) -> UserMessage:
+    """Decode one message of the WebSocket API; a foreign event is a frame with its name."""
+    try:
+        return _USER.decode(text).event
+    except msgspec.DecodeError as error:
+        frame = decode(_FOREIGN, text)
+        name = frame.event.e or frame.e
+        if name in {"executionReport", "outboundAccountPosition"}:
+            raise WireError(f"{name}: {error}") from error
+        return WsFrame(id=frame.id, status=frame.status, error=frame.error, e=name)
 
 
 def _check_levels(levels: tuple[tuple[Decimal, Decimal], ...]) -> None:

@@ -50,7 +50,7 @@ def ed25519_pem(tmp_path):
 
 def test_hmac_reference_vector():
     expected = "c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71"
-    assert signed_query(EXAMPLE, HmacSigner(SECRET)).endswith(f"&signature={expected}")
+    assert signed_query(encode(EXAMPLE), HmacSigner(SECRET)).endswith(f"&signature={expected}")
 
 
 def test_symbol_is_percent_encoded_before_it_is_signed():
@@ -63,7 +63,7 @@ def test_symbol_is_percent_encoded_before_it_is_signed():
 
 def test_ed25519_signature_verifies_and_is_percent_encoded(tmp_path):
     path, public = ed25519_pem(tmp_path)
-    query, _, quoted = signed_query(EXAMPLE, Ed25519Signer.from_file(path)).rpartition(
+    query, _, quoted = signed_query(encode(EXAMPLE), Ed25519Signer.from_file(path)).rpartition(
         "&signature="
     )
     assert not set("+/=") & set(quoted)

@@ -1,6 +1,7 @@
 """Messages as the venue's documents print them, read into the port's words."""
 
 from decimal import Decimal
+from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from engine.contracts.fill import Liquidity
 from engine.contracts.order import OrderIntent, OrderType, Side, TimeInForce
 from engine.venues.binance import translate, wire
-from engine.venues.binance.trading import order_params
+from engine.venues.binance.trading import order_query
 from engine.venues.port import BalanceUpdate
 
 EXECUTION = {
@@ -76,8 +77,12 @@ FULL_ORDER = {
 }
 
 
+def wrapped(event):
+    return msgspec.json.encode({"subscriptionId": 0, "event": event}).decode()
+
+
 def user_event(**changes):
-    return translate.user_event(msgspec.Raw(msgspec.json.encode({**EXECUTION, **changes})))
+    return translate.order_update(wire.decode_user(wrapped({**EXECUTION, **changes})))
 
 
 def order(**changes):
@@ -143,14 +148,42 @@ def test_broken_event_is_refused_and_nothing_is_filled_in(broken):
         user_event(**broken)
 
 
-def test_balances_and_foreign_events():
-    raw = b'{"e":"outboundAccountPosition","E":1,"u":1,"B":[{"a":"BTC","f":"1.50","l":"0.00"}]}'
-    assert translate.user_event(msgspec.Raw(raw)) == BalanceUpdate(
+def test_balances():
+    event = {
+        "e": "outboundAccountPosition",
+        "E": 1,
+        "u": 1,
+        "B": [{"a": "BTC", "f": "1.50", "l": "0.00"}],
+    }
+    assert translate.balance_update(wire.decode_user(wrapped(event))) == BalanceUpdate(
         balances={"BTC": (Decimal("1.5"), Decimal(0))}
     )
-    assert translate.user_event(msgspec.Raw(b'{"e":"externalLockUpdate","x":1}')) == (
-        "externalLockUpdate"
-    )
+
+
+@pytest.mark.parametrize(
+    ("text", "frame"),
+    [
+        (
+            '{"subscriptionId":0,"event":{"e":"externalLockUpdate","x":1}}',
+            {"e": "externalLockUpdate"},
+        ),
+        ('{"e":"serverShutdown","E":1}', {"e": "serverShutdown"}),
+        ('{"event":{"e":"eventStreamTerminated","E":1}}', {"e": "eventStreamTerminated"}),
+        ('{"id":3,"status":200,"result":{},"rateLimits":[]}', {"id": 3, "status": 200}),
+        (
+            '{"id":"a","status":400,"error":{"code":-2035,"msg":"m"}}',
+            {"id": "a", "status": 400, "error": wire.WsError(-2035, "m")},
+        ),
+    ],
+)
+def test_answers_and_foreign_events_are_frames(text, frame):
+    assert wire.decode_user(text) == wire.WsFrame(**frame)
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[]", '{"event":{"e":"executionReport"}}'])
+def test_broken_user_messages_are_refused(text):
+    with pytest.raises(wire.WireError):
+        wire.decode_user(text)
 
 
 def test_full_answer_carries_report_and_fills():
@@ -264,7 +297,7 @@ def test_order_parameters_are_plain_numbers_and_ask_for_the_fills():
         price=Decimal("6E+4"),
         time_in_force=TimeInForce.GTC,
     )
-    assert order_params(intent) == {
+    assert dict(parse_qsl(order_query(intent), strict_parsing=True)) == {
         "symbol": "BTCUSDT",
         "side": "BUY",
         "type": "LIMIT",
