@@ -163,7 +163,7 @@ async def test_hidden_order_is_open_but_not_shown(start) -> None:
 
 
 async def test_lagging_replica_shows_open_orders_as_they_were(start) -> None:
-    venue = await start(control=True)
+    venue = await start(control=True, weight_minute=10**6)
     await venue.demo.limit("BUY", "61000", "0.01", newClientOrderId="gone")
     await venue.arm(open_orders_lag_ms=300)
     await venue.demo.cancel(origClientOrderId="gone")
