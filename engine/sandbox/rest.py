@@ -21,7 +21,8 @@ def encode(value: object) -> bytes:
     return msgspec.json.encode(value)
 
 
-def _refused(error: VenueError) -> web.Response:
+def refused(error: VenueError) -> web.Response:
+    """A refusal as an HTTP answer."""
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     return _response(encode(error.body()), error.status, headers)
 
@@ -55,7 +56,7 @@ class Rest:
                 answer = endpoint.answer(self._exchange, params)
                 params.finish()
             except VenueError as error:
-                return self._with_weight(request, _refused(error))
+                return self._with_weight(request, refused(error))
             return self._with_weight(request, _response(encode(answer), 200, {}))
 
         return handle
@@ -75,7 +76,7 @@ class Rest:
                 account = authenticate(self._exchange, key, query, body, params)
                 answer = endpoint.answer(self._exchange, account, params)
             except VenueError as error:
-                return self._with_weight(request, _refused(error))
+                return self._with_weight(request, refused(error))
             now_us = self._exchange.clock_us()
             headers: dict[str, str] = {}
             if (method, path) in FREE:

@@ -74,6 +74,8 @@ class SandboxOptions(msgspec.Struct, frozen=True, kw_only=True):
     weight_minute: int = 6_000
     orders_10s: int = 100
     orders_day: int = 200_000
+    raw_5m: int = 300_000
+    connections_5m: int = 300
 
 
 class Sandbox:
@@ -89,6 +91,8 @@ class Sandbox:
             weight_minute=options.weight_minute,
             orders_10s=options.orders_10s,
             orders_day=options.orders_day,
+            raw_5m=options.raw_5m,
+            connections_5m=options.connections_5m,
         )
         first = wall_clock_us() // 100 if options.first_id is None else options.first_id
         self.exchange = Exchange(rules_for(options.symbol), limits, first_id=first)

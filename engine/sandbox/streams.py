@@ -16,9 +16,11 @@ from aiohttp import web
 
 from engine.sandbox.candles import INTERVALS
 from engine.sandbox.connection import Connection
+from engine.sandbox.errors import VenueError
 from engine.sandbox.exchange import Exchange
 from engine.sandbox.market import Aggregate, best, levels
 from engine.sandbox.orders import Output, Trade
+from engine.sandbox.rest import refused
 from engine.sandbox.rules import amount_text
 from engine.sandbox.streams_control import Control
 
@@ -79,6 +81,10 @@ class Streams:
     async def _serve(
         self, request: web.Request, names: list[str], *, combined: bool
     ) -> web.StreamResponse:
+        try:
+            self._exchange.limits.connect(request.remote or "", self._exchange.clock_us())
+        except VenueError as error:
+            return refused(error)
         connection = Connection(request, self._exchange.connections, "market")
         await connection.open()
         subscriber = Subscriber(connection, combined=combined)

@@ -2,7 +2,7 @@
 
 Every answer carries `rateLimits` unless the connection asked for none: a client fails without. One
 subscription per account and connection. Nothing is replayed after a reconnect: clients reconcile
-by REST. Trading goes by REST; order.* is not built.
+by REST. What REST offers is here too, by the table of `ws_methods.py`.
 """
 
 from __future__ import annotations
@@ -14,27 +14,33 @@ from aiohttp import web
 
 from engine.sandbox import documents
 from engine.sandbox.accounts import Account
-from engine.sandbox.auth import ApiKey, bad_signature, check_timing, find_key, verify, ws_payload
+from engine.sandbox.auth import ApiKey
 from engine.sandbox.connection import Connection
-from engine.sandbox.errors import VenueError, missing
+from engine.sandbox.errors import VenueError
 from engine.sandbox.exchange import Exchange
 from engine.sandbox.market import Aggregate
 from engine.sandbox.orders import Output, Position, Report
+from engine.sandbox.rest import refused
+from engine.sandbox.wire import time_unit
+from engine.sandbox.ws_methods import Value, authenticate, call, unknown_method
 
 
 class _Request(msgspec.Struct, kw_only=True):
     method: str
-    params: dict[str, str | int | bool] = {}
+    params: dict[str, Value] = {}
     id: int | str | None = None
 
 
 class UserConnection:
     """One connection: who is logged on and which accounts it listens to."""
 
-    def __init__(self, connection: Connection, address: str, *, show_limits: bool) -> None:
+    def __init__(
+        self, connection: Connection, address: str, *, show_limits: bool, unit_us: int
+    ) -> None:
         self.connection = connection
         self.address = address
         self.show_limits = show_limits
+        self.unit_us = unit_us
         self.logged_on: ApiKey | None = None
         self.since_ms = 0
         self.connected_ms = 0
@@ -50,8 +56,6 @@ class WebSocketApi:
         self._exchange = exchange
         self._users: set[UserConnection] = set()
         self._methods: dict[str, tuple[int, Callable[[UserConnection, _Request], object]]] = {
-            "ping": (1, lambda _user, _request: {}),
-            "time": (1, lambda _user, _request: {"serverTime": self._now_ms()}),
             "session.logon": (2, self._logon),
             "session.status": (2, lambda user, _request: self._status(user)),
             "session.logout": (2, self._logout),
@@ -76,10 +80,16 @@ class WebSocketApi:
             await user.connection.socket.close(code=1001, message=b"going away")
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        try:
+            unit_us = time_unit(request.query.get("timeUnit"))
+            self._exchange.limits.connect(request.remote or "", self._exchange.clock_us())
+        except VenueError as error:
+            return refused(error)
         connection = Connection(request, self._exchange.connections, "user")
         await connection.open()
         show = request.query.get("returnRateLimits", "true") != "false"
-        user = UserConnection(connection, request.remote or "", show_limits=show)
+        address = request.remote or ""
+        user = UserConnection(connection, address, show_limits=show, unit_us=unit_us)
         user.connected_ms = self._now_ms()
         self._users.add(user)
         try:
@@ -92,44 +102,62 @@ class WebSocketApi:
 
     def _answer(self, user: UserConnection, text: str) -> dict[str, object]:
         request: _Request | None = None
+        placed_by: str | None = None
         answer: dict[str, object]
         try:
             try:
                 request = msgspec.json.decode(text, type=_Request)
             except msgspec.DecodeError as error:
                 raise VenueError(-1135, f"JSON Request is invalid: {error}") from error
-            weight, act = self._method(request.method)
-            self._exchange.limits.charge(user.address, weight, self._exchange.clock_us())
-            answer = {"status": 200, "result": act(user, request)}
+            result, placed_by = self._result(user, request)
+            answer = {"status": 200, "result": result}
         except VenueError as error:
             answer = {"status": error.status, "error": error.body()}
+            if error.retry_after is not None:
+                now_ms = self._now_ms()
+                data = {"serverTime": now_ms, "retryAfter": now_ms + error.retry_after * 1000}
+                answer["error"] = {**error.body(), "data": data}
         answer = {"id": request.id if request else None, **answer}
-        if user.show_limits:
-            row = self._exchange.limits.document()[0]
-            used = self._exchange.limits.used_weight(user.address, self._exchange.clock_us())
-            answer["rateLimits"] = [{**row, "count": used}]
+        wanted = request.params.get("returnRateLimits") if request else None
+        if user.show_limits if wanted is None else wanted:
+            answer["rateLimits"] = self._limits(user, placed_by)
         return answer
 
-    def _method(self, name: str) -> tuple[int, Callable[[UserConnection, _Request], object]]:
-        found = self._methods.get(name.removeprefix("v3/"))
-        if found is None:
-            raise VenueError(-1104, f"Unknown method '{name[:60]}'.")
-        return found
+    def _result(self, user: UserConnection, request: _Request) -> tuple[object, str | None]:
+        """What a request asks for, and the account whose order counts go with the answer."""
+        name = request.method.removeprefix("v3/")
+        found = self._methods.get(name)
+        if found is not None:
+            weight, act = found
+            self._exchange.limits.charge(user.address, weight, self._exchange.clock_us())
+            return act(user, request), None
+        called = call(
+            self._exchange,
+            name,
+            request.params,
+            address=user.address,
+            unit_us=user.unit_us,
+            logged_on=user.logged_on,
+        )
+        if called is None:
+            raise unknown_method(name)
+        return called
+
+    def _limits(self, user: UserConnection, placed_by: str | None) -> list[dict[str, object]]:
+        """Weight used so far and, after an order, the account's counts of unfilled orders."""
+        limits, now_us = self._exchange.limits, self._exchange.clock_us()
+        rows = limits.document()
+        shown = [{**rows[0], "count": limits.used_weight(user.address, now_us)}]
+        if placed_by is not None:
+            counts = limits.order_counts(placed_by, now_us)
+            orders = [row for row in rows if row["rateLimitType"] == "ORDERS"]
+            shown = [{**row, "count": n} for row, n in zip(orders, counts, strict=True)] + shown
+        return shown
 
     # --- methods ---------------------------------------------------------------------------------
 
-    def _authenticate(self, request: _Request) -> ApiKey:
-        params = {name: str(value) for name, value in request.params.items()}
-        key = find_key(self._exchange.keys, params.get("apiKey"))
-        if not params.get("signature"):
-            raise missing("signature")
-        check_timing(params.get("timestamp"), params.get("recvWindow"), self._exchange.clock_us())
-        if not verify(key, ws_payload(request.params), params["signature"]):
-            raise bad_signature()
-        return key
-
     def _logon(self, user: UserConnection, request: _Request) -> object:
-        key = self._authenticate(request)
+        key = authenticate(self._exchange, request.params)
         if not key.public:
             raise VenueError(-4056, "HMAC_SHA256 API key is not supported.")
         user.logged_on, user.since_ms = key, self._now_ms()
@@ -162,7 +190,7 @@ class WebSocketApi:
         return {"subscriptionId": number}
 
     def _subscribe_signed(self, user: UserConnection, request: _Request) -> object:
-        key = self._authenticate(request)
+        key = authenticate(self._exchange, request.params)
         return {"subscriptionId": self._add(user, self._exchange.accounts[key.account])}
 
     def _add(self, user: UserConnection, account: Account) -> int:
