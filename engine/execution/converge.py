@@ -2,12 +2,14 @@
 
 Pure. Nothing is assumed (I2): a report that shows more filled than the trades we have seen yields
 no fill, only `missing_fills`, and the caller asks the venue for the trades. Applying the events and
-converging again yields nothing.
+converging again yields nothing, also when the ledger refused some of them: what the journal holds,
+taken or refused, is told and not told again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 import msgspec
 
@@ -20,8 +22,9 @@ from engine.contracts.event import (
     OrderRejected,
 )
 from engine.contracts.fill import Fill
-from engine.contracts.money import ZERO
 from engine.contracts.order import Order, OrderState
+from engine.orders.exact import add
+from engine.orders.ledger import OrderLedger
 from engine.venues.port import OrderReport
 
 #: States that an order report may still move; the others are final or not yet sent.
@@ -39,12 +42,16 @@ _MOVABLE = frozenset(
 _EXPIRED = frozenset({"EXPIRED", "EXPIRED_IN_MATCH"})
 
 
-def converge(order: Order, report: OrderReport, fills: Sequence[Fill]) -> list[AnyEvent]:
-    """Give the events that bring `order` to the venue's report.
+def converge(ledger: OrderLedger, report: OrderReport, fills: Sequence[Fill]) -> list[AnyEvent]:
+    """Give the events that bring the order that the report names to the venue's word.
 
-    `fills` are trades the venue named, in any order, with duplicates; others' are ignored.
+    None for an order that is not ours. `fills` are trades the venue named, in any order, with
+    duplicates; others' are ignored.
     """
     events: list[AnyEvent] = []
+    order = ledger.get(report.client_order_id)
+    if order is None:
+        return events
     order_id = order.intent.client_order_id
     movable = order.state in _MOVABLE
     if movable and report.status != "REJECTED" and _needs_acknowledgement(order, report):
@@ -55,7 +62,7 @@ def converge(order: Order, report: OrderReport, fills: Sequence[Fill]) -> list[A
                 venue_time_us=report.time_us,
             )
         )
-    trades = fill_events(order, report.venue_order_id, fills)
+    trades = fill_events(ledger, order, report.venue_order_id, fills)
     events += trades
     if not movable or _completed(order, trades):
         # Nothing is left that the venue could have canceled or expired.
@@ -88,31 +95,43 @@ def converge(order: Order, report: OrderReport, fills: Sequence[Fill]) -> list[A
 
 def _completed(order: Order, trades: Sequence[AnyEvent]) -> bool:
     """Whether these trades leave nothing of the order."""
-    new = sum((one.fill.quantity for one in trades if isinstance(one, OrderFilled)), start=ZERO)
-    return order.filled_quantity + new >= order.intent.quantity
+    filled = order.filled_quantity
+    for one in trades:
+        if isinstance(one, OrderFilled):
+            more = add(filled, one.fill.quantity)
+            # one that goes beyond the order is refused by it and leaves it as it was
+            filled = more if more <= order.intent.quantity else filled
+    return filled == order.intent.quantity
 
 
-def fill_events(order: Order, venue_order_id: str, fills: Sequence[Fill]) -> list[AnyEvent]:
-    """Give one OrderFilled for each trade of this order not counted yet, oldest first."""
-    seen = set(order.trade_ids)
+def fill_events(
+    ledger: OrderLedger, order: Order, venue_order_id: str, fills: Sequence[Fill]
+) -> list[AnyEvent]:
+    """Give one OrderFilled for each trade of this order that the journal has not, oldest first."""
+    seen: set[tuple[str, Decimal, Decimal]] = set()
     events: list[AnyEvent] = []
     for fill in sorted(fills, key=lambda one: (one.time_us, one.trade_id)):
         ours = fill.client_order_id == order.intent.client_order_id or (
             fill.client_order_id == "" and fill.venue_order_id == venue_order_id
         )
-        if not ours or fill.symbol != order.intent.symbol or fill.trade_id in seen:
+        story = (fill.trade_id, fill.price, fill.quantity)
+        if not ours or fill.symbol != order.intent.symbol or story in seen:
             continue
-        seen.add(fill.trade_id)
+        seen.add(story)
         named = fill
         if fill.client_order_id == "":
             named = msgspec.structs.replace(fill, client_order_id=order.intent.client_order_id)
+        if ledger.told(order.session_id, named):
+            continue
         events.append(OrderFilled(session_id=order.session_id, fill=named))
     return events
 
 
-def missing_fills(order: Order, report: OrderReport) -> bool:
-    """Tell whether the venue reports more filled than the trades we hold."""
-    return report.filled_quantity > order.filled_quantity
+def missing_fills(ledger: OrderLedger, report: OrderReport) -> bool:
+    """Tell whether the venue reports more filled of our order than the journal's trades of it."""
+    if ledger.get(report.client_order_id) is None:
+        return False
+    return report.filled_quantity > ledger.told_quantity(report.client_order_id)
 
 
 def _needs_acknowledgement(order: Order, report: OrderReport) -> bool:

@@ -5,7 +5,8 @@
 
 The latch is set in memory first (the next instruction that would send an order sees it), then in
 the file and the journal. PROVEN needs two empty answers of the venue with no request of ours in
-flight and no order UNKNOWN. Until then the verdict is UNCONFIRMED, the hunt goes on, and nothing
+flight and no order UNKNOWN that the venue could still tell of; what it lost (`order.lost`) is named
+in the verdict. Until then the verdict is UNCONFIRMED, the hunt goes on, and nothing
 turns it into done but the venue. Flattening is not part of it.
 """
 
@@ -242,7 +243,9 @@ class KillSwitch:
             elapsed = monotonic_us() - started
             if left == () and not doubts:
                 await self._stage("positions", self._positions_text())
-                await self._verdict(kill_id, "PROVEN", started, canceled, (), "")
+                lost = [one.intent.client_order_id for one in self._core.state.orders.lost()]
+                detail = f"lost by the venue: {', '.join(lost)}" if lost else ""
+                await self._verdict(kill_id, "PROVEN", started, canceled, (), detail)
                 return
             if not loud and elapsed > _LOUD_AFTER_US:
                 loud = True
@@ -277,7 +280,7 @@ class KillSwitch:
                 trouble = f"{symbol}: {outcome.cause}"
             else:
                 trouble = f"{symbol}: {outcome.code} {outcome.reason}"
-        for order in self._core.state.orders.open_orders():
+        for order in self._core.state.orders.unsettled():
             self._settler.settle_later(order.intent.client_order_id)
         return count, trouble
 
@@ -307,7 +310,7 @@ class KillSwitch:
             return "the journal cannot be written"
         if self._settler.in_flight:
             return f"in flight: {', '.join(sorted(self._settler.in_flight))}"
-        open_here = self._core.state.orders.open_orders()
+        open_here = self._core.state.orders.unsettled()
         if open_here:
             names = ", ".join(order.intent.client_order_id for order in open_here)
             return f"not settled: {names}"

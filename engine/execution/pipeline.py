@@ -49,6 +49,9 @@ from engine.venues.port import (
 
 _RESTING = frozenset({OrderState.ACKNOWLEDGED, OrderState.PARTIALLY_FILLED})
 
+#: The venue takes ids of at most 36 characters, also for a cancel.
+_CANCEL_ID_STEM = 34
+
 
 class OrderDesk:
     """Submits and cancels the orders of one account on one venue."""
@@ -185,7 +188,7 @@ class OrderDesk:
         found to rest.
         """
         resting = []
-        for order in self._state.orders.open_orders():
+        for order in self._state.orders.unsettled():
             if order.state in _RESTING:
                 resting.append(order)
             else:
@@ -194,11 +197,18 @@ class OrderDesk:
 
     async def _cancel(self, order: Order, actor: Actor, cause: str) -> None:
         order_id = order.intent.client_order_id
-        cancel_id = f"{order_id}-c"
-        await self._core.record(
-            actor, CancelRequested(client_order_id=order_id, cancel_id=cancel_id, cause=cause)
-        )
-        outcome = await self._venue.cancel(order.intent.symbol, order_id, cancel_id)
+        cancel_id = f"{order_id[:_CANCEL_ID_STEM]}-c"
+
+        def decide(state: State) -> Sequence[AnyEvent]:
+            now = state.orders.get(order_id)
+            if now is None or now.state not in OPEN_STATES:
+                return []
+            return [CancelRequested(client_order_id=order_id, cancel_id=cancel_id, cause=cause)]
+
+        if not await self._core.decide(actor, decide):
+            return  # it ended while the cancel was on its way here: there is nothing to cancel
+        with self._settler.canceling(order_id):
+            outcome = await self._venue.cancel(order.intent.symbol, order_id, cancel_id)
         match outcome:
             case Canceled(reports=reports):
                 for report in reports:

@@ -2,13 +2,21 @@
 
 Every answer of the venue, whether a response, a stream event or a query, is turned into events by
 `converge` under the decision lock, so the same trade told twice is recorded once. An order in doubt
-is asked for by its client order id until the venue has told its state; no timer decides.
+is asked for by its client order id until the venue has told its state; no timer decides. Few orders
+are asked for one by one, many by the venue's lists, so that hundreds of doubts cost little more
+than one; who is asked about when is `settle_queue`'s.
+
+What the venue cannot tell, though it answers, ends in one of two facts, both with their reason:
+`order.rejected` NEVER_ACCEPTED, when it does not know a request that can no longer arrive, and
+`order.lost`, when it no longer knows what it once had, or contradicts itself. A lost order stays
+UNKNOWN, does not hold up the end of a session, and is answered for by both people.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import structlog
 
@@ -16,6 +24,7 @@ from engine.contracts.event import (
     AnyEvent,
     CancelRefused,
     OrderFilled,
+    OrderLost,
     OrderRejected,
     OrderUnknown,
     OrphanFound,
@@ -27,10 +36,11 @@ from engine.contracts.order import (
     OrderState,
 )
 from engine.contracts.people import ENGINE
-from engine.execution.clock import wall_us
+from engine.execution.clock import monotonic_us, wall_us
 from engine.execution.converge import converge, fill_events, missing_fills
 from engine.execution.core import Core, State
 from engine.execution.orphan_news import alarm_text, orphan_events
+from engine.execution.settle_queue import SettleQueue
 from engine.venues.port import (
     OrderReport,
     OrderUpdate,
@@ -46,7 +56,13 @@ _CLOCK_MARGIN_US = 60_000_000
 #: A request older than the receive window is refused by the venue; this is added for the way there.
 _LATE_MARGIN_US = 1_500_000
 
-_RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0)
+#: More than so many orders are asked for by the venue's list instead of one by one.
+_FEW = 5
+#: Of those that a list does not show, so many are asked for by name in one round.
+_BY_NAME = 10
+
+#: Refusals for the rate, the venue's and our own budget's: who goes on asking is banned.
+_LIMITED = frozenset({"-1003", "-1015", "HTTP_429", "HTTP_418", "RATE_RESERVED"})
 
 RaiseAlarm = Callable[[str, str], Awaitable[None]]
 
@@ -61,12 +77,13 @@ class Settler:
         self._venue = venue
         self._recv_window_us = recv_window_ms * 1_000
         self._raise_alarm = raise_alarm
-        self._to_settle: dict[str, int] = {}
+        self._queue = SettleQueue()
         #: When each request of this engine left, µs UTC; others left before this engine began.
         self._sent_us: dict[str, int] = {}
         self._born_us = wall_us()
         self._settle_wanted = asyncio.Event()
         self.in_flight: set[str] = set()
+        self._canceling: set[str] = set()
 
     @property
     def _state(self) -> State:
@@ -80,6 +97,16 @@ class Settler:
     def answered(self, order_id: str) -> None:
         """The request has its answer, or none will come."""
         self.in_flight.discard(order_id)
+        self._hurry(order_id)
+
+    @contextlib.contextmanager
+    def canceling(self, order_id: str) -> Iterator[None]:
+        """A cancel of this order is under way: that it is open still does not mean refused."""
+        self._canceling.add(order_id)
+        try:
+            yield
+        finally:
+            self._canceling.discard(order_id)
 
     async def on_update(self, update: OrderUpdate) -> None:
         """Take one event of the user stream."""
@@ -95,16 +122,14 @@ class Settler:
         def decide(state: State) -> Sequence[AnyEvent]:
             events: list[AnyEvent] = []
             for report in reports:
-                order = state.orders.get(report.client_order_id)
-                events += converge(order, report, ()) if order else []
+                events += converge(state.orders, report, ())
             return events
 
         await self._core.decide(ENGINE, decide)
         for report in reports:
-            order = self._state.orders.get(report.client_order_id)
-            if order is None:
+            if self._state.orders.get(report.client_order_id) is None:
                 await self.found_orphan(report)
-            elif missing_fills(order, report):
+            elif missing_fills(self._state.orders, report):
                 self.settle_later(report.client_order_id)
 
     async def found_orphan(self, report: OrderReport) -> None:
@@ -128,14 +153,12 @@ class Settler:
         """Bring one order up to the venue's word."""
         order_id = report.client_order_id
 
-        def decide(state: State) -> Sequence[AnyEvent]:
-            order = state.orders.get(order_id)
-            return converge(order, report, fills) if order else []
-
-        await self._core.decide(ENGINE, decide)
+        await self._core.decide(ENGINE, lambda state: converge(state.orders, report, fills))
         order = self._state.orders.get(order_id)
-        if order is not None and missing_fills(order, report):
+        if missing_fills(self._state.orders, report):
             self.settle_later(order_id)
+        elif order is not None and order.state is OrderState.REJECTED and report.open:
+            await self._refused(f"the venue shows {order_id} open, here it is {order.state}")
 
     async def mark_unknown(self, order_id: str, cause: str) -> None:
         """Record that a request's outcome is not known, and ask until it is (I3)."""
@@ -153,90 +176,171 @@ class Settler:
 
     def settle_later(self, order_id: str) -> None:
         """Ask the venue about this order until its state is known."""
-        self._to_settle.setdefault(order_id, 0)
+        self._queue.add(order_id, monotonic_us())
         self._settle_wanted.set()
+
+    def _hurry(self, order_id: str) -> None:
+        if self._queue.hurry(order_id, monotonic_us()):
+            self._settle_wanted.set()
 
     @property
     def unsettled(self) -> tuple[str, ...]:
         """Orders that still have to be asked for."""
-        return tuple(self._to_settle)
+        return self._queue.waiting
 
     async def run(self) -> None:
-        """Endless: settle what is waiting, with back-off per round."""
-        attempt = 0
+        """Endless: ask about what is due, then wait until somebody is."""
         while True:
-            await self._settle_wanted.wait()
-            for order_id in tuple(self._to_settle):
-                await self.settle(order_id)
-            if self._to_settle:
-                await asyncio.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
-                attempt += 1
+            self._settle_wanted.clear()
+            await self._ask_due()
+            seconds = self._queue.wait_seconds(monotonic_us())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._settle_wanted.wait(), seconds)
+
+    async def _ask_due(self) -> None:
+        """One round: per symbol, everybody who is due."""
+        due: dict[str, list[Order]] = {}
+        now = monotonic_us()
+        for order_id in self._queue.due(now):
+            order = self._state.orders.get(order_id)
+            if order is None:
+                self._queue.drop(order_id)
+            elif order_id in self.in_flight:
+                self._queue.later(order_id, now)
             else:
-                attempt = 0
-                self._settle_wanted.clear()
+                due.setdefault(order.intent.symbol, []).append(order)
+        for symbol, orders in due.items():
+            try:
+                await self._ask(symbol, orders)
+                self._queue.answered()
+            except VenueQueryFailed as error:
+                limited = error.code in _LIMITED
+                pause = self._queue.failed(monotonic_us(), limited=limited)
+                _log.warning("settle failed", cause=error.line(), pause_seconds=pause)
+                return
 
-    async def settle(self, order_id: str) -> bool:
-        """Ask the venue about one order and record what it says. True when its state is known."""
-        order = self._state.orders.get(order_id)
-        if order is None or order_id in self.in_flight:
-            return False
-        try:
-            asked_us = wall_us()
-            report = await self._venue.order(order.intent.symbol, order_id)
-            if report is None:
-                return await self._not_found(order, asked_us)
-            fills: Sequence[Fill] = ()
-            if missing_fills(order, report):
-                since = order.created_us - _CLOCK_MARGIN_US
-                fills = await self._venue.fills(order.intent.symbol, since)
-        except VenueQueryFailed as error:
-            _log.warning("settle failed", order=order_id, cause=error.line())
-            return False
-        await self._settled(order_id, report, fills)
-        now = self._state.orders.get(order_id)
-        if now is None or missing_fills(now, report):
-            return False
-        self._to_settle.pop(order_id, None)
-        return True
+    async def _ask(self, symbol: str, orders: Sequence[Order]) -> None:
+        """Ask about these orders of one symbol and take in what is answered."""
+        asked_us = wall_us()
+        since_us = min(order.created_us for order in orders) - _CLOCK_MARGIN_US
+        listed: dict[str, OrderReport] = {}
+        if len(orders) > _FEW:
+            reports = await self._venue.orders(symbol, since_us)
+            listed = {one.client_order_id: one for one in reports}
+        names = [order.intent.client_order_id for order in orders]
+        absent = [name for name in names if name not in listed][:_BY_NAME]
+        answers = await asyncio.gather(*(self._venue.order(symbol, name) for name in absent))
+        named = dict(zip(absent, answers, strict=True))
+        told = [*(listed[name] for name in names if name in listed), *filter(None, answers)]
+        fills: Sequence[Fill] = ()
+        if any(missing_fills(self._state.orders, report) for report in told):
+            fills = await self._venue.fills(symbol, since_us)
+        await self._core.decide(ENGINE, lambda state: self._settled(state, told, fills))
+        for report in told:
+            await self._judge(report)
+        for name, answer in named.items():
+            if answer is None:
+                await self._not_found(name, asked_us)
 
-    async def _settled(self, order_id: str, report: OrderReport, fills: Sequence[Fill]) -> None:
-        def decide(state: State) -> Sequence[AnyEvent]:
+    def _settled(
+        self, state: State, reports: Sequence[OrderReport], fills: Sequence[Fill]
+    ) -> list[AnyEvent]:
+        events: list[AnyEvent] = []
+        for report in reports:
+            order_id = report.client_order_id
             order = state.orders.get(order_id)
             if order is None:
-                return []
-            events = converge(order, report, fills)
-            if order.state is OrderState.CANCEL_PENDING and report.open:
+                continue
+            events += converge(state.orders, report, fills)
+            pending = order.state is OrderState.CANCEL_PENDING and report.open
+            if pending and order_id not in self._canceling:
                 reason = "the venue shows the order open"
                 events.append(
                     CancelRefused(client_order_id=order_id, code="STILL_OPEN", reason=reason)
                 )
-            return events
+        return events
 
-        await self._core.decide(ENGINE, decide)
+    async def _judge(self, report: OrderReport) -> None:
+        """Look, after the report was taken in, what of the order is still not known."""
+        order_id = report.client_order_id
+        order = self._state.orders.get(order_id)
+        missing = missing_fills(self._state.orders, report)
+        contradiction = order is not None and order.state in OPEN_STATES and not report.open
+        if not missing and not contradiction:
+            self._queue.drop(order_id)
+            return
+        now = monotonic_us()
+        self._queue.later(order_id, now)
+        if report.open or not self._queue.silent(order_id, now):
+            return
+        told = self._state.orders.told_quantity(order_id)
+        await self._lost(
+            order_id,
+            f"{report.status} with {report.filled_quantity} filled, its trades say {told}",
+        )
 
-    async def _not_found(self, order: Order, asked_us: int) -> bool:
-        """The venue does not know the order: proof only once its request can no longer arrive."""
-        order_id = order.intent.client_order_id
-        if order.state not in OPEN_STATES | {OrderState.CREATED}:
-            self._to_settle.pop(order_id, None)
-            return True
-        if order.venue_order_id is not None:
-            await self._raise_alarm("ORDER_LOST", f"the venue no longer knows {order_id}")
-            return False
+    async def _not_found(self, order_id: str, asked_us: int) -> None:
+        """The venue does not know the order: what that proves depends on whether it ever did."""
+        order = self._state.orders.get(order_id)
+        if order is None or order.state not in OPEN_STATES or order.lost:
+            self._queue.drop(order_id)
+        elif order.venue_order_id is not None:
+            await self._forgotten(order)
+        else:
+            await self._never_shown(order_id, asked_us)
+
+    async def _never_shown(self, order_id: str, asked_us: int) -> None:
+        """Proof that it was never accepted only once its request can no longer arrive."""
         age_us = asked_us - self._sent_us.get(order_id, self._born_us)
         if age_us < self._recv_window_us + _LATE_MARGIN_US:
-            return False
-        await self._core.record(
-            ENGINE,
-            OrderRejected(
-                client_order_id=order_id,
-                code="NEVER_ACCEPTED",
-                reason=f"asked {age_us // 1_000} ms after it could have been sent, past the "
-                "receive window: the venue does not know it",
-            ),
-        )
-        self._to_settle.pop(order_id, None)
-        return True
+            self._queue.later(order_id, monotonic_us())
+            return
+
+        def decide(state: State) -> Sequence[AnyEvent]:
+            order = state.orders.get(order_id)
+            if order is None or order.state not in OPEN_STATES or order.venue_order_id is not None:
+                return []
+            reason = (
+                f"asked {age_us // 1_000} ms after it could have been sent, past the receive "
+                "window: the venue does not know it"
+            )
+            return [OrderRejected(client_order_id=order_id, code="NEVER_ACCEPTED", reason=reason)]
+
+        await self._core.decide(ENGINE, decide)
+        self._queue.drop(order_id)
+
+    async def _forgotten(self, order: Order) -> None:
+        """The venue had the order and does not know it now: in doubt, and lost if that lasts."""
+        order_id = order.intent.client_order_id
+        if order.state is not OrderState.UNKNOWN:
+            await self.mark_unknown(order_id, "the venue no longer knows it")
+        now = monotonic_us()
+        self._queue.later(order_id, now)
+        if not self._queue.silent(order_id, now):
+            return
+        shown = await self._venue.open_orders(order.intent.symbol)
+        if any(one.client_order_id == order_id for one in shown):
+            self._queue.news(order_id)
+            return
+        await self._lost(order_id, "the venue no longer knows it, nor shows it open")
+
+    async def _lost(self, order_id: str, cause: str) -> None:
+        """Asking again does not help: say so, once, and leave it to people."""
+
+        def decide(state: State) -> Sequence[AnyEvent]:
+            order = state.orders.get(order_id)
+            if order is None or order.state not in OPEN_STATES or order.lost:
+                return []
+            doubt = OrderUnknown(client_order_id=order_id, cause=cause)
+            lost = OrderLost(client_order_id=order_id, cause=cause)
+            return [lost] if order.state is OrderState.UNKNOWN else [doubt, lost]
+
+        await self._core.decide(ENGINE, decide)
+        self._queue.drop(order_id)
+        await self._raise_alarm("ORDER_LOST", f"{order_id}: {cause}")
+
+    async def _refused(self, text: str) -> None:
+        await self._raise_alarm("LEDGER_REFUSED", text)
 
     async def doubt_unanswered(self) -> None:
         """After a restart: a request whose answer is not in the journal is in doubt (I3, I7)."""
@@ -258,16 +362,20 @@ class Settler:
             if order is None:
                 await self.found_orphan(report)
             elif order.state not in OPEN_STATES and order.updated_us < asked_us:
-                await self._raise_alarm(
-                    "LEDGER_REFUSED", f"the venue shows {order_id} open, here it is {order.state}"
-                )
-            elif missing_fills(order, report):
+                await self._refused(f"the venue shows {order_id} open, here it is {order.state}")
+            elif missing_fills(self._state.orders, report) or self._doubted(order):
                 self.settle_later(order_id)
-        for order in self._state.orders.open_orders():
+        for order in self._state.orders.unsettled():
             order_id = order.intent.client_order_id
             old = order.updated_us < asked_us and order_id not in self.in_flight
             if order.intent.symbol == symbol and old and order_id not in shown:
                 self.settle_later(order_id)
+
+    def _doubted(self, order: Order) -> bool:
+        """Whether an order that the venue shows open is not simply open here."""
+        if order.intent.client_order_id in self._canceling:
+            return False
+        return order.state in {OrderState.UNKNOWN, OrderState.CANCEL_PENDING}
 
     async def sync(self, symbol: str) -> None:
         """Compare with the venue's open orders: settle ours, record strangers.
@@ -288,24 +396,24 @@ class Settler:
         Trades of orders that are not ours raise an alarm and are not counted (I2).
         """
         fills = await self._venue.fills(symbol, since_us - _CLOCK_MARGIN_US)
-        added = 0
+        ledger = self._state.orders
+        ours: list[tuple[str, Fill]] = []
         for fill in fills:
-            ledger = self._state.orders
             order = ledger.get(fill.client_order_id) or ledger.by_venue_id(
                 symbol, fill.venue_order_id
             )
-            if order is None:
-                if fill.time_us >= since_us:
-                    await self._raise_alarm("ORPHAN", f"trade {fill.trade_id} of no order of ours")
-                continue
-            written = await self._core.decide(ENGINE, _fills_of(order.intent.client_order_id, fill))
-            added += sum(isinstance(one.event, OrderFilled) for one in written)
-        return added
+            if order is not None:
+                ours.append((order.intent.client_order_id, fill))
+            elif fill.time_us >= since_us:
+                await self._raise_alarm("ORPHAN", f"trade {fill.trade_id} of no order of ours")
 
+        def decide(state: State) -> Sequence[AnyEvent]:
+            events: list[AnyEvent] = []
+            for order_id, fill in ours:
+                order = state.orders.get(order_id)
+                if order is not None:
+                    events += fill_events(state.orders, order, fill.venue_order_id, (fill,))
+            return events
 
-def _fills_of(order_id: str, fill: Fill) -> Callable[[State], Sequence[AnyEvent]]:
-    def decide(state: State) -> Sequence[AnyEvent]:
-        order = state.orders.get(order_id)
-        return fill_events(order, fill.venue_order_id, (fill,)) if order else []
-
-    return decide
+        written = await self._core.decide(ENGINE, decide)
+        return sum(isinstance(one.event, OrderFilled) for one in written)

@@ -2,7 +2,8 @@
 
 Two endless stream tasks (market per symbol, user) and one polling task (clock, balances). What a
 stream missed while it was down is asked for by REST as soon as it is back, before its state counts
-as known again.
+as known again: until then the stream is not called up and the balances are not known, which blocks
+new orders (I12).
 """
 
 from __future__ import annotations
@@ -98,11 +99,12 @@ class VenueLink:
         async for event in self._venue.user_events():
             match event:
                 case StreamUp():
-                    self.user.up()
                     await self._note_stream(event)
                     await self._catch_up()
+                    self.user.up()
                 case StreamDown():
                     self.user.down()
+                    self._readings.balances = None
                     await self._note_stream(event)
                 case OrderUpdate():
                     self.user.heard()
@@ -119,10 +121,10 @@ class VenueLink:
             await asyncio.sleep(_POLL_SECONDS)
             try:
                 await self.measure_clock()
-                await self.read_balances()
                 for symbol in self._markets:
                     await self._settler.look_for_missed(symbol)
                 if self.user.connected:
+                    await self.read_balances()
                     # A quiet account sends nothing for hours. The adapter pings the stream and
                     # calls it down within two pings; that it is up is what is fresh here.
                     self.user.alive()

@@ -61,8 +61,10 @@ class WindDown:
             session = self._core.state.sessions.current
             if session is None or session.state is not SessionState.STOPPING:
                 return
-            if proven and not self._desk.in_flight and not self._core.state.orders.open_orders():
-                await self._session.stopped(f"{detail} after {elapsed_us // _US_PER_MS} ms")
+            if proven and not self._desk.in_flight and not self._core.state.orders.unsettled():
+                lost = len(self._core.state.orders.lost())
+                left = f"; {lost} lost by the venue, for both people to answer" if lost else ""
+                await self._session.stopped(f"{detail} after {elapsed_us // _US_PER_MS} ms{left}")
                 return
             _log.warning("stop not proven yet", detail=detail)
             await asyncio.sleep(_RETRY_SECONDS)

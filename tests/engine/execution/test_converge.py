@@ -122,8 +122,8 @@ def scenes(draw: st.DrawFn) -> tuple[Ledger, OrderReport, list[Fill]]:
 @given(scenes())
 def test_i2_converging_again_adds_nothing(scene: tuple[Ledger, OrderReport, list[Fill]]) -> None:
     ledger, report, told = scene
-    ledger.tell(*converge(ledger.order, report, told))
-    assert converge(ledger.order, report, told) == []
+    ledger.tell(*converge(ledger.ledger, report, told))
+    assert converge(ledger.ledger, report, told) == []
 
 
 @given(scenes())
@@ -132,7 +132,7 @@ def test_i2_only_trades_that_were_told_are_filled(
 ) -> None:
     ledger, report, told = scene
     before = ledger.order
-    events = converge(before, report, told)
+    events = converge(ledger.ledger, report, told)
     filled = [event.fill for event in events if isinstance(event, OrderFilled)]
     assert all(fill in told for fill in filled)
     assert len({fill.trade_id for fill in filled}) == len(filled)
@@ -148,28 +148,28 @@ def test_what_is_missing_is_said_and_not_filled_in(
     scene: tuple[Ledger, OrderReport, list[Fill]],
 ) -> None:
     ledger, report, _ = scene
-    ledger.tell(*converge(ledger.order, report, ()))
+    ledger.tell(*converge(ledger.ledger, report, ()))
     short = ledger.order.filled_quantity < report.filled_quantity
-    assert missing_fills(ledger.order, report) is short
+    assert missing_fills(ledger.ledger, report) is short
 
 
 def test_trades_of_other_orders_are_left_alone() -> None:
     ledger = Ledger()
     strange = fill_of(1, 1, "pk-abcdefabcdef-000009")
-    events = converge(ledger.order, report_of("NEW", 0), (strange,))
+    events = converge(ledger.ledger, report_of("NEW", 0), (strange,))
     assert [type(event) for event in events] == [OrderAcknowledged]
 
 
 def test_a_trade_without_our_id_is_matched_by_the_venue_s_id() -> None:
     ledger = Ledger()
-    events = converge(ledger.order, report_of("PARTIALLY_FILLED", 1), (fill_of(1, 1, ""),))
+    events = converge(ledger.ledger, report_of("PARTIALLY_FILLED", 1), (fill_of(1, 1, ""),))
     filled = [event.fill for event in events if isinstance(event, OrderFilled)]
     assert [fill.client_order_id for fill in filled] == [NAME]
 
 
 def test_an_order_first_seen_canceled_is_acknowledged_first() -> None:
     ledger = Ledger()
-    events = converge(ledger.order, report_of("CANCELED", 0), ())
+    events = converge(ledger.ledger, report_of("CANCELED", 0), ())
     assert [type(event) for event in events] == [OrderAcknowledged, OrderCanceled]
 
 
@@ -179,5 +179,5 @@ def test_i3_unknown_ends_by_an_open_report_also_when_it_was_acknowledged_before(
         OrderAcknowledged(client_order_id=NAME, venue_order_id="7", venue_time_us=1),
         OrderUnknown(client_order_id=NAME, cause="cancel without answer"),
     )
-    ledger.tell(*converge(ledger.order, report_of("NEW", 0), ()))
+    ledger.tell(*converge(ledger.ledger, report_of("NEW", 0), ()))
     assert ledger.order.state is OrderState.ACKNOWLEDGED
