@@ -191,7 +191,7 @@ class ReconDesk:
         both = recon is not None and {Role.OPERATOR, Role.REVIEWER} <= set(recon.signatures)
         if recon is None or not both or session.state not in RECONCILABLE:
             return []
-        if state.orders.open_orders():
+        if state.orders.unsettled():
             raise Refused(
                 what="orders are still open or unknown",
                 where="reconciliation",
@@ -201,7 +201,9 @@ class ReconDesk:
         closed = [
             OrderClosed(client_order_id=order.intent.client_order_id, run_id=recon.run_id)
             for order in state.orders.session_orders(session.id)
-            if order.state not in OPEN_STATES | {OrderState.CLOSED}
+            # what the venue lost is closed by the answer that both people signed
+            if order.lost or order.state not in OPEN_STATES
+            if order.state is not OrderState.CLOSED
         ]
         return [*closed, moved(session, SessionState.RECONCILED, Cause.RECON_SIGNED)]
 
