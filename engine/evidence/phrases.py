@@ -53,6 +53,7 @@ _PHRASES: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.OrderAcknowledged: lambda e: f"{e.client_order_id} acknowledged as {e.venue_order_id}",
     ev.OrderRejected: lambda e: f"{e.client_order_id} rejected: {e.code} {e.reason}",
     ev.OrderUnknown: lambda e: f"{e.client_order_id} UNKNOWN: {e.cause}",
+    ev.OrderLost: lambda e: f"{e.client_order_id} LOST, the venue cannot tell: {e.cause}",
     ev.OrderFilled: lambda e: (
         f"{e.fill.client_order_id} filled {to_text(e.fill.quantity)} at"
         f" {to_text(e.fill.price)} (trade {e.fill.trade_id})"

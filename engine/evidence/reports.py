@@ -15,6 +15,7 @@ from engine.contracts.canonical import canonical, strict_loads
 from engine.contracts.errors import InputError
 from engine.contracts.session import Charter, Checklist
 from engine.evidence.figures import equity, metrics, trades
+from engine.evidence.page import page
 from engine.evidence.phrases import phrase
 from engine.evidence.text import plain_line, stamp
 from engine.ops.incidents import Incident, IncidentFold
@@ -25,6 +26,7 @@ _EXECUTION = (
     ev.OrderAcknowledged,
     ev.OrderRejected,
     ev.OrderUnknown,
+    ev.OrderLost,
     ev.OrderFilled,
     ev.CancelRequested,
     ev.CancelRefused,
@@ -32,6 +34,9 @@ _EXECUTION = (
     ev.OrderExpired,
     ev.OrderClosed,
     ev.OrphanFound,
+    ev.OrphanAdopted,
+    ev.OrphanCancelRequested,
+    ev.OrphanEnded,
     ev.KillLatched,
     ev.KillStage,
     ev.KillVerdict,
@@ -76,6 +81,7 @@ def build_reports(records: Sequence[ev.Recorded], session_id: str) -> dict[str, 
         ("alerts.jsonl", alerts),
         ("incidents.md", incidents),
         ("lessons.md", lessons),
+        ("report.html", page),
     )
     return {name: build(mine) for name, build in builders}
 

@@ -13,15 +13,20 @@ def stamp(ts_us: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{ts_us % 1_000_000:06d}Z"
 
 
-def plain_line(text: str) -> str:
-    """One line for a Markdown table: control and bidi characters, pipes and markup escaped."""
+def printable(text: str) -> str:
+    """One line of at most 500 characters, control and bidi characters as escapes."""
     shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-    safe = shown
-    if not shown.isprintable():
-        safe = "".join(
-            char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-            for char in shown
-        )
+    if shown.isprintable():
+        return shown
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in shown
+    )
+
+
+def plain_line(text: str) -> str:
+    """One line for a Markdown table: `printable`, with pipes and markup escaped."""
+    safe = printable(text)
     for mark in "|<`[":
         safe = safe.replace(mark, f"\\{mark}")
     return safe

@@ -24,6 +24,7 @@ NAMES = {
     "alerts.jsonl",
     "incidents.md",
     "lessons.md",
+    "report.html",
 }
 
 

@@ -1,0 +1,156 @@
+"""`report.html`: one file, nothing fetched or run, hostile words harmless, same bytes each time."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from html.parser import HTMLParser
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.contracts import event as ev
+from engine.contracts.decision import Check, Decision, Verdict
+from engine.contracts.fill import Fill, Liquidity
+from engine.contracts.order import Side
+from engine.evidence.chart import MOST, Series, chart, clock
+from engine.evidence.page import page
+
+NASTY = '"><script>alert(1)</script>\u202e\x1b]0;x\x07'
+
+
+class Reader(HTMLParser):
+    """Tags, attributes and open elements of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def read(raw: bytes) -> Reader:
+    reader = Reader()
+    reader.feed(raw.decode("utf-8"))
+    reader.close()
+    return reader
+
+
+def fill(number: int, side: Side, price: str, quantity: str = "0.1") -> ev.OrderFilled:
+    return ev.OrderFilled(
+        session_id="s",
+        fill=Fill(
+            symbol="BTCUSDT",
+            client_order_id=f"c{number}",
+            venue_order_id=str(number),
+            trade_id=str(number),
+            side=side,
+            price=Decimal(price),
+            quantity=Decimal(quantity),
+            fee=Decimal(0),
+            fee_asset="USDT",
+            liquidity=Liquidity.TAKER,
+            time_us=number,
+        ),
+    )
+
+
+def test_the_page_of_a_session_shows_its_parts(world: Any) -> None:
+    words = " ".join(read(page(world.chain.records)).words)
+    for part in ("Profit and fills", "Limit use", "Approvals and interventions"):
+        assert part in words
+    assert "operator signed the packet" in words
+
+
+def test_nothing_is_fetched_and_nothing_runs(world: Any) -> None:
+    raw = page(world.chain.records)
+    reader = read(raw)
+    assert {tag for tag, _ in reader.tags}.isdisjoint({"script", "img", "link", "iframe", "a"})
+    for _tag, attributes in reader.tags:
+        assert not {name for name in attributes if name.startswith("on")}
+        assert not {"src", "href", "xlink:href"} & set(attributes)
+    policy = next(a["content"] for t, a in reader.tags if t == "meta" and "http-equiv" in a)
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'"
+    assert b"url(" not in raw
+    assert b"@import" not in raw
+
+
+def test_what_people_wrote_stays_text(story: Any) -> None:
+    chain = story.Chain()
+    nasty = msgspec.structs.replace(story.charter(), purpose=NASTY)
+    chain.add(ev.SessionChartered(session_id=story.SESSION, charter=nasty))
+    chain.add(ev.ReviewerJoined(session_id=story.SESSION, reviewer=NASTY, nonce="0", signals={}))
+    raw = page(chain.records).decode()
+    assert "<script" not in raw
+    assert "\u202e" not in raw
+    assert "\x1b" not in raw
+    assert raw.count("\\u202e") == 2
+
+
+def test_the_same_records_give_the_same_bytes(world: Any) -> None:
+    assert page(world.chain.records) == page(list(world.chain.records))
+
+
+def test_a_session_without_orders_says_so(story: Any) -> None:
+    chain = story.Chain()
+    chain.add(ev.SessionChartered(session_id=story.SESSION, charter=story.charter()))
+    words = " ".join(read(page(chain.records)).words)
+    assert "No fill in this session." in words
+    assert "No order was judged." in words
+
+
+def test_the_profit_that_is_drawn_is_the_tables(story: Any) -> None:
+    chain = story.Chain()
+    chain.add(fill(1, Side.BUY, "60000"))
+    chain.add(fill(2, Side.SELL, "60100"))
+    raw = page(chain.records).decode()
+    assert 'class="equity curve"' in raw
+    curve = re.search(r'class="equity curve" d="M(\S+) (\S+?)H(\S+?)V(\S+?)"', raw)
+    assert curve is not None
+    assert float(curve[2]) > float(curve[4]), "10 USDT of profit is drawn above zero"
+
+
+def test_the_nearest_approach_to_each_limit_is_shown(story: Any) -> None:
+    chain = story.Chain()
+    intended = next(one for one in story.order_events() if isinstance(one, ev.OrderIntended))
+    for value in ("10", "45", "20"):
+        check = Check(code="MAX_X", verdict=Verdict.ALLOW, text="x", value=value, limit="50")
+        decision = Decision(verdict=Verdict.ALLOW, checks=(check,))
+        chain.add(msgspec.structs.replace(intended, decision=decision))
+    raw = page(chain.records).decode()
+    assert '<td>MAX_X</td><td class="n">45</td><td class="n">50</td>' in raw
+    assert 'class="near" style="width:90%"' in raw
+
+
+def test_buys_and_sells_have_marks_of_their_own(story: Any) -> None:
+    chain = story.Chain()
+    for number, side in enumerate((Side.BUY, Side.BUY, Side.SELL), 1):
+        chain.add(fill(number, side, str(60_000 + number)))
+    raw = page(chain.records).decode()
+    assert raw.count("l-5 9h10z") == 2
+    assert raw.count("l-5 -9h10z") == 1
+
+
+@pytest.mark.parametrize("points", [((5, 1.0),), ((5, 0.0), (5, 0.0)), ((1, -3.0), (2, 3.0))])
+def test_any_span_can_be_drawn(points: tuple[tuple[int, float], ...]) -> None:
+    drawn = chart("x", "u", [Series(name="n", shape="line", points=points, kind="price")])
+    assert "nan" not in drawn
+    assert "inf" not in drawn
+    assert drawn.count('class="grid"') >= 2
+
+
+def test_many_points_are_thinned_and_it_is_said() -> None:
+    points = tuple((number, float(number % 7)) for number in range(3 * MOST + 1))
+    drawn = chart("x", "u", [Series(name="n", shape="step", points=points, kind="equity")])
+    assert "every 4th" in drawn
+    assert drawn.count("H") <= MOST + 1
+
+
+def test_time_of_day_is_utc() -> None:
+    assert clock(1_723_161_600_000_000 + 3_723_000_000) == "01:02:03"
