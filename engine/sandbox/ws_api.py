@@ -202,12 +202,14 @@ class WebSocketApi:
         return number
 
     def _unsubscribe(self, user: UserConnection, request: _Request) -> object:
-        number = request.params.get("subscriptionId")
-        chosen = list(user.subscriptions) if number is None else [number]
-        for subscription in chosen:
-            if not isinstance(subscription, int) or subscription not in user.subscriptions:
-                raise VenueError(-2036, "User Data Stream subscription is not active.")
-            self._terminate(user, subscription)
+        # NautilusTrader sends the number as text, as every parameter may be sent.
+        known = {str(number): number for number in user.subscriptions}
+        wanted = request.params.get("subscriptionId")
+        if wanted is not None and str(wanted) not in known:
+            raise VenueError(-2036, "User Data Stream subscription is not active.")
+        for name, number in known.items():
+            if wanted is None or str(wanted) == name:
+                self._terminate(user, number)
         return {}
 
     def _terminate(self, user: UserConnection, subscription: int) -> None:
