@@ -14,10 +14,10 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import msgspec
@@ -29,6 +29,8 @@ from engine.contracts.event import Recorded
 from engine.journal.chain import ZERO_HASH, decode_line
 from engine.journal.segments import sync_folder
 from engine.store.batch import End, Line, events_batch
+
+_T = TypeVar("_T")
 
 _HERE = Path(__file__).parent
 _SCAN_ROWS = 20_000
@@ -60,6 +62,14 @@ class Settings(msgspec.Struct, frozen=True):
 def statement(name: str) -> str:
     """Text of a query of ours: `queries/<name>.sql`."""
     return (_HERE / "queries" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def filled_in(sql: str, parameters: dict[str, str]) -> str:
+    """Put the parameters into a query of ours as literals."""
+    for name, value in parameters.items():
+        quoted = value.replace("'", "''")
+        sql = sql.replace(f"${name}", f"'{quoted}'")
+    return sql
 
 
 class Database:
@@ -133,12 +143,13 @@ class Database:
         With bound parameters it would (`sql(..., params=...)` materialises), hence the literals.
         """
         found: list[tuple[Any, ...]] = []
-        for name, value in parameters.items():
-            quoted = value.replace("'", "''")
-            sql = sql.replace(f"${name}", f"'{quoted}'")
-        for batch in self._connection.sql(sql).to_arrow_reader(_SCAN_ROWS):
+        for batch in self._connection.sql(filled_in(sql, parameters)).to_arrow_reader(_SCAN_ROWS):
             found.extend(zip(*(column.to_pylist() for column in batch.columns), strict=True))
         return found
+
+    def joined(self, call: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
+        """Run a join of ours on the connection."""
+        return call(self._connection)
 
     def export(self, select: str, parameters: dict[str, str], path: Path) -> None:
         """Write the rows of a query of ours as Parquet into the export folder."""

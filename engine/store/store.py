@@ -33,18 +33,30 @@ from engine.store.database import (
     StoreFailed,
     build,
     discard,
+    filled_in,
     open_or_damage,
     put_in_place,
     statement,
 )
+from engine.store.joins import Differing, FillTable, differing
 
-__all__ = ["Alignment", "JournalSource", "Movements", "QueryResult", "Store", "StoreFailed"]
+__all__ = [
+    "WHOLE",
+    "Alignment",
+    "JournalSource",
+    "Movements",
+    "QueryResult",
+    "Store",
+    "StoreFailed",
+    "Stretch",
+]
 
 _T = TypeVar("_T")
 _INSERT_ROWS = 20_000
 #: How long rows gather before they are inserted, seconds.
 _GATHER_SECONDS = 0.05
 _EXACT = Context(prec=100)
+_END = 2**63 - 1
 
 #: What of a session goes into its pack, as Parquet.
 _EXPORTS = {
@@ -94,6 +106,27 @@ class QueryResult(msgspec.Struct, frozen=True):
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
     truncated: bool
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """A stretch of the journal: from a time to a time (µs UTC), below a sequence number."""
+
+    since_us: int = 0
+    until_us: int = _END
+    until_seq: int = _END
+
+    def parameters(self, session_id: str) -> dict[str, str]:
+        """As the queries name them."""
+        return {
+            "session_id": session_id,
+            "since_us": str(self.since_us),
+            "until_us": str(self.until_us),
+            "until_seq": str(self.until_seq),
+        }
+
+
+#: All of it.
+WHOLE = Stretch()
 
 
 class Movements(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,35 +281,52 @@ class Store:
         return await task
 
     async def journal_orders(
-        self, session_id: str
+        self, session_id: str, stretch: Stretch = WHOLE
     ) -> list[tuple[str, str | None, str, Decimal, Decimal, Decimal | None]]:
-        """Orders of a session in order of intent.
+        """Orders of a session that the stretch intends, in that order, as the stretch tells them.
 
         (client_order_id, venue_order_id, state, quantity, filled_quantity, price); state is open,
         filled, canceled, rejected, expired or unknown; quantities in base, price in quote.
         """
-        rows = sorted(await self._session_rows("journal_orders", session_id), key=itemgetter(0))
-        return [(*row[1:4], *map(_plain, row[4:])) for row in rows]
+        found = await self._session_rows("journal_orders", session_id, stretch)
+        return [(*row[1:4], *map(_plain, row[4:])) for row in sorted(found, key=itemgetter(0))]
 
     async def journal_fills(
-        self, session_id: str
-    ) -> list[tuple[str, str, str, Decimal, Decimal, Decimal, str]]:
+        self, session_id: str, stretch: Stretch = WHOLE
+    ) -> list[tuple[str, str, str, Decimal, Decimal, Decimal, str, str]]:
         """Distinct fills of a session in order of arrival.
 
-        (trade_id, client_order_id, side, price, quantity, fee, fee_asset); price in quote,
+        (trade_id, client_order_id, side, price, quantity, fee, fee_asset, symbol); price in quote,
         quantity in base, fee in fee_asset.
         """
-        rows = sorted(await self._session_rows("journal_fills", session_id), key=itemgetter(0))
-        return [(*row[1:4], *map(_plain, row[4:7]), row[7]) for row in rows]
+        found = await self._session_rows("journal_fills", session_id, stretch)
+        rows = sorted(found, key=itemgetter(0))
+        return [(*row[1:4], *map(_plain, row[4:7]), *row[7:]) for row in rows]
 
-    async def journal_movements(self, session_id: str) -> list[Movements]:
+    async def differing_fills(
+        self, session_id: str, engine: FillTable, venue: FillTable, until_seq: int
+    ) -> Differing:
+        """Join a session's trades of the journal with the two other sides; what differs comes out.
+
+        The journal is read up to `until_seq` (exclusive), which must have been flushed.
+        """
+        sql = filled_in(
+            statement("journal_fills"), Stretch(until_seq=until_seq).parameters(session_id)
+        )
+        return await self._on_thread(
+            lambda: self._open_database().joined(
+                lambda connection: differing(connection, engine, f"({sql})", venue)
+            )
+        )
+
+    async def journal_movements(self, session_id: str, stretch: Stretch = WHOLE) -> list[Movements]:
         """What the session's trades moved, by symbol: for positions and expected balances.
 
         The balance of the base asset moves by `base`, of the quote asset by `quote`, and each asset
         of `fees` by minus its fee.
         """
-        trades = await self._session_rows("journal_trades", session_id)
-        fees = await self._session_rows("journal_fees", session_id)
+        trades = await self._session_rows("journal_trades", session_id, stretch)
+        fees = await self._session_rows("journal_fees", session_id, stretch)
         base: dict[str, Decimal] = {}
         quote: dict[str, Decimal] = {}
         for symbol, side, price, quantity in trades:
@@ -392,11 +442,12 @@ class Store:
             files[path.name] = path
         return files
 
-    async def _session_rows(self, name: str, session_id: str) -> list[tuple[Any, ...]]:
+    async def _session_rows(
+        self, name: str, session_id: str, stretch: Stretch
+    ) -> list[tuple[Any, ...]]:
         sql = statement(name)
-        return await self._on_thread(
-            lambda: self._open_database().rows(sql, {"session_id": session_id})
-        )
+        parameters = stretch.parameters(session_id)
+        return await self._on_thread(lambda: self._open_database().rows(sql, parameters))
 
     # --- on the query thread ---------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 -- Each trade once: the venue may report it twice, and the first report counts. Per session: a venue
 -- that was wiped between two sessions counts its trades from one again. A semi-join and not a window:
 -- with 500,000 fills it needs a fraction of the memory.
-CREATE OR REPLACE VIEW fills AS
+-- A stretch of the journal is asked for by its times (µs UTC) and its end (sequence, exclusive).
+CREATE OR REPLACE MACRO fills_between(since_us, until_us, until_seq) AS TABLE
 SELECT
     seq,
     ts_us,
@@ -21,9 +22,11 @@ FROM events
 WHERE seq IN (
     SELECT min(seq)
     FROM events
-    WHERE kind = 'order.filled'
+    WHERE kind = 'order.filled' AND ts_us >= since_us AND ts_us < until_us AND seq < until_seq
     GROUP BY session_id, data ->> '$.fill.symbol', data ->> '$.fill.trade_id'
 );
+CREATE OR REPLACE VIEW fills AS
+SELECT * FROM fills_between(0, 9223372036854775807, 9223372036854775807);
 COMMENT ON VIEW fills IS 'our trades as the venue reported them, each once';
 COMMENT ON COLUMN fills.ts_us IS 'time of the event, µs UTC';
 COMMENT ON COLUMN fills.price IS 'quote currency for one unit of base';

@@ -1,7 +1,9 @@
--- One row an intended order. `state` is what the events say, computed here without the engine's
+-- One row an intended order, or a stranger's that a person adopted. `state` is what the events say, computed here without the engine's
 -- state machine: the first of (canceled, expired, rejected, filled in full) ends an order, whatever
 -- arrives later; doubt lasts until an acknowledgement or an end.
-CREATE OR REPLACE VIEW orders AS
+-- A stretch of the journal is asked for by its beginning (µs UTC) and its end (sequence, exclusive):
+-- orders that were intended in it, with what the stretch tells of them.
+CREATE OR REPLACE MACRO orders_between(since_us, until_seq) AS TABLE
 WITH intents AS (
     SELECT
         seq,
@@ -14,9 +16,10 @@ WITH intents AS (
         data ->> '$.intent.time_in_force' AS time_in_force,
         CAST(data ->> '$.intent.quantity' AS DECIMAL(38, 18)) AS quantity,
         CAST(data ->> '$.intent.price' AS DECIMAL(38, 18)) AS price,
-        data ->> '$.owner' AS owner
+        data ->> '$.owner' AS owner,
+        data ->> '$.venue_order_id' AS adopted_as
     FROM events
-    WHERE kind = 'order.intended'
+    WHERE kind IN ('order.intended', 'orphan.adopted') AND ts_us >= since_us AND seq < until_seq
     QUALIFY row_number() OVER (PARTITION BY client_order_id ORDER BY seq) = 1
 ),
 news AS (
@@ -32,7 +35,7 @@ news AS (
     WHERE kind IN (
         'order.acknowledged', 'order.unknown', 'order.canceled', 'order.expired', 'order.rejected',
         'order.cancel_requested', 'order.cancel_refused', 'order.closed'
-    )
+    ) AND ts_us >= since_us AND seq < until_seq
     GROUP BY ALL
 ),
 running AS (
@@ -43,7 +46,7 @@ running AS (
         ts_us,
         quantity,
         sum(quantity) OVER (PARTITION BY client_order_id ORDER BY seq) AS filled_so_far
-    FROM fills
+    FROM fills_between(since_us, 9223372036854775807, until_seq)
 ),
 traded AS (
     SELECT
@@ -60,7 +63,7 @@ SELECT
     intents.seq,
     intents.session_id,
     intents.client_order_id,
-    coalesce(news.venue_order_id, traded.venue_order_id) AS venue_order_id,
+    coalesce(news.venue_order_id, intents.adopted_as, traded.venue_order_id) AS venue_order_id,
     intents.symbol,
     intents.side,
     intents.type,
@@ -82,6 +85,8 @@ SELECT
 FROM intents
 LEFT JOIN news USING (client_order_id)
 LEFT JOIN traded USING (client_order_id);
+CREATE OR REPLACE VIEW orders AS
+SELECT * FROM orders_between(0, 9223372036854775807);
 COMMENT ON VIEW orders IS 'our orders as the events tell them';
 COMMENT ON COLUMN orders.seq IS 'journal sequence of the intent';
 COMMENT ON COLUMN orders.quantity IS 'base currency';

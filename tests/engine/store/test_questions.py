@@ -71,7 +71,7 @@ async def test_i2_a_trade_that_is_reported_twice_counts_once(pair: Any, story: A
     ]
     await store.flushed(await pair.append(trades))
 
-    fee = (Decimal("0.001"), "BNB")
+    fee = (Decimal("0.001"), "BNB", "BTCUSDT")
     assert await store.journal_fills(s.session) == [
         ("t1", "o1", "BUY", Decimal("100.01"), Decimal("0.5"), *fee),
         ("t2", "o1", "BUY", Decimal("100.02"), Decimal("0.25"), *fee),
