@@ -17,6 +17,20 @@ WIDTH, HEIGHT = 900, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 90, 20, 14, 34
 _TICKS = 5
 
+#: Colours are written into the picture itself: not every reader applies a page's style inside it.
+COLOURS = {
+    "equity": "#00589b",
+    "latency": "#00589b",
+    "price": "#777",
+    "buy": "#00703c",
+    "sell": "#b3261e",
+}
+_GRID = "#ddd"
+_LABEL = 'font-size="11" fill="#555"'
+
+#: Spans shorter than this are labelled in milliseconds.
+_FINE_US = 10_000_000
+
 #: More points than this cannot be told apart and would make the page heavy.
 MOST = 4_000
 
@@ -24,7 +38,7 @@ MOST = 4_000
 class Series(msgspec.Struct, frozen=True, kw_only=True):
     """Points (time in µs UTC, value), oldest first. `shape` is line, step, or a mark's name.
 
-    Marks: `buy` (triangle up), `sell` (triangle down), `dot`. `kind` is the CSS class.
+    Marks: `buy` (triangle up), `sell` (triangle down), `dot`. `kind` is a key of `COLOURS`.
     """
 
     name: str
@@ -57,7 +71,9 @@ def chart(title: str, unit: str, series: Sequence[Series]) -> str:
     up = _axis(min(values), max(values), HEIGHT - _BOTTOM, _TOP, pad=0.06)
     body = [*_value_ticks(up), *_time_ticks(across)]
     body += [_drawn(one, across, up) for one in drawn]
-    legend = " ".join(f'<span class="key {one.kind}">{escape(one.name)}</span>' for one in drawn)
+    legend = " ".join(
+        f'<span style="color:{COLOURS[one.kind]}">{escape(one.name)}</span>' for one in drawn
+    )
     caption = f"{escape(title)} ({escape(unit)})"
     svg = (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(caption)}">'
@@ -101,7 +117,7 @@ def _value_ticks(axis: Axis) -> list[str]:
         label = f"{number * step:,.{places}f}"
         span = f'x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{pixel}" y2="{pixel}"'
         place = f'x="{_LEFT - 6}" y="{pixel}" dy="4" text-anchor="end"'
-        rows.append(f'<line class="grid" {span}/><text class="tick" {place}>{label}</text>')
+        rows.append(f'<line stroke="{_GRID}" {span}/><text {place} {_LABEL}>{label}</text>')
     return rows
 
 
@@ -112,16 +128,17 @@ def _time_ticks(axis: Axis) -> list[str]:
         pixel = f"{axis.place(at):.1f}"
         anchor = {0: "start", _TICKS - 1: "end"}.get(number, "middle")
         rows.append(
-            f'<text class="tick" x="{pixel}" y="{HEIGHT - 12}" text-anchor="{anchor}">'
-            f"{clock(round(at))}</text>"
+            f'<text x="{pixel}" y="{HEIGHT - 12}" text-anchor="{anchor}" {_LABEL}>'
+            f"{clock(round(at), fine=axis.high - axis.low < _FINE_US)}</text>"
         )
     return rows
 
 
-def clock(at_us: int) -> str:
-    """Time of day, UTC, to the second."""
-    seconds = at_us // 1_000_000 % 86_400
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+def clock(at_us: int, *, fine: bool = False) -> str:
+    """Time of day, UTC, to the second or (fine) to the millisecond."""
+    seconds, rest = divmod(at_us % 86_400_000_000, 1_000_000)
+    text = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return f"{text}.{rest // 1000:03d}" if fine else text
 
 
 def _drawn(one: Series, across: Axis, up: Axis) -> str:
@@ -129,11 +146,12 @@ def _drawn(one: Series, across: Axis, up: Axis) -> str:
     if one.shape in _MARKS:
         path = _MARKS[one.shape]
         marks = "".join(f'<path d="M{x:.1f} {y:.1f}{path}"/>' for x, y in places)
-        return f'<g class="{one.kind}">{marks}</g>'
+        return f'<g fill="{COLOURS[one.kind]}">{marks}</g>'
     commands = [f"M{places[0][0]:.1f} {places[0][1]:.1f}"]
     for x, y in places[1:]:
         commands.append(f"H{x:.1f}V{y:.1f}" if one.shape == "step" else f"L{x:.1f} {y:.1f}")
-    return f'<path class="{one.kind} curve" d="{"".join(commands)}"/>'
+    look = f'fill="none" stroke-width="1.5" stroke="{COLOURS[one.kind]}"'
+    return f'<path {look} d="{"".join(commands)}"/>'
 
 
 #: Drawn from the point itself: a triangle under a buy, over a sell, a small square for a dot.
