@@ -266,9 +266,11 @@ class Settler:
         order = self._state.orders.get(order_id)
         missing = missing_fills(self._state.orders, report)
         contradiction = order is not None and order.state in OPEN_STATES and not report.open
-        if not missing and not contradiction:
+        if not missing and (not contradiction or (order is not None and order.lost)):
             self._queue.drop(order_id)
             return
+        if not missing and order is not None and order.state is not OrderState.UNKNOWN:
+            await self.mark_unknown(order_id, f"{report.status} there, {order.state} here")
         now = monotonic_us()
         self._queue.later(order_id, now)
         if report.open or not self._queue.silent(order_id, now):
