@@ -24,7 +24,15 @@ def _items() -> tuple[ChecklistItem, ...]:
 
 
 def test_the_runbooks_are_all_there() -> None:
-    assert runbooks.names() == ("alarms", "kill", "reconcile", "session_paper", "verify_a_pack")
+    assert runbooks.names() == (
+        "alarms",
+        "kill",
+        "reconcile",
+        "roles_and_keys",
+        "session_paper",
+        "threat_model",
+        "verify_a_pack",
+    )
 
 
 def test_every_alarm_has_its_section_with_its_first_response() -> None:
