@@ -16,7 +16,8 @@ from engine.contracts.canonical import canonical
 from engine.contracts.fill import Fill
 from engine.contracts.money import CONTEXT, ZERO, to_text
 from engine.evidence.text import stamp
-from engine.orders.positions import PositionLedger, unrealized
+from engine.orders.equity import EquityCurve
+from engine.orders.positions import PositionLedger
 
 _TRADE_COLUMNS = (
     "time",
@@ -42,6 +43,9 @@ _EQUITY_COLUMNS = (
     "realized",
     "unrealized",
     "equity_before_fees",
+    "fees",
+    "fees_without_price",
+    "equity",
 )
 
 
@@ -111,26 +115,30 @@ def trades(records: Sequence[ev.Recorded]) -> bytes:
 
 
 def equity(records: Sequence[ev.Recorded]) -> bytes:
-    """Profit after each fill, in quote, before fees, marked at that fill's own price."""
-    ledger = PositionLedger()
-    rows = []
-    for record, fill in _fills(records):
-        ledger.apply(record)
-        held = ledger.position(fill.symbol)
-        open_profit = unrealized(held, fill.price)
-        rows.append(
-            (
-                stamp(fill.time_us or record.ts_us),
-                fill.symbol,
-                fill.trade_id,
-                to_text(held.quantity),
-                "" if held.average_price is None else to_text(held.average_price),
-                to_text(fill.price),
-                to_text(held.realized),
-                to_text(open_profit),
-                to_text(CONTEXT.add(held.realized, open_profit)),
-            )
+    """Profit after each fill, in quote, marked at that fill's own price, before and after fees.
+
+    A fee in a third asset has no price here: it is listed, and the equity after it is left empty.
+    """
+    curve = EquityCurve()
+    for record in records:
+        curve.apply(record)
+    rows = [
+        (
+            stamp(point.time_us),
+            point.symbol,
+            point.trade_id,
+            to_text(point.quantity),
+            "" if point.average_price is None else to_text(point.average_price),
+            to_text(point.mark),
+            to_text(point.realized),
+            to_text(point.unrealized),
+            to_text(point.before_fees),
+            to_text(point.fees),
+            " ".join(f"{to_text(fee)} {asset}" for asset, fee in point.unpriced.items()),
+            "" if point.net is None else to_text(point.net),
         )
+        for point in curve.points
+    ]
     return _csv(_EQUITY_COLUMNS, rows)
 
 

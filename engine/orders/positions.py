@@ -112,20 +112,22 @@ class PositionLedger:
         self._assets = {one.symbol: (one.base, one.quote) for one in instruments}
         self._session_id = session_id
         self._books: dict[str, _Book] = {}
-        self._seen: set[tuple[str, str]] = set()
+        # a venue that is wiped between sessions counts its trades from one again
+        self._seen: set[tuple[str, str, str]] = set()
 
-    def apply(self, recorded: Recorded) -> None:
-        """Fold one record. Only a new trade with usable numbers changes anything."""
+    def apply(self, recorded: Recorded) -> bool:
+        """Fold one record. Only a new trade with usable numbers changes anything: then True."""
         event = recorded.event
         if not isinstance(event, OrderFilled):
-            return
+            return False
         if self._session_id is not None and event.session_id != self._session_id:
-            return
-        key = (event.fill.symbol, event.fill.trade_id)
+            return False
+        key = (event.session_id, event.fill.symbol, event.fill.trade_id)
         if key in self._seen or not fill_is_usable(event.fill):
-            return
+            return False
         self._seen.add(key)
         _book_fill(self._book(event.fill.symbol), event.fill)
+        return True
 
     def position(self, symbol: str) -> Position:
         """Return the position; a symbol without fills is flat."""
@@ -171,19 +173,34 @@ def net_profit(
 
     `mark` is needed unless flat. Fees in a third asset need its price in quote in `fee_marks`.
     """
-    profit = subtract(position.realized, position.fee_cost)
+    profit = position.realized
     if position.quantity:
         if mark is None:
             return None
         profit = add(profit, unrealized(position, mark))
+    fees, unpriced = fees_in_quote(position, fee_marks or {})
+    return None if unpriced else subtract(profit, fees)
+
+
+def fees_in_quote(
+    position: Position, fee_marks: Mapping[str, Decimal]
+) -> tuple[Decimal, dict[str, Decimal]]:
+    """Quote value of the fees that have a price, and the amounts of those that have none.
+
+    Fees in base are worth what they were at their own fill (`fee_cost`), fees in quote what they
+    are; a third asset, such as BNB, needs its price in quote in `fee_marks`. Exact.
+    """
+    value = position.fee_cost
+    unpriced: dict[str, Decimal] = {}
     for asset, amount in position.fees.items():
         if asset == position.base or not amount:
             continue
-        price = Decimal(1) if asset == position.quote else (fee_marks or {}).get(asset)
+        price = Decimal(1) if asset == position.quote else fee_marks.get(asset)
         if price is None:
-            return None
-        profit = subtract(profit, multiply(amount, price))
-    return profit
+            unpriced[asset] = amount
+        else:
+            value = add(value, multiply(amount, price))
+    return value, unpriced
 
 
 def split_symbol(symbol: str) -> tuple[str, str]:
