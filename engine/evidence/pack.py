@@ -156,10 +156,26 @@ def add_signature(folder: Path, role: Role, armored: str) -> Path:
     return target
 
 
-def finish(folder: Path) -> Path:
-    """Give a pack with both signatures its final name, atomically. Returns that name."""
+def standing(folder: Path) -> Path:
+    """Where a written pack lies: under its `.partial` name, or finished under its final one.
+
+    A crash may come between `finish` and the record of it: then the pack is finished, with both
+    signatures, and nobody has said so yet.
+    """
     partial = _partial_of(folder)
-    final = partial.with_name(partial.name.removesuffix(".partial"))
+    final = _final_of(partial)
+    return final if final.is_dir() and not partial.exists() else partial
+
+
+def finish(folder: Path) -> Path:
+    """Give a pack with both signatures its final name, atomically. Returns that name.
+
+    One that has it already keeps it.
+    """
+    partial = _partial_of(folder)
+    final = _final_of(partial)
+    if standing(folder) == final and not final.is_symlink():
+        return final
     for role, name in _SIGNATURE_NAMES.items():
         if not (partial / name).is_file():
             raise WorkspaceError(
@@ -313,6 +329,10 @@ def _partial_of(folder: Path) -> Path:
     if folder.name.endswith(".partial"):
         return folder
     return folder.with_name(f"{folder.name}.partial")
+
+
+def _final_of(partial: Path) -> Path:
+    return partial.with_name(partial.name.removesuffix(".partial"))
 
 
 def _remove_leftover(partial: Path) -> None:

@@ -27,7 +27,7 @@ from engine.contracts.people import ENGINE, Actor, Role, person
 from engine.contracts.requests import SignRequest
 from engine.contracts.session import SessionState
 from engine.evidence.gather import Surroundings, gather
-from engine.evidence.pack import add_signature, finish, folder_name, write_pack
+from engine.evidence.pack import add_signature, finish, folder_name, standing, write_pack
 from engine.evidence.verify import verify_pack
 from engine.execution.clock import wall_us
 from engine.execution.core import Core, State
@@ -253,7 +253,8 @@ class PackDesk:
                 raise Refused(
                     what=verdict.reason, where="pack", todo="sign again", code="SIGNATURE"
                 )
-            await asyncio.to_thread(add_signature, folder, who.role, request.signature)
+            if not await asyncio.to_thread(_is_finished, folder):
+                await asyncio.to_thread(add_signature, folder, who.role, request.signature)
             await self._core.record(
                 person(actor.name, f"sshsig:{verdict.fingerprint}"),
                 PackSigned(
@@ -267,16 +268,16 @@ class PackDesk:
                 await self._seal(session, pack, folder)
 
     async def _seal(self, session: Session, pack: PackState, folder: Path) -> None:
-        partial = folder.with_name(f"{folder.name}.partial")
+        written = await asyncio.to_thread(standing, folder)
         places = self._places
         report = await asyncio.to_thread(
-            verify_pack, partial, places.allowed_signers, places.revoked_keys
+            verify_pack, written, places.allowed_signers, places.revoked_keys
         )
         if not report.ok:
             first = report.errors[0]
             raise IntegrityError(
                 what=f"the pack does not verify: {first.file}: {first.what}",
-                where=str(partial),
+                where=str(written),
                 todo="write the pack again",
             )
         final = await asyncio.to_thread(finish, folder)
@@ -304,9 +305,7 @@ class PackDesk:
 
     @staticmethod
     def _manifest(folder: Path) -> bytes:
-        partial = folder.with_name(f"{folder.name}.partial")
-        where = partial if partial.is_dir() else folder
-        return (where / "tagmanifest-sha256.txt").read_bytes()
+        return (standing(folder) / "tagmanifest-sha256.txt").read_bytes()
 
     def _written(self, session: Session) -> PackState:
         if session.pack is None or session.pack.stage != "written":
@@ -324,3 +323,8 @@ class PackDesk:
                 todo="reconcile and sign first",
                 code="NOT_RECONCILED",
             )
+
+
+def _is_finished(folder: Path) -> bool:
+    """Whether the pack has its final name though the journal does not say so: both had signed."""
+    return standing(folder) == folder

@@ -18,7 +18,7 @@ from engine.contracts.documents import Namespace
 from engine.contracts.errors import InputError, IntegrityError, Refused, WorkspaceError
 from engine.contracts.people import Role
 from engine.evidence import gather as gathering
-from engine.evidence.pack import add_signature, finish, folder_name, write_pack
+from engine.evidence.pack import add_signature, finish, folder_name, standing, write_pack
 
 _SHARED = (
     "operator",
@@ -64,8 +64,18 @@ def test_the_final_name_appears_only_with_both_signatures(world: Any) -> None:
     add_signature(written.folder_tmp, Role.REVIEWER, "y")
     assert finish(written.folder_tmp) == world.folder
     assert not written.folder_tmp.exists()
+    assert finish(written.folder_tmp) == world.folder
     with pytest.raises(WorkspaceError, match="exists"):
         write_pack(world.folder, world.inputs)
+
+
+def test_a_pack_stands_under_its_partial_name_until_it_is_finished(world: Any) -> None:
+    written = write_pack(world.folder, world.inputs)
+    assert standing(world.folder) == standing(written.folder_tmp) == written.folder_tmp
+    for role in (Role.OPERATOR, Role.REVIEWER):
+        add_signature(world.folder, role, "x")
+    finish(world.folder)
+    assert standing(world.folder) == standing(written.folder_tmp) == world.folder
 
 
 def test_the_name_is_the_start_in_utc_and_the_session() -> None:

@@ -198,6 +198,6 @@ def _order_problems(
         yield f"trades here {here}, at the venue {there}"
     open_ = [one["clientOrderId"] for one in venue_orders if one["status"] in {"NEW"}]
     yield from (f"{name} is still open at the venue" for name in open_)
-    yield from (f"break: {one}" for one in script.breaks)
+    yield from (f"break: {one}" for one in script.breaks.values())
     raised = {one["code"] for one in script.field.events("alarm.raised")}
     yield from (f"alarm {code}" for code in sorted(raised & _FAULTS))

@@ -35,7 +35,7 @@ from peakctl.signing import signals
 from tests.faults.conftest import SYMBOL, Field, eventually
 
 if TYPE_CHECKING:
-    from engine.contracts.view import SessionView
+    from engine.contracts.view import ReconView, SessionView
 
 #: The other account's quotes (side, price, quantity): nothing else stands in the book.
 QUOTES = (
@@ -112,7 +112,8 @@ class Script:
         self.field = field
         self._killed = killed
         self.restarts = 0
-        self.breaks: list[str] = []
+        #: every break that a reconciliation showed, by run and number
+        self.breaks: dict[str, str] = {}
         #: what was acknowledged: order ids, and journal size -> head as the engine showed them
         self.submitted: list[str] = []
         self.heads: dict[int, str] = {}
@@ -326,10 +327,18 @@ class Script:
 
 
 async def charter(script: Script) -> None:
-    """The operator writes the charter."""
-    view = await script.field.ready()
-    if view.session is None:
-        await script.field.client.charter(script.field.charter())
+    """The operator writes the charter, when the engine is ready and the market fresh."""
+
+    async def missing() -> Callable[[], Awaitable[Any]] | None:
+        view = await script.read()
+        if view.session is not None and view.session.state is not SessionState.SEALED:
+            return None
+        fresh = view.market is not None and not view.market.stale
+        if view.engine.phase != "ready" or not fresh:
+            return lambda: asyncio.sleep(0.05)
+        return lambda: script.field.client.charter(script.field.charter())
+
+    await script.insist(missing, "charter")
 
 
 async def checklist(script: Script) -> None:
@@ -449,27 +458,32 @@ async def stop(script: Script) -> None:
 
 
 async def reconcile(script: Script) -> None:
-    """Three sides are compared; both sign what was found."""
+    """Three sides are compared; what was found is kept and answered, and signed by both."""
     desk = script.field
 
-    async def sign(recon_report: str) -> None:
-        digest = sha256_hex(recon_report.encode())
+    async def sign(recon: ReconView) -> None:
+        for row in recon.breaks:
+            if row.klass != "green" and not row.answer:
+                await desk.client.answer_break(recon.run_id, row.id, "kept by the script")
         for seat, namespace in (
             (desk.operator, Namespace.RECON),
             (desk.reviewer, Namespace.RECON_REVIEW),
         ):
-            signature = await seat.sign(recon_report, namespace)
-            await seat.client.sign_recon(digest, signature)
+            signature = await seat.sign(recon.report, namespace)
+            await seat.client.sign_recon(sha256_hex(recon.report.encode()), signature)
 
     async def missing() -> Callable[[], Awaitable[Any]] | None:
         session = await script.session()
         if session.state is not SessionState.STOPPED:
             return None
-        if session.recon is None:
+        recon = session.recon
+        if recon is None:
             return desk.client.run_recon
-        script.breaks = [f"{one.klass} {one.key}" for one in session.recon.breaks]
-        report = session.recon.report
-        return lambda: sign(report)
+        for one in recon.breaks:
+            script.breaks[f"{recon.run_id}/{one.id}"] = (
+                f"{one.klass} {one.subject} {one.key}: {one.engine} | {one.journal} | {one.venue}"
+            )
+        return lambda: sign(recon)
 
     await script.insist(missing, "reconcile")
     assert await script.past(SessionState.RECONCILED)
@@ -492,7 +506,7 @@ async def seal(script: Script) -> None:
         if session.state is not SessionState.RECONCILED:
             return None
         if session.pack is None:
-            return lambda: _write_pack(desk)
+            return lambda: _write_pack(desk, session.id)
         manifest = session.pack.tagmanifest
         return lambda: sign(manifest)
 
@@ -500,8 +514,8 @@ async def seal(script: Script) -> None:
     assert await script.past(SessionState.SEALED)
 
 
-async def _write_pack(desk: Field) -> None:
-    if not desk.events("lessons.written"):
+async def _write_pack(desk: Field, session_id: str) -> None:
+    if not desk.events("lessons.written", session_id=session_id):
         await desk.client.write_lessons((LESSON,))
     await desk.client.write_pack()
 
