@@ -1,0 +1,276 @@
+"""The soak: a desk under ten times the recorded market and faults from a seed, for a while.
+
+Afterwards everything is compared: the reconciliations of its sessions, the venue's own lists, the
+journal and the store. `Soak.problems` says what is wrong; `Soak.table` prints what was measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.journal.heads import read_heads
+from engine.journal.verify import verify_journal
+from engine.journal.writer import Journal
+from engine.store.store import Store
+from peakctl.founding import create_demo
+from tests.faults.conftest import ROOT, SYMBOL, Field
+from tests.soak.exchange import Pace
+from tests.soak.measure import (
+    Sample,
+    Witness,
+    percentile,
+    resident_mb,
+    sample_memory,
+    slope_mb_a_minute,
+)
+from tests.soak.trading import Trading
+
+SEED = 20261121
+#: The recording: 650 s, 19,904 trades, 6,495 depth events, 73,174 bookTickers.
+RECORDED_A_SECOND = (19_904 + 6_495 + 73_174) / 650
+TIMES = 10
+_DATA = ROOT.parent / "shared" / "data"
+_RECORDINGS = (
+    "binance_spot_BTCUSDT_20240808T2354_raw.txt.gz",
+    "binance_spot_BTCUSDT_20240809T0000_raw.txt.gz",
+)
+_SETTINGS = {
+    "venue": {"recv_window_ms": 1000, "request_timeout_ms": 1000},
+    "watchdog": {"grace_seconds": 30, "heartbeat_ms": 500},
+}
+#: Alarms that say that something went wrong in us, not at the venue.
+_FAULTS = frozenset({"LEDGER_REFUSED", "ORPHAN", "ENGINE_FAULT", "ORDER_LOST", "STORE_REBUILT"})
+_PAGE = 1000
+
+
+class SoakField(Field):
+    """A desk on the soak's exchange."""
+
+    def __init__(self, workspace: Any, pace: Pace) -> None:
+        super().__init__(workspace, {})
+        self._pace = pace
+
+    def _start_sandbox(self, port: int) -> dict[str, Any]:
+        keys = self.workspace.root / "venue-keys"
+        pace = msgspec.json.encode(self._pace).decode()
+        process = self._sandbox = subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-m", "tests.soak.exchange"),
+                *("sandbox", str(port), str(keys), pace),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            cwd=self.workspace.root,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert process.stdout is not None
+        with process.stdout as pipe:
+            return {**json.loads(pipe.readline()), "pid": process.pid}
+
+    async def faults(self, **request: Any) -> dict[str, Any]:
+        """Ask the fault desk; returns what it says."""
+        url = f"{self.venue['rest']}/sandbox/faults"
+        async with self._http.post(url, json=request) as response:
+            assert response.status == 200, await response.text()
+            told: dict[str, Any] = await response.json()
+            return told
+
+    async def listed(self, path: str, key: str, start: str) -> list[dict[str, Any]]:
+        """Every row of one of the account's lists, page by page."""
+        rows: list[dict[str, Any]] = []
+        while True:
+            after = {start: int(rows[-1][key]) + 1} if rows else {start: 0}
+            page = await self.ask("GET", path, symbol=SYMBOL, limit=_PAGE, **after)
+            rows += page
+            if len(page) < _PAGE:
+                return rows
+
+
+class Soak(msgspec.Struct, frozen=True, kw_only=True):
+    """What one soak came to. Latencies in seconds, memory in MB."""
+
+    seconds: float
+    recorded: bool
+    frames: int
+    heard: int
+    submitted: int
+    canceled: int
+    fills: int
+    sessions: int
+    events: int
+    refused: dict[str, int]
+    fired: dict[str, int]
+    alarms: dict[str, int]
+    samples: list[Sample]
+    sandbox_mb: tuple[float, float]
+    latencies: list[float]
+    wrong: list[str]
+
+    @property
+    def frames_a_second(self) -> float:
+        """Messages on the exchange's market streams."""
+        return self.frames / self.seconds
+
+    @property
+    def slope(self) -> float:
+        """Growth of the engine over the last two thirds, MB a minute."""
+        return slope_mb_a_minute(self.samples)
+
+    @property
+    def kb_an_event(self) -> float:
+        """The same growth for each journal event of that time, kB."""
+        events_a_minute = 60 * self.events / self.seconds
+        return 1024 * self.slope / events_a_minute if events_a_minute else 0.0
+
+    def table(self) -> str:
+        """Everything measured, for people."""
+        wanted = TIMES * RECORDED_A_SECOND
+        source = "the recording" if self.recorded else "synthetic flow"
+        step = max(1, len(self.samples) // 12)
+        rss = ", ".join(f"{one.at / 60:.1f}: {one.mb:.0f}" for one in self.samples[::step])
+        last = self.samples[-1]
+        rows = {
+            "time": f"{self.seconds:.0f} s on {source} at {TIMES} times its speed",
+            "market messages": f"{self.frames_a_second:.0f}/s on the wire (10 x recorded: "
+            f"{wanted:.0f}/s), {self.heard / self.seconds:.0f}/s heard by the engine",
+            "orders": f"{self.submitted} sent, {self.fills} fills, {self.canceled} canceled by "
+            f"hand, in {self.sessions} sessions; {self.events} journal events",
+            "order latency": f"p50 {1e3 * percentile(self.latencies, 0.5):.1f} ms, "
+            f"p99 {1e3 * percentile(self.latencies, 0.99):.1f} ms, "
+            f"most {1e3 * max(self.latencies, default=0):.0f} ms (faults included)",
+            "faults fired": f"{sum(self.fired.values())}: {_counts(self.fired)}",
+            "refused": _counts(self.refused),
+            "alarms": _counts(self.alarms),
+            "engine's memory": f"min: MB {rss}, {last.at / 60:.1f}: {last.mb:.0f}",
+            "its growth": f"{self.slope:+.2f} MB a minute over the last two thirds, "
+            f"{self.kb_an_event:+.2f} kB a journal event",
+            "sandbox's memory": "{:.0f} to {:.0f} MB".format(*self.sandbox_mb),
+            "breaks and faults": "; ".join(self.wrong) or "none",
+        }
+        return "\n".join(f"{name:18} {text}" for name, text in rows.items())
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "none"
+
+
+def recordings() -> tuple[str, ...]:
+    """The recordings, where the data is there."""
+    found = tuple(str(_DATA / name) for name in _RECORDINGS)
+    return found if all(Path(path).exists() for path in found) else ()
+
+
+async def soak(folder: Path, seconds: float, *, session_seconds: float, every_ms: int) -> Soak:
+    """Run one. `every_ms` is the mean time between two faults of the schedule."""
+    paths = recordings()
+    workspace = await asyncio.to_thread(create_demo, folder, _SETTINGS)
+    desk = SoakField(workspace, Pace(paths, TIMES, SEED))
+    samples: list[Sample] = []
+    beside: list[asyncio.Task[None]] = []
+    try:
+        await desk.start_sandbox()
+        await desk.start_engine()
+        await desk.sit_down()
+        await desk.ready()
+        witness = Witness(desk.venue["ws"])
+        trading = Trading(desk, SEED)
+        beside += [
+            asyncio.create_task(witness.run()),
+            asyncio.create_task(sample_memory(desk.pid, samples)),
+        ]
+        sandbox_before = resident_mb(desk.venue["pid"])
+        began = time.monotonic()
+        await desk.faults(schedule={"seed": SEED, "every_ms": every_ms})
+        await trading.run(seconds, session_seconds)
+        lasted = time.monotonic() - began
+        fired = (await desk.faults())["fired"]
+        await desk.faults(clear=True)
+        view = await desk.state()
+        heard = sum(one.messages for one in view.venue.streams) if view.venue else 0
+        sandbox_after = resident_mb(desk.venue["pid"])
+        await _quiet(beside)
+        await desk.stop_engine()
+        wrong = [
+            *await _wrong(desk),
+            *(f"break: {one}" for one in trading.ceremony.breaks.values()),
+        ]
+        return Soak(
+            seconds=lasted,
+            recorded=bool(paths),
+            frames=witness.frames,
+            heard=heard,
+            submitted=trading.submitted,
+            canceled=trading.canceled,
+            fills=len(desk.events("order.filled")),
+            sessions=trading.sessions,
+            events=len(desk.journal()),
+            refused=dict(trading.refused),
+            fired=fired,
+            alarms=dict(Counter(one["code"] for one in desk.events("alarm.raised"))),
+            samples=samples,
+            sandbox_mb=(sandbox_before, sandbox_after),
+            latencies=trading.latencies,
+            wrong=wrong,
+        )
+    finally:
+        await _quiet(beside)
+        await desk.close()
+
+
+async def _quiet(tasks: list[asyncio.Task[None]]) -> None:
+    """End the measuring; a measurement that failed is told."""
+    while tasks:
+        task = tasks.pop()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _wrong(desk: SoakField) -> list[str]:
+    """The engine has ended: journal, store and venue against each other."""
+    place = desk.workspace
+    report = verify_journal(place.journal, [one.head for one in read_heads(place.heads)])
+    wrong = [f"journal: {one.where}: {one.what}" for one in report.findings]
+    differs = await _store_differs(desk)
+    wrong += [f"store: {differs}"] if differs else []
+    names = Counter(
+        str(one["clientOrderId"]) for one in await desk.listed("allOrders", "orderId", "orderId")
+    )
+    intended = {one["intent"]["client_order_id"] for one in desk.events("order.intended")}
+    wrong += [f"{name} is at the venue {count} times" for name, count in names.items() if count > 1]
+    wrong += [f"{name} has no intent" for name in names if name not in intended]
+    there = sorted(str(one["id"]) for one in await desk.listed("myTrades", "id", "fromId"))
+    here = sorted(one["fill"]["trade_id"] for one in desk.events("order.filled"))
+    if here != there:
+        odd = Counter(here)
+        odd.subtract(Counter(there))
+        wrong.append(f"trades that differ: { ({one: n for one, n in odd.items() if n}) }")
+    wrong += [f"{name} is open at the venue" for name in await desk.venue_open()]
+    raised = Counter(one["code"] for one in desk.events("alarm.raised"))
+    wrong += [f"alarm {code}, {raised[code]} times" for code in sorted(_FAULTS & set(raised))]
+    return wrong
+
+
+async def _store_differs(desk: SoakField) -> str | None:
+    """Why the store is not the journal, or None; opened as the engine would."""
+    place = desk.workspace
+    journal = Journal.open(
+        place.journal, commit_interval_ms=0, segment_lines=100_000, clock_us=lambda: 0
+    ).journal
+    store = await Store.open(place.store, export_folder=place.root / "exports")
+    try:
+        return await store.compare(journal)
+    finally:
+        await store.close()
+        journal.close()
