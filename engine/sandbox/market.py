@@ -175,11 +175,12 @@ class MarketData:
             reach = end_ms if end_ms is not None else now_ms
             first = open_of(interval, reach, zone_ms) - limit * INTERVALS[interval]
         else:
-            first = start_ms
+            oldest = self.minutes.bars[0].open_ms if self.minutes.bars else now_ms
+            first = max(start_ms, open_of(interval, oldest, zone_ms))
             end_ms = min(now_ms if end_ms is None else end_ms, now_ms)
             if interval != "1M":
                 # Nobody gets more than `limit` bars: what is later need not be combined.
-                end_ms = min(end_ms, start_ms + (limit + 1) * INTERVALS[interval])
+                end_ms = min(end_ms, first + (limit + 1) * INTERVALS[interval])
         first = open_of(interval, first, zone_ms)
         if interval == "1s":
             found = self._second_bars(first, now_ms if end_ms is None else end_ms, now_ms)
