@@ -98,10 +98,13 @@ class SettleQueue:
         """The venue answers again."""
         self._failures = 0
 
-    def failed(self, now_us: int, *, limited: bool) -> float:
-        """A query failed; `limited`: refused for the rate. Returns the pause in seconds."""
+    def failed(self, now_us: int, *, limited: bool, silent_ms: int = 0) -> float:
+        """A query failed; `limited`: refused for the rate. Returns the pause in seconds.
+
+        `silent_ms` is for how long the venue asked for silence: the pause is no shorter.
+        """
         first, longest = LIMITED_SECONDS if limited else FAILED_SECONDS
-        seconds: float = min(first * 2**self._failures, longest)
+        seconds: float = max(min(first * 2**self._failures, longest), silent_ms / 1000)
         self._failures += 1
         self._paused_until_us = now_us + int(seconds * _US)
         return seconds

@@ -62,7 +62,7 @@ _FEW = 5
 _BY_NAME = 10
 
 #: Refusals for the rate, the venue's and our own budget's: who goes on asking is banned.
-_LIMITED = frozenset({"-1003", "-1015", "HTTP_429", "HTTP_418", "RATE_RESERVED"})
+_LIMITED = frozenset({"-1003", "-1015", "HTTP_429", "HTTP_418", "RATE_RESERVED", "RATE_SILENCE"})
 
 RaiseAlarm = Callable[[str, str], Awaitable[None]]
 
@@ -214,8 +214,12 @@ class Settler:
                 await self._ask(symbol, orders)
                 self._queue.answered()
             except VenueQueryFailed as error:
-                limited = error.code in _LIMITED
-                pause = self._queue.failed(monotonic_us(), limited=limited)
+                rate = self._venue.rate_use()
+                pause = self._queue.failed(
+                    monotonic_us(),
+                    limited=error.code in _LIMITED,
+                    silent_ms=rate.silent_ms if rate is not None else 0,
+                )
                 _log.warning("settle failed", cause=error.line(), pause_seconds=pause)
                 return
 

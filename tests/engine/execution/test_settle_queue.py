@@ -58,6 +58,8 @@ def test_a_refusal_for_the_rate_silences_everybody_twice_as_long_each_time() -> 
     assert pauses[-1] == LIMITED_SECONDS[1]
     queue.answered()
     assert queue.failed(now, limited=True) == LIMITED_SECONDS[0]
+    assert queue.failed(now, limited=True, silent_ms=120_000) == 120
+    assert queue.due(now + 119 * SECOND) == ()
 
 
 def test_given_up_only_after_enough_answers_and_enough_time() -> None:

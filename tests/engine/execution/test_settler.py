@@ -33,6 +33,7 @@ from engine.venues.port import (
     CancelOutcome,
     OrderReport,
     OrderUpdate,
+    RateUse,
     Rejected,
     SubmitOutcome,
     Unknown,
@@ -65,11 +66,15 @@ class Script:
         self.asked: list[str] = []
         self.on_cancel: CancelOutcome = Unknown(cause="not scripted")
         self.during_cancel: Any = None
+        self.silent_ms = 0
 
     def _answer(self, what: str) -> None:
         self.asked.append(what)
         if self.fails:
             raise VenueQueryFailed(what=what, where="script", todo="", code=self.fails)
+
+    def rate_use(self) -> RateUse:
+        return RateUse(used=0, limit=6000, silent_ms=self.silent_ms)
 
     async def order(self, symbol: str, name: str) -> OrderReport | None:
         self._answer(f"order {name}")
@@ -400,7 +405,7 @@ async def test_of_hundreds_that_the_venue_does_not_know_each_is_asked_for_in_its
     assert len(desk.venue.asked) == asked
 
 
-@pytest.mark.parametrize("code", ["-1003", "HTTP_429", "HTTP_418", "RATE_RESERVED"])
+@pytest.mark.parametrize("code", ["-1003", "HTTP_429", "HTTP_418", "RATE_RESERVED", "RATE_SILENCE"])
 async def test_who_is_refused_for_the_rate_asks_seldom(desk: Desk, code: str) -> None:
     """Pain 15 (freqtrade #7187): polling on past a 429 got the address banned."""
     name = await desk.intend()
@@ -412,6 +417,14 @@ async def test_who_is_refused_for_the_rate_asks_seldom(desk: Desk, code: str) ->
     desk.show(name)
     await desk.asked_for(33)
     assert desk.order(name).state is OrderState.ACKNOWLEDGED
+
+
+async def test_the_silence_that_the_venue_asked_for_is_kept(desk: Desk) -> None:
+    name = await desk.intend()
+    await desk.settler.mark_unknown(name, "timeout")
+    desk.venue.fails, desk.venue.silent_ms = "HTTP_418", 120_000
+    await desk.asked_for(119, step=0.5)
+    assert len(desk.venue.asked) == 1
 
 
 # --- races ----------------------------------------------------------------------------------------
