@@ -1,9 +1,9 @@
 """The engine's line to the venue: streams in, readings kept fresh, nothing decided.
 
-Two endless stream tasks (market per symbol, user) and one polling task (clock, balances). What a
-stream missed while it was down is asked for by REST as soon as it is back, before its state counts
-as known again: until then the stream is not called up and the balances are not known, which blocks
-new orders (I12).
+Two endless stream tasks (market per symbol, user) and one polling task (clock, rules, balances).
+What a stream missed while it was down is asked for by REST as soon as it is back, before its state
+counts as known again: until then the stream is not called up and the balances are not known, which
+blocks new orders (I12).
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from engine.venues.port import (
 _log = structlog.get_logger("venue")
 
 _POLL_SECONDS = 10.0
+#: While a symbol does not trade, its rules are asked for so often: nobody waits long after a halt.
+_HALT_POLL_SECONDS = 2.0
 _RETRY_SECONDS = 1.0
 _US_PER_MS = 1_000
 
@@ -82,6 +84,14 @@ class VenueLink:
         """Read the balances and keep them. Raises VenueQueryFailed."""
         self._readings.balances = await self._venue.balances()
 
+    async def read_rules(self) -> None:
+        """Read every symbol's rules and keep them: halts begin and end, filters change.
+
+        Raises VenueQueryFailed.
+        """
+        for symbol, market in self._markets.items():
+            market.instrument = await self._venue.instrument(symbol)
+
     async def run_market(self, symbol: str) -> None:
         """Endless: follow the market of one symbol."""
         market = self._markets[symbol]
@@ -116,11 +126,12 @@ class VenueLink:
             self._notify()
 
     async def run_polling(self) -> None:
-        """Endless: measure the clock, read the balances and compare open orders, every 10 s."""
+        """Endless: clock, rules, balances and open orders, every 10 s."""
         while True:
-            await asyncio.sleep(_POLL_SECONDS)
+            await self._until_next_poll()
             try:
                 await self.measure_clock()
+                await self.read_rules()
                 for symbol in self._markets:
                     await self._settler.look_for_missed(symbol)
                 if self.user.connected:
@@ -133,6 +144,18 @@ class VenueLink:
                 _log.warning("poll failed", cause=error.line())
                 self._readings.clock_offset_ms = None
                 self._readings.balances = None
+            self._notify()
+
+    async def _until_next_poll(self) -> None:
+        """Wait; meanwhile only ask whether a symbol that stands still trades again."""
+        for _ in range(int(_POLL_SECONDS / _HALT_POLL_SECONDS)):
+            await asyncio.sleep(_HALT_POLL_SECONDS)
+            if all(market.instrument.trading for market in self._markets.values()):
+                continue
+            try:
+                await self.read_rules()
+            except VenueQueryFailed as error:
+                _log.warning("rules not read", cause=error.line())
             self._notify()
 
     async def _catch_up(self) -> None:
