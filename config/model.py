@@ -107,12 +107,16 @@ class VenueSettings(Section):
 
 
 class SandboxSettings(Section):
-    """The local exchange that `peakctl` starts when `enabled`; `speed` times real time."""
+    """The local exchange that `peakctl` starts when `enabled`; `speed` times real time.
+
+    `replay` is a recording, `scenario` a name of `config/scenarios/` or a TOML file: one at most.
+    """
 
     enabled: bool
     port: Annotated[int, Field(ge=0, le=65535)]
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)]
     replay: str
+    scenario: str
     speed: Annotated[PositiveMoney, Field(le=1000)]
 
 
@@ -177,6 +181,12 @@ class WatchdogSettings(Section):
     heartbeat_ms: Annotated[int, Field(ge=50, le=5000)]
 
 
+class ReconSettings(Section):
+    """How often a trading session is reconciled with the venue, seconds."""
+
+    every_seconds: Annotated[int, Field(ge=1, le=600)]
+
+
 class GovernanceSettings(Section):
     """Modes a charter may ask for and `venue:account` pairs it may name; neither arms anything."""
 
@@ -200,6 +210,7 @@ class Settings(BaseSettings):
     disk: DiskSettings
     journal: JournalSettings
     watchdog: WatchdogSettings
+    recon: ReconSettings
     governance: GovernanceSettings
 
     @model_validator(mode="after")
@@ -218,6 +229,8 @@ def _together(settings: Settings) -> list[tuple[str, str]]:
         found.append(("allow_same_uid", "true in environment dev only"))
     if settings.sandbox.enabled and environment is not Environment.DEV:
         found.append(("sandbox.enabled", "true in environment dev only"))
+    if settings.sandbox.scenario and settings.sandbox.replay:
+        found.append(("sandbox.scenario", "empty while sandbox.replay is set"))
     allowed = MODES[environment]
     if not set(settings.governance.modes) <= allowed:
         names = ", ".join(sorted(allowed))

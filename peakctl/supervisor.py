@@ -172,6 +172,8 @@ class Supervisor:
         ]
         if settings.sandbox.replay:
             arguments.append(f"--replay={settings.sandbox.replay}")
+        if settings.sandbox.scenario:
+            arguments.append(f"--scenario={settings.sandbox.scenario}")
         return self._start_sandbox(arguments)
 
     def sandbox_ready(self) -> dict[str, Any] | None:

@@ -109,7 +109,8 @@ class FaultMiddleware:
             banned = self._banned()
             if banned is not None:
                 return banned
-        fault = self._exchange.faults.take_rest(words(request))
+        now_us = self._exchange.wall_us()
+        fault = self._exchange.faults.take_rest(words(request), now_us)
         if fault is None:
             return self._aged(request, await handler(request))
         return await self._fail(request, handler, fault)

@@ -36,7 +36,7 @@ class ReportQueue:
         """Send one execution report, or do to it what is armed."""
         if not self.listened(account):
             return
-        fault = self._faults.take_report(execution)
+        fault = self._faults.take_report(execution, now_us)
         waiting = self._swapped.pop(account.name, None)
         match fault.how if fault is not None else "":
             case "lose":

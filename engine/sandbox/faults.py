@@ -33,6 +33,7 @@ Text = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,8})?$")]
 KINDS = ("market", "user")
 #: Codes after which nobody knows whether the request was executed (errors.md).
 _UNKNOWN_OUTCOME = frozenset({-1000, -1001, -1006, -1007})
+_NEVER = 2**63
 #: The venue cuts every connection after a day.
 DAY_S = 86_400.0
 
@@ -141,7 +142,8 @@ class FaultRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     * `clock_skew_ms`: the venue's clock is so far ahead. `hide_order_ms`: younger orders are in no
       query's answer. `open_orders_lag_ms`: openOrders as it was so long ago. `ban_ms`: 418 for
       everybody for so long. 0 ends each.
-    * `for_ms`: what this request sets (status, filters, clock, lags, pongs) ends after so long.
+    * `for_ms`: what this request sets (status, filters, clock, lags, pongs) and what of its `rest`
+      and `reports` is left ends after so long.
     * `schedule`: see there. `submit_timeout` n with `submit_mode` and `submit_accept`: short for a
       `rest` entry on submit; replaces the one before.
     """
@@ -178,6 +180,7 @@ class _Rest:
     fault: RestFault
     left: int
     pass_first: int
+    until_us: int
     short: bool = False
 
 
@@ -185,6 +188,7 @@ class _Rest:
 class _Reports:
     fault: ReportFault
     left: int
+    until_us: int
 
 
 class Faults:
@@ -212,15 +216,17 @@ class Faults:
 
     def arm(self, request: FaultRequest, now_us: int) -> None:
         """Take a request in."""
-        self._rest += [_Rest(f, f.times or -1, f.after) for f in request.rest]
-        self._reports += [_Reports(f, f.times or -1) for f in request.reports]
+        self._drop_old(now_us)
+        until_us = now_us + request.for_ms * 1000 if request.for_ms else _NEVER
+        self._rest += [_Rest(f, f.times or -1, f.after, until_us) for f in request.rest]
+        self._reports += [_Reports(f, f.times or -1, until_us) for f in request.reports]
         if request.submit_timeout is not None:
             self._rest = [entry for entry in self._rest if not entry.short]
             if request.submit_timeout:
                 fault = RestFault(
                     on="submit", answer=request.submit_mode, accept=request.submit_accept
                 )
-                self._rest.append(_Rest(fault, request.submit_timeout, 0, short=True))
+                self._rest.append(_Rest(fault, request.submit_timeout, 0, until_us, short=True))
         if request.cancel_race is not None:
             self._race, self._races = request.cancel_race.fill, request.cancel_race.times or -1
         for kind in KINDS:
@@ -230,6 +236,10 @@ class Faults:
             self._gaps[speed] += request.depth_gap
         self._stale += request.stale_snapshot
         self._set(request, now_us)
+
+    def _drop_old(self, now_us: int) -> None:
+        self._rest = [entry for entry in self._rest if now_us < entry.until_us]
+        self._reports = [entry for entry in self._reports if now_us < entry.until_us]
 
     def _set(self, request: FaultRequest, now_us: int) -> None:
         """Fields that hold until they are set again."""
@@ -249,6 +259,7 @@ class Faults:
 
     def document(self, now_us: int) -> dict[str, object]:
         """What is armed now, and what has fired."""
+        self._drop_old(now_us)
         return {
             "submit_timeout": sum(entry.left for entry in self._rest if entry.short),
             "rest": [
@@ -274,10 +285,10 @@ class Faults:
 
     # --- questions -------------------------------------------------------------------------------
 
-    def take_rest(self, words: frozenset[str]) -> RestFault | None:
+    def take_rest(self, words: frozenset[str], now_us: int) -> RestFault | None:
         """The fault for a request that goes by these words of `On`; the first armed one wins."""
         for entry in self._rest:
-            if entry.fault.on not in words:
+            if entry.fault.on not in words or now_us >= entry.until_us:
                 continue
             if entry.pass_first:
                 entry.pass_first -= 1
@@ -289,10 +300,10 @@ class Faults:
             return entry.fault
         return None
 
-    def take_report(self, execution: str) -> ReportFault | None:
+    def take_report(self, execution: str, now_us: int) -> ReportFault | None:
         """The fault for an execution report of this kind."""
         for entry in self._reports:
-            if entry.fault.execution not in {execution, "any"}:
+            if entry.fault.execution not in {execution, "any"} or now_us >= entry.until_us:
                 continue
             entry.left -= 1
             if not entry.left:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Annotated
 
 import msgspec
 
@@ -52,20 +53,22 @@ class FlowShape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     the start price that the price loses in a second. `bursts` of takers a second, each of
     `burst_length` trades on average, their sizes times `trade_size`. `levels` a side of the book,
     of `quote_size` at the median; `changes` quotes a step at the median; the spread is open for
-    `gap_share` of the time, by `gap` ticks at the median.
+    `gap_share` of the time, by `gap` ticks at the median. `bias` of the bursts are on one side for
+    sure: buyers when it is positive, sellers when it is negative.
     """
 
-    drift: float = 0.0
-    volatility: float = 250.0
-    pull: float = 0.0
-    bursts: float = 7.5
-    burst_length: float = 2.4
-    trade_size: float = 1.0
-    levels: int = 100
-    quote_size: float = 9_000.0
-    changes: float = 6.7
-    gap_share: float = 0.075
-    gap: float = 80.0
+    drift: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)] = 0.0
+    volatility: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 250.0
+    pull: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.0
+    bursts: Annotated[float, msgspec.Meta(ge=0, le=400)] = 7.5
+    burst_length: Annotated[float, msgspec.Meta(ge=1, le=100)] = 2.4
+    bias: Annotated[float, msgspec.Meta(ge=-1, le=1)] = 0.0
+    trade_size: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 1.0
+    levels: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    quote_size: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 9_000.0
+    changes: Annotated[float, msgspec.Meta(ge=0, le=150)] = 6.7
+    gap_share: Annotated[float, msgspec.Meta(ge=0, le=0.9)] = 0.075
+    gap: Annotated[float, msgspec.Meta(ge=0, le=1e5)] = 80.0
 
 
 class Flow:
@@ -218,6 +221,8 @@ class Flow:
         draw, shape = self._random, self.shape
         if draw.random() > _SIDE_PERSISTS:
             self._taker = -self._taker
+        if shape.bias and draw.random() < abs(shape.bias):
+            self._taker = BUY if shape.bias > 0 else SELL
         goes_on = 1 - 1 / max(shape.burst_length, 1.0)
         while True:
             size = draw.lognormvariate(0.0, _TRADE_SIGMA) * _TRADE_MEDIAN * shape.trade_size

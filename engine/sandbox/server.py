@@ -39,6 +39,8 @@ from engine.sandbox.limits import Limits
 from engine.sandbox.replay import Replay
 from engine.sandbox.rest import Rest
 from engine.sandbox.rules import ONE, rules_for
+from engine.sandbox.scenario import Scenario
+from engine.sandbox.stage import Stage
 from engine.sandbox.streams import TICK_MS, Streams
 from engine.sandbox.ws_api import WebSocketApi
 
@@ -50,7 +52,9 @@ class SandboxOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to run it. `port` 0 takes a free one; `balances` in whole units per asset.
 
     `replay` is a raw recording that drives the market at `speed` instead of synthetic flow;
-    `flow` False leaves the book empty. `control` opens POST /sandbox/faults. The limits are the
+    `flow` False leaves the book empty. `scenario` directs the flow and its faults, and `seed`
+    counts from the scenario's own: 1 is the scenario as it is written. `control` opens
+    POST /sandbox/faults. The limits are the
     venue's, and a test may raise them.
 
     `first_id` begins the order and trade ids. None takes it from the clock, 10,000 a second, so
@@ -64,6 +68,7 @@ class SandboxOptions(msgspec.Struct, frozen=True, kw_only=True):
     replay: Path | None = None
     speed: float = 1.0
     flow: bool = True
+    scenario: Scenario | None = None
     first_id: int | None = None
     balances: dict[str, Decimal] = msgspec.field(
         default_factory=lambda: {"BTC": Decimal(1), "USDT": Decimal(100_000)}
@@ -86,6 +91,12 @@ class Sandbox:
             raise InputError(
                 what=f"speed {options.speed} is not positive", where="sandbox.speed", todo="use 1"
             )
+        if options.scenario is not None and (options.replay is not None or not options.flow):
+            raise InputError(
+                what="a scenario directs synthetic flow, and there is none beside a recording",
+                where="sandbox.scenario",
+                todo="choose the scenario or the recording",
+            )
         self._options = options
         limits = Limits(
             weight_minute=options.weight_minute,
@@ -102,7 +113,7 @@ class Sandbox:
         self._stack = ExitStack()
         self._runner: web.AppRunner | None = None
         self._replay: Replay | None = None
-        self._flow: Flow | None = None
+        self._stage: Stage | None = None
         self.port = 0
 
     async def start(self) -> dict[str, Any]:
@@ -111,7 +122,7 @@ class Sandbox:
         accounts = self._open_accounts()
         self._open_market()
         wrappers: list[Middleware] = []
-        if options.control:
+        if options.control or options.scenario is not None:
             wrappers.append(FaultMiddleware(self.exchange, self.faults.replica).middleware())
         app = web.Application(client_max_size=1 << 20, middlewares=wrappers)
         if options.control:
@@ -146,8 +157,8 @@ class Sandbox:
             group.create_task(_every(FAULTS_TICK_MS, self.faults.tick))
             if self._replay is not None:
                 group.create_task(self._replay_then_flow(self._replay))
-            elif self._flow is not None:
-                group.create_task(_every(STEP_MS, self._step))
+            elif self._stage is not None:
+                group.create_task(_every(STEP_MS, self._stage.step))
 
     async def close(self) -> None:
         """End all connections and free the port."""
@@ -183,23 +194,19 @@ class Sandbox:
         first_id = exchange.matching.next_trade_id
         exchange.market.begin(History(options.seed, price, first_id, now_us, _HISTORY_MINUTES))
         if options.flow and self._replay is None:
-            self._flow_from(price)
+            self._stage = self._stage_from(price)
 
-    def _flow_from(self, price: int) -> None:
-        self._flow = Flow(self.exchange.matching, self._options.seed, price)
-        self._flow.open(self.exchange.clock_us())
-        self.exchange.settle()
-
-    def _step(self) -> None:
-        assert self._flow is not None, "flow is opened before it runs"
-        if self.exchange.trading:
-            self._flow.step(self.exchange.clock_us())
-            self.exchange.settle()
+    def _stage_from(self, price: int) -> Stage:
+        options, scenario = self._options, self._options.scenario
+        seed = options.seed if scenario is None else scenario.seed + options.seed - 1
+        flow = Flow(self.exchange.matching, seed, price)
+        stage = Stage(self.exchange, self.faults, flow, scenario)
+        stage.open()
+        return stage
 
     async def _replay_then_flow(self, replay: Replay) -> None:
         await replay.run()
-        self._flow_from(replay.middle())
-        await _every(STEP_MS, self._step)
+        await _every(STEP_MS, self._stage_from(replay.middle()).step)
 
 
 async def _every(interval_ms: int, act: Callable[[], None]) -> None:

@@ -55,6 +55,9 @@ def sandbox(
     replay: Annotated[
         Path | None, typer.Option(help="Drive the market from a raw recording.")
     ] = None,
+    scenario: Annotated[
+        str | None, typer.Option(help="A scenario by name, or a TOML file of your own.")
+    ] = None,
 ) -> int:
     """Run the local exchange; prints one JSON line when it is ready."""
     try:
@@ -63,8 +66,17 @@ def sandbox(
         raise InputError(what=f"{speed[:20]!r} is no number", where="--speed") from error
     if not times.is_finite() or not 0 < times <= 1000:
         raise InputError(what=f"{speed[:20]!r} is not between 0 and 1000", where="--speed")
+    from config.scenarios import read_scenario  # noqa: PLC0415
+    from engine.sandbox.scenario import parse_scenario  # noqa: PLC0415
     from engine.sandbox.server import SandboxOptions, run  # noqa: PLC0415
 
     return run(
-        SandboxOptions(port=port, seed=seed, symbol=symbol, replay=replay, speed=float(times))
+        SandboxOptions(
+            port=port,
+            seed=seed,
+            symbol=symbol,
+            replay=replay,
+            speed=float(times),
+            scenario=None if scenario is None else parse_scenario(*read_scenario(scenario)),
+        )
     )

@@ -231,3 +231,13 @@ async def test_ban_is_for_everybody_and_ends(start) -> None:
     assert await venue.fired("ban") == 3
     await venue.arm(ban_ms=0)
     assert (await venue.demo.public("time"))[0] == 200
+
+
+async def test_what_is_left_after_its_time_does_not_fire(start) -> None:
+    venue = await start(control=True)
+    armed = await venue.arm(rest=[{"on": "time", "answer": "html", "times": 9}], for_ms=150)
+    assert len(armed["rest"]) == 1
+    async with asyncio.timeout(10):
+        while (await venue.arm())["rest"]:
+            continue
+    assert (await ask(venue, "time"))[0] == 200
