@@ -84,7 +84,9 @@ def check_timing(timestamp: str | None, window: str | None, server_us: int) -> N
             raise missing("recvWindow")
         window_us = int(match[1]) * 1000 + int((match[2] or "").ljust(3, "0"))
     if window_us > _MAX_WINDOW_US:
-        raise VenueError(-1102, "Parameter 'recvWindow' Cannot be greater than 60000.")
+        raise VenueError(
+            -1102, "'recvWindow' contains unexpected value. Cannot be greater than '60000'."
+        )
     if sent_us >= server_us + 1_000_000:
         raise VenueError(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
     if server_us - sent_us > window_us:

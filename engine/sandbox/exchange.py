@@ -101,6 +101,7 @@ class Exchange:
         for held in (account.orders, account.open_orders, account.latest_by_client_id):
             held.clear()
         account.trades.clear()
+        account.prevented.clear()
         account.touched.clear()
         account.updated_us = self.clock_us()
 
