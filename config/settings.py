@@ -53,6 +53,7 @@ TIGHTER: dict[str, int] = {
     "clock.limit_ms": -1,
     "disk.min_free_mb": 1,
     "watchdog.grace_seconds": -1,
+    "recon.every_seconds": -1,
 }
 
 

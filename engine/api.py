@@ -132,6 +132,8 @@ def _command_routes(host: Host) -> dict[str, Handler]:
         "go/sign": command(rq.SignRequest, host.parts.approval.sign),
         "go/cosign": command(rq.CosignRequest, host.parts.approval.cosign),
         "order/cancel": command(rq.CancelRequest, host.cancel),
+        "orphan/adopt": command(rq.OrphanRequest, host.parts.orphans.adopt),
+        "orphan/cancel": command(rq.OrphanRequest, host.parts.orphans.cancel),
         "note": command(rq.NoteRequest, lambda b, a: session.note(b.text, a)),
         "recon/answer": command(rq.BreakAnswerRequest, recon.answer),
         "recon/sign": command(rq.SignRequest, recon.sign),

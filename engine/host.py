@@ -208,6 +208,8 @@ class Host:
             self._spawn(self.parts.link.run_market(symbol), f"market-{symbol}")
         self._spawn(self.parts.link.run_user(), "user-stream")
         self._spawn(self.parts.link.run_polling(), "polling")
+        self._spawn(self.parts.recon_watch.run(), "recon-watch")
+        self._spawn(self.parts.orphans.run(), "orphans")
         if self.phase == "recovering":
             self.phase = "ready"
         self._wake()
@@ -308,6 +310,14 @@ class Host:
                 where="resume",
                 todo="stop the session",
                 code="APPROVAL",
+            )
+        red = self.core.state.recon_watch.confirmed
+        if red:
+            raise Refused(
+                what=f"a red break stands: {red[0].code} {red[0].key}",
+                where="resume",
+                todo="find out what happened; it must be gone, or the session stops",
+                code="RECON_RED",
             )
         await self.parts.session.resume(reason, actor)
 

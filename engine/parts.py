@@ -20,11 +20,13 @@ from engine.execution.kill import KillSwitch, Spawn
 from engine.execution.latch_keeper import LatchKeeper
 from engine.execution.market import Market
 from engine.execution.ops_desk import OpsDesk
+from engine.execution.orphan_desk import OrphanDesk
 from engine.execution.pack_desk import PackDesk
 from engine.execution.pipeline import OrderDesk
 from engine.execution.probe_table import ProbeTable
 from engine.execution.probes import Probes
 from engine.execution.recon_desk import ReconDesk
+from engine.execution.recon_watch import ReconWatch
 from engine.execution.release_desk import ReleaseDesk
 from engine.execution.session_desk import SessionDesk
 from engine.execution.settler import Settler
@@ -157,6 +159,16 @@ class Parts:
             setup.checker,
             self.ops.raise_alarm,
         )
+        self.recon_watch = ReconWatch(
+            core,
+            self.settler,
+            self.venue,
+            store,
+            readings,
+            self.ops.raise_alarm,
+            settings.recon.every_seconds,
+        )
+        self.orphans = OrphanDesk(core, self.session, self.settler, self.venue)
         self.pack = PackDesk(
             core,
             self.session,
@@ -194,9 +206,19 @@ class Parts:
                 raise_alarm=self.ops.raise_alarm,
             ),
         )
-        self.views = ViewBuilder(core.state, markets, readings, self.facts, self.link.user)
+        self.views = ViewBuilder(
+            core.state,
+            markets,
+            readings,
+            self.facts,
+            self.link.user,
+            self.recon_watch.view,
+            self.orphans.views,
+        )
 
     def kill_symbols(self) -> tuple[str, ...]:
         """The symbols a kill covers: all that may be traded and all that have open orders."""
-        known = {order.intent.symbol for order in self._core.state.orders.open_orders()}
-        return tuple(sorted({*self._setup.settings.venue.symbols, *known}))
+        state = self._core.state
+        known = {order.intent.symbol for order in state.orders.open_orders()}
+        strange = {orphan.symbol for orphan in state.orphans.alive}
+        return tuple(sorted({*self._setup.settings.venue.symbols, *known, *strange}))

@@ -22,6 +22,7 @@ from peakctl.commands import (
     ledger,
     lifecycle,
     operations,
+    orphans,
     processes,
     roster,
     settings,
@@ -48,6 +49,7 @@ for module in (
     ledger,
     evidence,
     operations,
+    orphans,
     settings,
     roster,
 ):

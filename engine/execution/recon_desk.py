@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
-
-import msgspec
+from collections.abc import Sequence
 
 from engine.contracts.canonical import sha256_hex
 from engine.contracts.documents import Namespace
@@ -26,15 +23,14 @@ from engine.contracts.event import (
     ReconRun,
     ReconSigned,
 )
-from engine.contracts.fill import Fill
-from engine.contracts.money import ZERO, plain
-from engine.contracts.order import OPEN_STATES, OrderState, Side
+from engine.contracts.order import OPEN_STATES, OrderState
 from engine.contracts.people import ENGINE, Actor, Role, person
 from engine.contracts.requests import BreakAnswerRequest, SignRequest
 from engine.contracts.session import SessionState
 from engine.contracts.view import ReconView
 from engine.execution.clock import monotonic_us, wall_us
 from engine.execution.core import Core, State
+from engine.execution.recon_sides import CLOCK_MARGIN_US, SideReader, strangers
 from engine.execution.session_desk import SessionDesk, current_session, moved
 from engine.execution.settler import RaiseAlarm, Settler
 from engine.execution.view import recon_view
@@ -44,17 +40,10 @@ from engine.governance.transitions import Cause
 from engine.reconcile.causes import GREEN, RED
 from engine.reconcile.compare import reconcile
 from engine.reconcile.report import Report
-from engine.reconcile.rows import (
-    FillRow,
-    OrderRow,
-    Sides,
-    fill_row,
-    order_row,
-    venue_state_class,
-)
+from engine.reconcile.rows import Sides
 from engine.signatures.check import Checker
-from engine.store.store import Movements, Store
-from engine.venues.port import OrderReport, Venue
+from engine.store.store import Store
+from engine.venues.port import Venue
 
 #: States in which a session is reconciled.
 RECONCILABLE = frozenset({SessionState.STOPPED, SessionState.KILLED})
@@ -62,7 +51,6 @@ RECONCILABLE = frozenset({SessionState.STOPPED, SessionState.KILLED})
 #: How long open questions to the venue may take before the attempt ends, µs.
 _SETTLE_US = 15_000_000
 _POLL_SECONDS = 0.02
-_CLOCK_MARGIN_US = 60_000_000
 _ANSWER_LIMIT = 500
 
 _NAMESPACES = {Role.OPERATOR: Namespace.RECON, Role.REVIEWER: Namespace.RECON_REVIEW}
@@ -85,8 +73,7 @@ class ReconDesk:
         self._core = core
         self._session = session
         self._settler = settler
-        self._venue = venue
-        self._store = store
+        self._reader = SideReader(core, venue, store)
         self._roster = roster
         self._checker = checker
         self._raise_alarm = raise_alarm
@@ -97,7 +84,9 @@ class ReconDesk:
         session = self._reconcilable()
         await self._learn_all(session)
         sides = await self._sides(session)
-        report = reconcile(secrets.token_hex(6), session.id, wall_us(), sides)
+        watch = self._core.state.recon_watch
+        since = watch.first_seen_us if watch.session_id == session.id else {}
+        report = reconcile(secrets.token_hex(6), session.id, wall_us(), sides, since)
         document = report.to_document()
         await self._core.record(
             actor,
@@ -263,143 +252,13 @@ class ReconDesk:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _sides(self, session: Session) -> Sides:
-        state, symbols = self._core.state, session.charter.instruments
-        since = session.created_us - _CLOCK_MARGIN_US
-        reports: list[OrderReport] = []
-        venue_fills: list[Fill] = []
-        for symbol in symbols:
-            reports += await self._venue.orders(symbol, since)
-            venue_fills += await self._venue.fills(symbol, since)
-        balances = await self._venue.balances()
+        word = await self._reader.ask(
+            session.charter.instruments, session.created_us - CLOCK_MARGIN_US
+        )
+        for report in strangers(self._core.state, session, word.reports):
+            await self._settler.found_orphan(report)
         await self._core.record(
-            ENGINE, BalancesRead(session_id=session.id, moment="reconcile", balances=balances)
+            ENGINE,
+            BalancesRead(session_id=session.id, moment="reconcile", balances=word.balances),
         )
-        await self._store.flushed(self._core.journal.size - 1)
-        movements = await self._store.journal_movements(session.id)
-        ours = state.orders.session_orders(session.id)
-        names = {order.intent.client_order_id for order in ours}
-        by_venue_id = {one.venue_order_id: one.client_order_id for one in reports}
-        named_fills = [_named(fill, by_venue_id) for fill in venue_fills]
-        others = self._of_other_sessions(session)
-        # Without go there was no opening reading, and no order either: said as "not read".
-        opening = state.opening_balances.get(session.id)
-        held = _totals(opening) if opening is not None else None
-        return Sides(
-            engine_orders=[order_row(order) for order in ours],
-            journal_orders=await self._journal_orders(session.id),
-            venue_orders=[_venue_row(one) for one in reports if one.client_order_id not in others],
-            engine_fills=[
-                fill_row(one) for one in state.orders.fills if one.client_order_id in names
-            ],
-            journal_fills=await self._journal_fills(session),
-            venue_fills=[fill_row(one) for one in named_fills if one.client_order_id not in others],
-            engine_balances=_after(held, [state.positions.cash()]),
-            journal_balances=_after(held, [self._flow(one) for one in movements]),
-            venue_balances=_totals(balances),
-            engine_positions={one: state.positions.position(one).quantity for one in symbols},
-            journal_positions={one.symbol: self._net_base(one) for one in movements},
-            venue_positions=self._venue_positions(
-                [one for one in named_fills if one.client_order_id not in others]
-            ),
-        )
-
-    def _of_other_sessions(self, session: Session) -> set[str]:
-        orders = self._core.state.orders.orders
-        return {name for name, order in orders.items() if order.session_id != session.id}
-
-    async def _journal_orders(self, session_id: str) -> list[OrderRow]:
-        return [
-            OrderRow(
-                client_order_id=client_order_id,
-                venue_order_id=venue_order_id,
-                state_class=word.upper(),
-                quantity=quantity,
-                filled_quantity=filled,
-                price=price,
-            )
-            for client_order_id, venue_order_id, word, quantity, filled, price in (
-                await self._store.journal_orders(session_id)
-            )
-        ]
-
-    async def _journal_fills(self, session: Session) -> list[FillRow]:
-        symbol_of = {
-            order.intent.client_order_id: order.intent.symbol
-            for order in self._core.state.orders.session_orders(session.id)
-        }
-        return [
-            FillRow(
-                trade_id=trade_id,
-                client_order_id=client_order_id,
-                side=Side(side),
-                price=price,
-                quantity=quantity,
-                fee=fee,
-                fee_asset=fee_asset,
-                symbol=symbol_of.get(client_order_id, ""),
-            )
-            for trade_id, client_order_id, side, price, quantity, fee, fee_asset in (
-                await self._store.journal_fills(session.id)
-            )
-        ]
-
-    def _assets(self, symbol: str) -> tuple[str, str]:
-        position = self._core.state.positions.position(symbol)
-        return position.base, position.quote
-
-    def _flow(self, moved_: Movements) -> dict[str, Decimal]:
-        base, quote = self._assets(moved_.symbol)
-        flow = {base: moved_.base, quote: moved_.quote}
-        for asset, fee in moved_.fees.items():
-            flow[asset] = flow.get(asset, ZERO) - fee
-        return flow
-
-    def _net_base(self, moved_: Movements) -> Decimal:
-        base, _quote = self._assets(moved_.symbol)
-        return plain(moved_.base - moved_.fees.get(base, ZERO))
-
-    def _venue_positions(self, fills: Sequence[Fill]) -> dict[str, Decimal]:
-        """What the venue's trade list of this session adds up to, net of base fees."""
-        held: dict[str, Decimal] = {}
-        for fill in fills:
-            base, _quote = self._assets(fill.symbol)
-            fee = fill.fee if fill.fee_asset == base else ZERO
-            held[fill.symbol] = held.get(fill.symbol, ZERO) + fill.side.sign * fill.quantity - fee
-        return {symbol: plain(quantity) for symbol, quantity in held.items()}
-
-
-def _venue_row(report: OrderReport) -> OrderRow:
-    return OrderRow(
-        client_order_id=report.client_order_id,
-        venue_order_id=report.venue_order_id,
-        state_class=venue_state_class(report.status),
-        quantity=report.quantity,
-        filled_quantity=report.filled_quantity,
-        price=report.price,
-    )
-
-
-def _named(fill: Fill, by_venue_id: Mapping[str, str]) -> Fill:
-    """The fill with our order id, where the venue's order list gives it."""
-    if fill.client_order_id:
-        return fill
-    name = by_venue_id.get(fill.venue_order_id, "")
-    return msgspec.structs.replace(fill, client_order_id=name)
-
-
-def _totals(balances: Mapping[str, tuple[Decimal, Decimal]]) -> dict[str, Decimal]:
-    totals = {asset: plain(free + locked) for asset, (free, locked) in balances.items()}
-    return {asset: total for asset, total in totals.items() if total != 0}
-
-
-def _after(
-    opening: Mapping[str, Decimal] | None, flows: Sequence[Mapping[str, Decimal]]
-) -> dict[str, Decimal] | None:
-    """Opening balances plus all flows; assets that end at zero are left out. None: not read."""
-    if opening is None:
-        return None
-    totals = dict(opening)
-    for flow in flows:
-        for asset, amount in flow.items():
-            totals[asset] = plain(totals.get(asset, ZERO) + amount)
-    return {asset: total for asset, total in totals.items() if total != 0}
+        return await self._reader.whole(session, word)

@@ -6,7 +6,7 @@ known is None, so that every screen draws it as such (I9).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from engine.contracts.fill import Fill
@@ -19,9 +19,11 @@ from engine.contracts.view import (
     HeadroomView,
     KillView,
     MarketView,
+    OrphanView,
     PackView,
     PositionView,
     ReconView,
+    ReconWatchView,
     SessionView,
     StageView,
     StateView,
@@ -43,6 +45,7 @@ from engine.venues.port import RateUse
 _ORDERS_SHOWN = 40
 _FILLS_SHOWN = 30
 _RUNLOG_SHOWN = 50
+_US_PER_MS = 1_000
 
 
 class ViewBuilder:
@@ -55,12 +58,16 @@ class ViewBuilder:
         readings: Readings,
         facts: FactsBuilder,
         user_stream: StreamHealth,
+        recon_watch: Callable[[], ReconWatchView],
+        orphans: Callable[[], tuple[OrphanView, ...]],
     ) -> None:
         self._state = state
         self._markets = markets
         self._readings = readings
         self._facts = facts
         self._user = user_stream
+        self._recon_watch = recon_watch
+        self._orphans = orphans
 
     def build(
         self, engine: EngineView, venue_name: str, rate: RateUse | None, tagmanifest: str, role: str
@@ -85,6 +92,8 @@ class ViewBuilder:
             alarms=self._alarms(),
             next_step=next_step(view, kill, engine),
             next_step_reviewer=next_step_reviewer(view, kill),
+            recon_watch=self._recon_watch(),
+            orphans=self._orphans(),
         )
 
     def kill(self) -> KillView:
@@ -232,6 +241,9 @@ def recon_view(recon: ReconState) -> ReconView:
                 venue=one.venue,
                 cause=one.cause,
                 answer=recon.answers.get(one.id, ""),
+                likely=one.likely,
+                owner=one.owner,
+                age_ms=report.age_us(one) // _US_PER_MS,
             )
             for one in report.breaks
         ),

@@ -25,6 +25,7 @@ class Cause(StrEnum):
     ABORT = "abort"
     PAUSE = "pause"
     RISK_PAUSE = "risk_pause"
+    RECON_RED = "recon_red"
     ATTENDANCE_LOST = "attendance_lost"
     RESUME = "resume"
     STOP = "stop"
@@ -64,6 +65,9 @@ _STEPS: tuple[Transition, ...] = (
     Transition(_S.GO_NOGO, _S.ABORTED, _C.ABORT, "operator or reviewer", "a reason"),
     Transition(_S.LIVE, _S.PAUSED, _C.PAUSE, "operator or reviewer", "nothing"),
     Transition(_S.LIVE, _S.PAUSED, _C.RISK_PAUSE, "engine", "a check said PAUSE"),
+    Transition(
+        _S.LIVE, _S.PAUSED, _C.RECON_RED, "engine", "two reconciliations in a row saw a red break"
+    ),
     Transition(_S.LIVE, _S.PAUSED, _C.ATTENDANCE_LOST, "engine", "no operator console heard"),
     Transition(_S.PAUSED, _S.LIVE, _C.RESUME, "operator", "the approval still stands"),
     Transition(_S.LIVE, _S.STOPPING, _C.STOP, "operator or reviewer", "nothing"),

@@ -61,7 +61,7 @@ class ReconWatch:
 
     def _take(self, run: ReconChecked, at_us: int) -> None:
         if run.session_id != self.session_id:
-            self._begin(run.session_id)
+            return
         self.moment = run.moment
         self.unknown = run.unknown
         if run.unknown:

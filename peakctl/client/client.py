@@ -150,6 +150,21 @@ class EngineClient(Connection):
         body = requests.CancelRequest(person=self.person, client_order_id=client_order_id)
         return await self._change("order/cancel", body)
 
+    async def adopt_orphan(self, symbol: str, client_order_id: str, reason: str) -> StateView:
+        """Take a stranger's order into the session."""
+        body = self._orphan(symbol, client_order_id, reason)
+        return await self._change("orphan/adopt", body, SLOW_SECONDS)
+
+    async def cancel_orphan(self, symbol: str, client_order_id: str, reason: str) -> StateView:
+        """Cancel a stranger's order; the state says whether it has ended."""
+        body = self._orphan(symbol, client_order_id, reason)
+        return await self._change("orphan/cancel", body, SLOW_SECONDS)
+
+    def _orphan(self, symbol: str, client_order_id: str, reason: str) -> requests.OrphanRequest:
+        return requests.OrphanRequest(
+            person=self.person, symbol=symbol, client_order_id=client_order_id, reason=reason
+        )
+
     async def note(self, text: str) -> StateView:
         """Write a line into the runlog."""
         return await self._change("note", requests.NoteRequest(person=self.person, text=text))

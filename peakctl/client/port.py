@@ -98,6 +98,12 @@ class Console(Protocol):
     async def cancel(self, client_order_id: str) -> StateView:
         """Cancel one order."""
 
+    async def adopt_orphan(self, symbol: str, client_order_id: str, reason: str) -> StateView:
+        """Take a stranger's order into the session."""
+
+    async def cancel_orphan(self, symbol: str, client_order_id: str, reason: str) -> StateView:
+        """Cancel a stranger's order; the state says whether it has ended."""
+
     async def note(self, text: str) -> StateView:
         """Write a line into the runlog."""
 

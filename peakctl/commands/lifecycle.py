@@ -25,7 +25,8 @@ from peakctl.commands.output import say, say_json, table, utc
 from peakctl.commands.running import run
 
 if TYPE_CHECKING:
-    from engine.contracts.view import GoView, StateView
+    from engine.contracts.view import GoView, ReconWatchView, StateView
+    from engine.governance.session import ReconState
     from peakctl.workspace import Workspace
 
 
@@ -83,9 +84,26 @@ def _status_rows(view: StateView) -> list[tuple[str, str]]:
         for order in view.orders
     ]
     rows += [(f"position {one.symbol}", f"{one.quantity}") for one in view.positions]
+    rows.append(("reconciled", _watch_line(view.recon_watch)))
+    rows += [
+        (f"  {one.klass} {one.code}", f"{one.key}, {one.age_ms // 1000} s old: {one.cause}")
+        for one in view.recon_watch.breaks
+    ]
+    rows += [
+        (f"ORPHAN {one.client_order_id}", f"{one.symbol} {one.side} {one.quantity}, {one.state}")
+        for one in view.orphans
+        if one.state in {"open", "cancel_requested"}
+    ]
     rows += [(f"alarm {one.id}", f"P{one.priority} {one.code}: {one.text}") for one in view.alarms]
     rows.append(("next", view.next_step))
     return rows
+
+
+def _watch_line(watch: ReconWatchView) -> str:
+    """State and age of the continuous reconciliation; what is not known is said so."""
+    age = "" if watch.age_ms is None else f", last {watch.age_ms // 1000} s ago ({watch.moment})"
+    counts = ", ".join(f"{count} {what}" for what, count in watch.compared.items())
+    return " ".join(f"{watch.state}{age} {counts} {watch.reason}".split())
 
 
 def _age(age_ms: int | None) -> str:
@@ -222,10 +240,15 @@ def _hand_in(place: Workspace, person: str, document: str, signature: str) -> in
 
 def recon(
     session_id: Annotated[str, typer.Argument(metavar="[SESSION]")] = "",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="The continuous one of the running session instead.")
+    ] = False,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
     """The last reconciliation of a session; exit 1 while it has red breaks."""
+    if watch:
+        return _recon_watch(visited(workspace), json=json)
     from peakctl.commands.ledger import fold_sessions, session_of  # noqa: PLC0415
 
     session = session_of(fold_sessions(visited(workspace).journal), session_id)
@@ -240,10 +263,60 @@ def recon(
             f"run {found.run_id} at {utc(found.at_us)}, report {found.sha256}",
             f"compared {', '.join(f'{n} {what}' for what, n in found.compared.items())}",
             f"breaks: {counts}; answered {len(found.answers)}; signed {', '.join(found.signed_by)}",
+            *_break_lines(found),
         )
     if found.breaks.get("red", 0):
         raise AnswerNo(what=f"{found.breaks['red']} red breaks", where=session.id)
     return 0
+
+
+def _recon_watch(place: Workspace, *, json: bool) -> int:
+    """What the last run of the continuous reconciliation knows. Raises AnswerNo for red breaks."""
+    seen = run(_state(place)).recon_watch
+    if json:
+        say_json(seen)
+    else:
+        header = ("code", "class", "age", "runs", "owner", "what", "cause", "likely")
+        rows = [
+            (
+                one.code,
+                one.klass,
+                f"{one.age_ms // 1000} s",
+                str(one.runs),
+                one.owner or "nobody",
+                one.key,
+                one.cause,
+                one.likely,
+            )
+            for one in seen.breaks
+        ]
+        say(_watch_line(seen), *(table(rows, header) if rows else []))
+    red = sum(one.klass == "red" for one in seen.breaks)
+    if red:
+        raise AnswerNo(what=f"{red} red breaks", where="continuous reconciliation")
+    return 0
+
+
+def _break_lines(found: ReconState) -> list[str]:
+    """Each break of the report: class, age, owner, what differs and what likely lies behind it."""
+    from engine.reconcile.report import Report  # noqa: PLC0415
+
+    report = Report.from_document(found.report.encode())
+    header = ("id", "class", "age", "owner", "what", "cause", "likely", "answer")
+    rows = [
+        (
+            one.id,
+            one.klass,
+            f"{report.age_us(one) / 1_000_000:.0f} s",
+            one.owner or "nobody",
+            one.key,
+            one.cause,
+            one.likely,
+            found.answers.get(one.id, ""),
+        )
+        for one in report.breaks
+    ]
+    return list(table(rows, header)) if rows else []
 
 
 def pack(

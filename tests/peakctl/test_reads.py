@@ -81,6 +81,8 @@ READS = [
     ("journal", "heads"),
     ("doctor",),
     ("latch", "show"),
+    ("orphan", "list"),
+    ("recon", "--watch"),
     ("runbook",),
     ("runbook", "kill"),
     ("store", "query", "select seq, kind from events order by seq limit 3", "--person", "alice"),
