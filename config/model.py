@@ -110,6 +110,7 @@ class SandboxSettings(Section):
     """The local exchange that `peakctl` starts when `enabled`; `speed` times real time.
 
     `replay` is a recording, `scenario` a name of `config/scenarios/` or a TOML file: one at most.
+    `control` opens its fault switches, for drills.
     """
 
     enabled: bool
@@ -118,6 +119,7 @@ class SandboxSettings(Section):
     replay: str
     scenario: str
     speed: Annotated[PositiveMoney, Field(le=1000)]
+    control: bool
 
 
 class LimitSettings(Section):

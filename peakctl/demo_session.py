@@ -72,26 +72,7 @@ async def play(workspace: Workspace, narrator: Narrator) -> Path:
     """The whole session. Returns the folder of the sealed and verified pack."""
     async with seats(workspace) as (operator, reviewer):
         story = Story(workspace, narrator, operator, reviewer)
-        for name, step in (
-            ("ready", story.ready),
-            ("charter", story.charter),
-            ("join", story.join),
-            ("checklist", story.checklist),
-            ("go", story.go),
-            ("limit", story.limit_order),
-            ("market", story.market_order),
-            ("partial", story.partial_fills),
-            ("cancel", story.cancel_one),
-            ("note", story.note),
-            ("snapshot", story.snapshot),
-            ("kill", story.kill),
-            ("reconcile", story.reconcile),
-            ("lessons", story.lessons),
-            ("pack", story.pack),
-            ("verify", story.verify),
-        ):
-            started = time.monotonic()
-            narrator.tell(name, await step(), started)
+        await story.all_steps()
         return story.folder
 
 
@@ -99,8 +80,14 @@ class Story:
     """The steps in order; each returns what is told about it."""
 
     def __init__(
-        self, workspace: Workspace, narrator: Narrator, operator: Seat, reviewer: Seat
+        self,
+        workspace: Workspace,
+        narrator: Narrator,
+        operator: Seat,
+        reviewer: Seat,
+        limits: Limits = LIMITS,
     ) -> None:
+        self.limits = limits
         self.workspace = workspace
         self.narrator = narrator
         self.operator = operator
@@ -108,6 +95,29 @@ class Story:
         self.folder = workspace.sessions
         self._charter: Charter | None = None
         self._resting = ""
+
+    async def all_steps(self) -> None:
+        """The whole session, each step told as it is done."""
+        for name, step in (
+            ("ready", self.ready),
+            ("charter", self.charter),
+            ("join", self.join),
+            ("checklist", self.checklist),
+            ("go", self.go),
+            ("limit", self.limit_order),
+            ("market", self.market_order),
+            ("partial", self.partial_fills),
+            ("cancel", self.cancel_one),
+            ("note", self.note),
+            ("snapshot", self.snapshot),
+            ("kill", self.kill),
+            ("reconcile", self.reconcile),
+            ("lessons", self.lessons),
+            ("pack", self.pack),
+            ("verify", self.verify),
+        ):
+            started = time.monotonic()
+            self.narrator.tell(name, await step(), started)
 
     async def ready(self) -> str:
         """Wait until the engine is ready and the market is alive."""
@@ -121,7 +131,7 @@ class Story:
         """The operator writes the charter and begins the checklist."""
         draft = draft_charter(self.workspace, self.operator.client.person)
         self._charter = msgspec.structs.replace(
-            draft, limits=LIMITS, purpose="demo: one session from charter to pack"
+            draft, limits=self.limits, purpose="demo: one session from charter to pack"
         )
         await self.operator.client.charter(self._charter)
         view = await self.operator.client.start_checklist("demo")
@@ -209,7 +219,9 @@ class Story:
         price = round_down_to(best * OVER_ASK, market.tick_size)
         quantity = max(round_down_to(offered * 2, market.step_size), MIDDLE)
         quantity = min(
-            quantity, LARGEST, round_down_to(LIMITS.max_order_notional / price, market.step_size)
+            quantity,
+            LARGEST,
+            round_down_to(self.limits.max_order_notional / price, market.step_size),
         )
         order_id = await self._order(Side.BUY, OrderType.LIMIT, quantity, price)
         order = await self._until_order(order_id, lambda one: one.filled_quantity > 0, "a fill")

@@ -174,6 +174,8 @@ class Supervisor:
             arguments.append(f"--replay={settings.sandbox.replay}")
         if settings.sandbox.scenario:
             arguments.append(f"--scenario={settings.sandbox.scenario}")
+        if settings.sandbox.control:
+            arguments.append("--control")
         return self._start_sandbox(arguments)
 
     def sandbox_ready(self) -> dict[str, Any] | None:
@@ -237,6 +239,10 @@ class Supervisor:
         _reap()
         _CHILDREN[process.pid] = process
         return process
+
+    def await_end(self, pid: int, seconds: float = STOP_SECONDS) -> bool:
+        """Wait until a process is gone; False at the deadline."""
+        return self._gone(pid, seconds)
 
     def _gone(self, pid: int, seconds: float) -> bool:
         """Wait for a process to end; children of ours are reaped."""

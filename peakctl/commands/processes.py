@@ -58,6 +58,9 @@ def sandbox(
     scenario: Annotated[
         str | None, typer.Option(help="A scenario by name, or a TOML file of your own.")
     ] = None,
+    control: Annotated[
+        bool, typer.Option("--control", help="Open the fault switches, for drills and tests.")
+    ] = False,
 ) -> int:
     """Run the local exchange; prints one JSON line when it is ready."""
     try:
@@ -77,6 +80,7 @@ def sandbox(
             symbol=symbol,
             replay=replay,
             speed=float(times),
+            control=control,
             scenario=None if scenario is None else parse_scenario(*read_scenario(scenario)),
         )
     )

@@ -1,0 +1,1 @@
+"""Rehearsed failures with measured results, each on a desk and an exchange of its own."""
