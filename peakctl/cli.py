@@ -17,6 +17,7 @@ import typer
 from engine.contracts.errors import InputError
 from peakctl.commands import (
     consoles,
+    drills,
     evidence,
     latch,
     ledger,
@@ -50,6 +51,7 @@ for module in (
     evidence,
     operations,
     orphans,
+    drills,
     settings,
     roster,
 ):

@@ -39,6 +39,9 @@ STOP_SECONDS = 20.0
 ANSWER_SECONDS = 2.0
 _POLL_SECONDS = 0.02
 
+#: How `peakctl` itself is run.
+PEAKCTL = (sys.executable, "-P", "-m", "peakctl")
+
 #: The module that the watchdog's process runs.
 WATCHDOG = "engine.execution.watchdog"
 
@@ -57,7 +60,7 @@ class Supervisor:
 
     workspace: Workspace
     overrides: Mapping[str, str] = field(default_factory=dict)
-    program: Sequence[str] = (sys.executable, "-P", "-m", "peakctl")
+    program: Sequence[str] = PEAKCTL
 
     # --- engine ----------------------------------------------------------------------------
 

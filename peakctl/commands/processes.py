@@ -1,4 +1,5 @@
 """`peakctl init`, `engine` and `sandbox`: making a workspace and running its processes."""
+# ruff: noqa: FBT002  (typer makes options of booleans with defaults)
 
 from __future__ import annotations
 

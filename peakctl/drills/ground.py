@@ -34,7 +34,7 @@ from engine.venues.port import OrderReport
 from peakctl.demo_seats import Seat, seats
 from peakctl.demo_session import LIMITS, Narrator, Story
 from peakctl.founding import create_demo
-from peakctl.supervisor import Supervisor
+from peakctl.supervisor import PEAKCTL, Supervisor
 from peakctl.workspace import Workspace
 
 SYMBOL = "BTCUSDT"
@@ -229,7 +229,7 @@ async def ground(
     sandbox = {"enabled": True, "control": True, **(settings or {}).get("sandbox", {})}
     tables = {**SETTINGS, **(settings or {}), "sandbox": sandbox}
     workspace = await asyncio.to_thread(create_demo, folder / "w", tables)
-    supervisor = Supervisor(workspace, **({} if program is None else {"program": program}))
+    supervisor = Supervisor(workspace, program=program or PEAKCTL)
     try:
         await asyncio.to_thread(supervisor.ensure_engine)
         ready = supervisor.sandbox_ready()

@@ -6,8 +6,9 @@ cannot be carried to its end has failed, and the reason stands beside what was m
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -31,7 +32,7 @@ class Drill(NamedTuple):
     about: str
     script: Callable[[Ground], Awaitable[None]]
     limits: Limits = LIMITS
-    settings: dict[str, Any] = {}
+    settings: Mapping[str, Any] = MappingProxyType({})
 
 
 DRILLS: tuple[Drill, ...] = (

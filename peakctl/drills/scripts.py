@@ -29,11 +29,7 @@ async def kill_switch(ground: Ground) -> None:
     await ground.go_live()
     await ground.rest_many(_RESTING)
     started = time.monotonic()
-    answer = await asyncio.to_thread(
-        send_kill, ground.workspace.socket, person="alice", reason="drill", source="drill"
-    )
-    ground.measured["latch_answered_ms"] = round(answer.elapsed_ms)
-    await ground.until(lambda view: view.kill.state == "PROVEN", "the kill proven")
+    ground.measured["latch_answered_ms"] = await _killed(ground)
     ground.measured["proven_ms"] = since_ms(started)
     ground.measured["open_at_venue"] = len(await ground.open_at_venue())
     ground.measured["orders_let_through"] = await ground.let_through([_MARKET_ORDER] * 3)
@@ -99,7 +95,7 @@ async def forced_disconnect(ground: Ground) -> None:
 
 
 async def flash_volatility(ground: Ground) -> None:
-    """The market falls by five percent with a position open: no far order passes, the loss pauses."""
+    """The market falls with a position open: no far order passes, the loss pauses."""
     await ground.go_live()
     await ground.buy(None, OrderType.MARKET, Decimal("0.1"))
     view = await ground.until(lambda seen: seen.market is not None, "a market")
@@ -112,14 +108,12 @@ async def flash_volatility(ground: Ground) -> None:
     view = await ground.state()
     state = view.session.state.value if view.session else ""
     ground.measured["paused"] = int(state in {"paused", "stopping", "stopped", "killed"})
-    send = {"person": "alice", "reason": "drill", "source": "drill"}
-    await asyncio.to_thread(send_kill, ground.workspace.socket, **send)
-    await ground.until(lambda seen: seen.kill.state == "PROVEN", "the kill proven")
+    await _killed(ground)
     ground.measured["open_at_venue"] = len(await ground.open_at_venue())
 
 
 async def orphan_order(ground: Ground) -> None:
-    """Somebody else's order appears in the account: found, told, never adopted, cleared by a kill."""
+    """A stranger's order appears in the account: found, told, never entered, cleared by a kill."""
     await ground.go_live()
     price = await ground.away_price()
     stranger = OrderIntent(
@@ -143,9 +137,7 @@ async def orphan_order(ground: Ground) -> None:
         one.intent.client_order_id == stranger.client_order_id for one in view.orders
     )
     started = time.monotonic()
-    send = {"person": "alice", "reason": "drill", "source": "drill"}
-    await asyncio.to_thread(send_kill, ground.workspace.socket, **send)
-    await ground.until(lambda seen: seen.kill.state == "PROVEN", "the kill proven")
+    await _killed(ground)
     ground.measured["canceled_by_kill_ms"] = since_ms(started)
     ground.measured["open_at_venue"] = len(await ground.open_at_venue())
 
@@ -165,6 +157,15 @@ async def full_session(ground: Ground) -> None:
     ground.measured["pack_checks"] = len(report.checks)
     ground.measured["pack_findings"] = len(report.findings)
     ground.measured["seconds"] = since_ms(started) // 1000
+
+
+async def _killed(ground: Ground) -> int:
+    """The kill key's own path, until it is proven. Returns how long the latch took, ms."""
+    answer = await asyncio.to_thread(
+        send_kill, ground.workspace.socket, person="alice", reason="drill", source="drill"
+    )
+    await ground.until(lambda view: view.kill.state == "PROVEN", "the kill proven")
+    return round(answer.elapsed_ms)
 
 
 def _settled(view: StateView) -> bool:
