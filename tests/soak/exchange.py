@@ -3,13 +3,15 @@
     python -m tests.soak.exchange sandbox PORT KEYS OPTIONS
 
 The sandbox plays a recording once; here the recordings are played one after the other, and again
-from the first. Without recordings the synthetic flow takes `speed` steps where it takes one.
+from the first, and every recorded message is told on the wire. Without recordings the synthetic
+flow takes `speed` steps where it takes one.
 Everything else (wire, matching, faults, limits) is the sandbox's own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import signal
 import sys
@@ -20,6 +22,7 @@ import msgspec
 import uvloop
 
 from engine.sandbox.flow import STEP_MS, Flow
+from engine.sandbox.recording import RecordedMessage
 from engine.sandbox.replay import Replay
 from engine.sandbox.server import Sandbox, SandboxOptions
 
@@ -32,12 +35,21 @@ class Pace(msgspec.Struct, frozen=True):
     seed: int
 
 
+class EveryMessage(Replay):
+    """A replay that publishes after each recorded message, so that none is folded into the next."""
+
+    def play(self, message: RecordedMessage) -> None:
+        """Let one recorded message happen and be told."""
+        super().play(message)
+        self._exchange.settle()
+
+
 async def _replay_for_ever(sandbox: Sandbox, pace: Pace, replay: Replay) -> None:
+    following = itertools.cycle([*pace.recordings[1:], pace.recordings[0]])
     while True:
-        for path in pace.recordings:
-            await replay.run()
-            replay = Replay(sandbox.exchange, Path(path), speed=pace.speed)
-            replay.seed()
+        await replay.run()
+        replay = EveryMessage(sandbox.exchange, Path(next(following)), speed=pace.speed)
+        replay.seed()
 
 
 async def _flow_for_ever(sandbox: Sandbox, pace: Pace, flow: Flow) -> None:
@@ -66,7 +78,7 @@ async def _main(port: int, keys: Path, pace: Pace) -> int:
     exchange = sandbox.exchange
     ready = await sandbox.start()
     if pace.recordings:
-        replay = Replay(exchange, Path(pace.recordings[0]), speed=pace.speed)
+        replay = EveryMessage(exchange, Path(pace.recordings[0]), speed=pace.speed)
         replay.seed()
         market = _replay_for_ever(sandbox, pace, replay)
     else:

@@ -8,14 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -24,7 +19,8 @@ from engine.journal.verify import verify_journal
 from engine.journal.writer import Journal
 from engine.store.store import Store
 from peakctl.founding import create_demo
-from tests.faults.conftest import ROOT, SYMBOL, Field
+from tests.faults.conftest import ROOT
+from tests.soak.desk import Schedule, SoakDesk
 from tests.soak.exchange import Pace
 from tests.soak.measure import (
     Sample,
@@ -51,50 +47,6 @@ _SETTINGS = {
 }
 #: Alarms that say that something went wrong in us, not at the venue.
 _FAULTS = frozenset({"LEDGER_REFUSED", "ORPHAN", "ENGINE_FAULT", "ORDER_LOST", "STORE_REBUILT"})
-_PAGE = 1000
-
-
-class SoakField(Field):
-    """A desk on the soak's exchange."""
-
-    def __init__(self, workspace: Any, pace: Pace) -> None:
-        super().__init__(workspace, {})
-        self._pace = pace
-
-    def _start_sandbox(self, port: int) -> dict[str, Any]:
-        keys = self.workspace.root / "venue-keys"
-        pace = msgspec.json.encode(self._pace).decode()
-        process = self._sandbox = subprocess.Popen(
-            [
-                *(sys.executable, "-P", "-m", "tests.soak.exchange"),
-                *("sandbox", str(port), str(keys), pace),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            cwd=self.workspace.root,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        assert process.stdout is not None
-        with process.stdout as pipe:
-            return {**json.loads(pipe.readline()), "pid": process.pid}
-
-    async def faults(self, **request: Any) -> dict[str, Any]:
-        """Ask the fault desk; returns what it says."""
-        url = f"{self.venue['rest']}/sandbox/faults"
-        async with self._http.post(url, json=request) as response:
-            assert response.status == 200, await response.text()
-            told: dict[str, Any] = await response.json()
-            return told
-
-    async def listed(self, path: str, key: str, start: str) -> list[dict[str, Any]]:
-        """Every row of one of the account's lists, page by page."""
-        rows: list[dict[str, Any]] = []
-        while True:
-            after = {start: int(rows[-1][key]) + 1} if rows else {start: 0}
-            page = await self.ask("GET", path, symbol=SYMBOL, limit=_PAGE, **after)
-            rows += page
-            if len(page) < _PAGE:
-                return rows
 
 
 class Soak(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,7 +127,7 @@ async def soak(folder: Path, seconds: float, *, session_seconds: float, every_ms
     """Run one. `every_ms` is the mean time between two faults of the schedule."""
     paths = recordings()
     workspace = await asyncio.to_thread(create_demo, folder, _SETTINGS)
-    desk = SoakField(workspace, Pace(paths, TIMES, SEED))
+    desk = SoakDesk(workspace, Pace(paths, TIMES, SEED), Schedule(SEED, every_ms))
     samples: list[Sample] = []
     beside: list[asyncio.Task[None]] = []
     try:
@@ -191,11 +143,9 @@ async def soak(folder: Path, seconds: float, *, session_seconds: float, every_ms
         ]
         sandbox_before = resident_mb(desk.venue["pid"])
         began = time.monotonic()
-        await desk.faults(schedule={"seed": SEED, "every_ms": every_ms})
         await trading.run(seconds, session_seconds)
         lasted = time.monotonic() - began
         fired = (await desk.faults())["fired"]
-        await desk.faults(clear=True)
         view = await desk.state()
         heard = sum(one.messages for one in view.venue.streams) if view.venue else 0
         sandbox_after = resident_mb(desk.venue["pid"])
@@ -237,7 +187,7 @@ async def _quiet(tasks: list[asyncio.Task[None]]) -> None:
             await task
 
 
-async def _wrong(desk: SoakField) -> list[str]:
+async def _wrong(desk: SoakDesk) -> list[str]:
     """The engine has ended: journal, store and venue against each other."""
     place = desk.workspace
     report = verify_journal(place.journal, [one.head for one in read_heads(place.heads)])
@@ -262,7 +212,7 @@ async def _wrong(desk: SoakField) -> list[str]:
     return wrong
 
 
-async def _store_differs(desk: SoakField) -> str | None:
+async def _store_differs(desk: SoakDesk) -> str | None:
     """Why the store is not the journal, or None; opened as the engine would."""
     place = desk.workspace
     journal = Journal.open(

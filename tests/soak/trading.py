@@ -5,6 +5,9 @@ limit order at the touch (the flow fills it), a market order, a limit order far 
 it is canceled. A refusal is counted by its code and trading goes on, as a person would; an order
 whose answer did not come is the engine's to settle. A session ends when its order limit comes near
 or its time is over: stop, reconcile, seal, and the next charter.
+
+The venue misbehaves from go to stopped. It is compared with when it tells the truth: a venue that
+hides an order while it is asked has a break, and should.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ from tests.faults.appends.script import (
     seal,
     stop,
 )
-from tests.faults.conftest import SYMBOL, Field
+from tests.faults.conftest import SYMBOL
+from tests.soak.desk import SoakDesk
 
 SMALL = Decimal("0.002")
 #: Inside the limits of the config in force: 200 a minute, 1,000 a session.
@@ -46,7 +50,7 @@ _RESTS = frozenset({OrderState.ACKNOWLEDGED, OrderState.PARTIALLY_FILLED})
 class Trading:
     """What the operator did, and the doing of it."""
 
-    def __init__(self, field: Field, seed: int) -> None:
+    def __init__(self, field: SoakDesk, seed: int) -> None:
         self.field = field
         self.submitted = 0
         self.canceled = 0
@@ -64,8 +68,11 @@ class Trading:
         while time.monotonic() < end:
             for step in (charter, checklist, go):
                 await step(self.ceremony)
+            await self.field.misbehave(self.sessions)
             await self._session(min(end, time.monotonic() + session_seconds))
-            for step in (stop, reconcile, seal):
+            await stop(self.ceremony)
+            await self.field.behave()
+            for step in (reconcile, seal):
                 await step(self.ceremony)
             self.sessions += 1
 
