@@ -4,6 +4,8 @@ import asyncio
 from decimal import Decimal
 from itertools import pairwise
 
+import pytest
+
 from engine.sandbox.recording import BookBuilder, Diff, Snapshot
 from engine.sandbox.rules import parse_amount
 
@@ -87,14 +89,53 @@ async def test_any_tail_is_accepted_and_subscribing_works(venue) -> None:
         assert (aggregate["f"], aggregate["l"], aggregate["q"]) == (1, 2, "0.02000000")
 
 
-async def test_wrong_requests_are_answered_with_a_code(venue) -> None:
+@pytest.mark.parametrize(
+    ("request_text", "code", "words"),
+    [
+        ("{", 3, "Invalid JSON"),
+        ('{"method":5,"id":1}', 2, "Invalid request"),
+        ('{"id":1}', 2, "method"),
+        ('{"method":"JUMP","id":1}', 2, "unknown variant `JUMP`"),
+        ('{"method":"SUBSCRIBE","params":[],"id":1}', 2, "names of streams"),
+        ('{"method":"SUBSCRIBE","params":[1],"id":1}', 2, "names of streams"),
+        ('{"method":"SUBSCRIBE","params":["a@trade"],"id":1.5}', 2, "Invalid request"),
+        ('{"method":"LIST_SUBSCRIPTIONS","id":"' + "x" * 37 + '"}', 2, "36 characters"),
+        ('{"method":"SET_PROPERTY","params":["combined",5],"id":1}', 1, "expected Boolean"),
+        ('{"method":"SET_PROPERTY","params":["colour",true],"id":1}', 0, "Unknown property"),
+        ('{"method":"GET_PROPERTY","params":["combined",1],"id":1}', 2, "too many parameters"),
+        ('{"method":"GET_PROPERTY","params":[7],"id":1}', 2, "must be a string"),
+    ],
+)
+async def test_wrong_requests_are_answered_with_a_code(
+    venue, request_text: str, code: int, words: str
+) -> None:
     async with venue.http.ws_connect(venue.urls["ws"] + "/ws/0") as socket:
-        await socket.send_str("{")
-        assert (await socket.receive_json())["code"] == 3
-        await socket.send_json({"method": 5, "id": 1})
+        await socket.send_str(request_text)
+        answer = await socket.receive_json()
+        assert answer["code"] == code
+        assert words in answer["msg"]
+        await socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": None})
+        assert await socket.receive_json() == {"result": [], "id": None}
+
+
+async def test_no_more_than_1024_streams_on_a_connection(venue) -> None:
+    async with venue.http.ws_connect(venue.urls["ws"] + "/ws/0") as socket:
+        names = [f"s{number}@trade" for number in range(1024)]
+        await socket.send_json({"method": "SUBSCRIBE", "params": names, "id": 1})
+        assert await socket.receive_json() == {"result": None, "id": 1}
+        await socket.send_json({"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": 2})
         assert (await socket.receive_json())["code"] == 2
-        await socket.send_json({"method": "JUMP", "id": 1})
-        assert (await socket.receive_json())["code"] == 2
+
+
+async def test_wrapping_can_be_switched_on_a_connection(venue) -> None:
+    async with venue.http.ws_connect(venue.urls["ws"] + "/ws/btcusdt@trade") as socket:
+        await socket.send_json({"method": "GET_PROPERTY", "params": ["combined"], "id": 1})
+        assert await socket.receive_json() == {"result": False, "id": 1}
+        await socket.send_json({"method": "SET_PROPERTY", "params": ["combined", True], "id": 2})
+        assert await socket.receive_json() == {"result": None, "id": 2}
+        await venue.demo.limit("SELL", "61000", "0.01")
+        await venue.other.limit("BUY", "61000", "0.01")
+        assert (await receive(socket, lambda m: "stream" in m))["stream"] == "btcusdt@trade"
 
 
 async def test_more_than_five_requests_a_second_end_the_connection(venue) -> None:
