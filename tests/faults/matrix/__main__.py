@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from engine.contracts.errors import PeakError
 from tests.faults.matrix.plays import play_of
 from tests.faults.matrix.report import Outcome, details, grid, totals
 from tests.faults.matrix.sittings import Sitting, whole
@@ -74,7 +75,7 @@ async def _sit(sitting: Sitting, folder: Path) -> list[Outcome]:
                     outcomes.append(Outcome(cell, sitting.kill, played))
                     del left[0]
                 await desk.finish()
-        except AssertionError as error:
+        except (AssertionError, PeakError, OSError) as error:
             if left:
                 del left[0]
             outcomes.append(Outcome(cell, sitting.kill, None, " ".join(str(error).split())))

@@ -27,6 +27,7 @@ async def rest(desk: Stage) -> None:
     price = await desk.field.away_price_now()
     await desk.arm()
     desk.begin(desk.submit(OrderType.LIMIT, price, desk.quantity()))
+    await desk.until_journaled("order.intended")
     await desk.middle()
 
 
@@ -34,6 +35,7 @@ async def take(desk: Stage) -> None:
     """An order that is filled at once, sent under the fault."""
     await desk.arm()
     desk.begin(desk.submit(OrderType.MARKET, None, desk.quantity()))
+    await desk.until_journaled("order.intended")
     await desk.middle()
 
 
@@ -53,6 +55,7 @@ async def cancel(desk: Stage) -> None:
     order_id = await desk.rest_away()
     await desk.arm()
     desk.begin(desk.field.client.cancel(order_id))
+    await desk.until_journaled("order.cancel_requested", order_id)
     await desk.middle()
 
 

@@ -183,6 +183,17 @@ class Stage:
 
         await self._until(risen, f"{name} happened")
 
+    async def until_journaled(self, kind: str, order_id: str = "") -> None:
+        """Wait until the operation itself is in the journal: of this order, or of a new one."""
+
+        async def there() -> bool:
+            lines = await asyncio.to_thread(self.field.events, kind)
+            if order_id:
+                return any(line["client_order_id"] == order_id for line in lines)
+            return any(line["intent"]["client_order_id"] not in self._known for line in lines)
+
+        await self._until(there, f"{kind} is in the journal")
+
     async def until_time(self, monotonic_s: float) -> None:
         """Wait until something that was held up must have arrived."""
         await self._until(lambda: time.monotonic() > monotonic_s, "a late answer came")
