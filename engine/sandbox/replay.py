@@ -1,12 +1,24 @@
 """A recording as the market: its book and its tape, with our orders beside them.
 
-What it is and is not. The recorded levels rest in the matching engine as anonymous orders and are
-set to what the recording says at each depth event and bookTicker. A crossing order of ours takes
-replayed liquidity, until the next recorded event for that level restores it: **the replayed book
-does not react to us.** A resting order of ours is filled by recorded trades at its price or
-through it, as if it stood first in the queue (an optimistic assumption), and by recorded levels
-that come through it. What a recorded trade gives to us is taken off its size on our tape, so volume
-is not counted twice. Ids and times on our wire are the sandbox's own: the clock is now, not 2024.
+The fill model. The recorded levels rest in the matching engine as anonymous orders and are set to
+what the recording says at each depth event and bookTicker.
+
+* A taker order of ours walks the replayed levels at their prices and leaves less of them, until the
+  next recorded event for a level restores it.
+* A resting order of ours stands behind the quantity that the recording shows at its price when it
+  comes to rest, and is filled, in parts if need be, by recorded trades at its price once these have
+  reached it (`replay_queue.py`), at once by recorded trades through its price, and by recorded
+  levels that come through it. Its fills are at its own price.
+* What a recorded trade gives to us is taken off its size on our tape: volume is not counted twice.
+
+Its limits. **The replayed book does not react to us**: nobody follows, undercuts or pulls away, and
+an order larger than the market was moves it for a moment only. The queue errs to the late side.
+Results for sizes that are small beside the recorded ones can be trusted, others cannot; synthetic
+flow (`flow.py`) does react, but is nobody's real market.
+
+Speed divides the waits between messages: at 50 a recorded second takes 20 ms. Our orders and
+timeouts do not speed up, so latency grows with the speed. While the symbol is halted the recording
+stands still. Ids and times on our wire are the sandbox's own: the clock is now, not 2024.
 
 A recording without a snapshot at its beginning starts from its first bookTicker (and the depth
 events before it): the best bid and ask, then every level that later events name. Deep levels that
@@ -39,6 +51,8 @@ from engine.sandbox.recording import (
 _SNAPSHOT_WITHIN_NS = 10 * 10**9
 #: The longest silence of a recording that is waited for, in seconds.
 _LONGEST_WAIT = 5.0
+#: How often a halted recording looks whether it may go on, in seconds.
+_HALT_S = 0.02
 
 
 class Replay:
@@ -90,6 +104,9 @@ class Replay:
         began, first_ns = loop.time(), 0
         for message in self._messages:
             first_ns = first_ns or message.received_ns
+            while not self._exchange.trading:
+                began += _HALT_S
+                await asyncio.sleep(_HALT_S)
             due = began + (message.received_ns - first_ns) / 1e9 / self._speed
             wait = due - loop.time()
             if wait > 0.001:
@@ -166,6 +183,7 @@ class Replay:
                         self._level(sign, price // rules.tick, quantity // rules.step)
         if self._ahead is not None and self._ahead.update_id > diff.last_id:
             self._best(self._ahead)
+        self._exchange.matching.depth_event_done()
 
     def _best(self, best: BestPrices) -> None:
         """A bookTicker: set the two best levels; replayed levels in front of them are gone.

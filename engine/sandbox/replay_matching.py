@@ -2,8 +2,9 @@
 
 The recorded levels rest as orders without an account, one a level. They do not react to us: the
 next recorded event for a level restores what an order of ours took from it. Our resting orders are
-filled by recorded trades at or through their price, as if they stood first in the queue, and by
-recorded levels that come through them. The promises of `matching.py` hold here too.
+filled by recorded trades through their price, by recorded trades at their price once these have
+taken all that stood ahead (`replay_queue.py`), and by recorded levels that come through them. The
+promises of `matching.py` hold here too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 
 from engine.sandbox.matching import Matching
 from engine.sandbox.orders import Order
+from engine.sandbox.replay_queue import Place, shares
 from engine.sandbox.rules import Rules
 
 
@@ -21,6 +23,7 @@ class ReplayMatching(Matching):
     def __init__(self, rules: Rules, *, first_order_id: int = 1, first_trade_id: int = 1) -> None:
         super().__init__(rules, first_order_id=first_order_id, first_trade_id=first_trade_id)
         self._replayed: dict[tuple[int, int], Order] = {}
+        self._places: dict[tuple[int, int], dict[int, Place]] = {}
         self._next_anonymous = 0
         #: asked before each cancel: "" or how much of the order is filled first ("part", "all")
         self.cancel_race: Callable[[], str] = lambda: ""
@@ -57,6 +60,8 @@ class ReplayMatching(Matching):
             taker = self._anonymous(side, 0, min(left, maker.remaining), now_us)
             left -= taker.quantity
             self._trade(taker, maker, taker.quantity, now_us)
+        for place in self._places.get((side, price), {}).values():
+            place.level_is(left)
         known = self._replayed.get((side, price))
         if known is None or not known.remaining:
             if left:
@@ -73,25 +78,62 @@ class ReplayMatching(Matching):
             del self._replayed[side, price]
 
     def replay_trade(self, taker_side: int, price: int, quantity: int, now_us: int) -> None:
-        """A recorded trade: it fills our orders at or through its price, the rest goes on the tape.
+        """A recorded trade: it fills our orders that it reaches, the rest goes on the tape.
 
-        The recorded levels are not touched here: the recorded book events say what became of them.
+        Orders at a better price than the trade's come first, whatever stands ahead of them; at the
+        price itself the queue decides. The recorded levels are not touched here: the recorded book
+        events say what became of them.
         """
+        ours = [order for order in self.resting.values() if order.side == -taker_side]
         left = quantity
-        hit = [
-            order
-            for order in self.resting.values()
-            if order.side == -taker_side and (price - order.price) * taker_side >= 0
-        ]
-        for maker in sorted(hit, key=lambda order: (order.price * taker_side, order.order_id)):
-            if not left:
-                return
-            taker = self._anonymous(taker_side, 0, min(left, maker.remaining), now_us)
-            left -= taker.quantity
-            self._trade(taker, maker, taker.quantity, now_us)
-        if left:
-            taker = self._anonymous(taker_side, 0, left, now_us)
-            self._print(taker, price, left, now_us)
+        better = [order for order in ours if (price - order.price) * taker_side > 0]
+        for maker in sorted(better, key=lambda order: (order.price * taker_side, order.order_id)):
+            left -= self._hit(maker, taker_side, min(left, maker.remaining), now_us)
+        queue = sorted(
+            (order for order in ours if order.price == price),
+            key=lambda order: (self._wait(order), order.order_id),
+        )
+        got, recorded = shares(left, [(self._wait(order), order.remaining) for order in queue])
+        for maker, filled in zip(queue, got, strict=True):
+            self._hit(maker, taker_side, filled, now_us)
+        for place in self._places.get((-taker_side, price), {}).values():
+            place.traded(recorded)
+        if recorded:
+            taker = self._anonymous(taker_side, 0, recorded, now_us)
+            self._print(taker, price, recorded, now_us)
+
+    def depth_event_done(self) -> None:
+        """One recorded depth event has been applied (see `replay_queue`)."""
+        for places in self._places.values():
+            for place in places.values():
+                place.aged()
+
+    def _wait(self, order: Order) -> int:
+        place = self._places.get((order.side, order.price), {}).get(order.order_id)
+        return 0 if place is None else place.wait
+
+    def _hit(self, maker: Order, taker_side: int, quantity: int, now_us: int) -> int:
+        """Fill an order of ours by the recorded market; returns the quantity."""
+        if quantity:
+            taker = self._anonymous(taker_side, 0, quantity, now_us)
+            self._trade(taker, maker, quantity, now_us)
+        return quantity
+
+    def _rest_or_expire(self, order: Order, now_us: int) -> None:
+        """An order that comes to rest stands behind what the recording shows at its price."""
+        super()._rest_or_expire(order, now_us)
+        known = self._replayed.get((order.side, order.price))
+        if order.rested and known is not None and known.remaining:
+            places = self._places.setdefault((order.side, order.price), {})
+            places[order.order_id] = Place(known.remaining)
+
+    def _close(self, order: Order) -> None:
+        super()._close(order)
+        places = self._places.get((order.side, order.price))
+        if places is not None:
+            places.pop(order.order_id, None)
+            if not places:
+                del self._places[order.side, order.price]
 
     def _anonymous(self, side: int, price: int, quantity: int, now_us: int) -> Order:
         """An order of the recorded market: numbered apart, so that it uses up no order ids."""

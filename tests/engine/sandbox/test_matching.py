@@ -294,7 +294,6 @@ def test_replayed_level_is_set_and_a_crossing_order_takes_it() -> None:
 
 def test_replayed_trade_at_or_through_our_price_fills_us_and_volume_counts_once() -> None:
     engine, who = ReplayMatching(RULES), account()
-    engine.set_level(BUY, PRICE, 5 * BTC, 1)
     order = place(engine, who, BUY, PRICE, BTC)
     engine.take(1)
 
