@@ -4,6 +4,9 @@ Rows gather in memory and leave as whole files (`book-000001.parquet`, `trades-0
 because a Parquet file has its index at the end: one long file would be lost with the process, here
 a crash costs at most the last batch. A file appears under its name only when it is complete and on
 the disk. Writing runs in a thread of its own and never holds up the feed.
+
+What waits for its file waits in Arrow's form, a chunk at a time: 5,000 books of forty levels are
+6 MB there and ten times that as Decimals.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from decimal import Decimal
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +40,8 @@ _TIMES = [
     _field("venue_time_us", pa.int64(), "µs UTC, the venue's clock"),
     _field("received_us", pa.int64(), "µs UTC, our clock"),
 ]
+#: So many rows wait as Python objects before they become Arrow's.
+_CHUNK_ROWS = 250
 _SCHEMAS = {
     "book": pa.schema(
         [
@@ -75,7 +81,10 @@ class MarketRecorder:
         self._folder = folder
         self._session_id = session_id
         self._rows_per_file = rows_per_file
+        self._chunk_rows = min(_CHUNK_ROWS, rows_per_file)
         self._rows: dict[str, list[tuple[Any, ...]]] = {kind: [] for kind in _SCHEMAS}
+        #: the writer thread's own: chunks that wait for their file
+        self._chunks: dict[str, list[pa.Table]] = {kind: [] for kind in _SCHEMAS}
         self._number = {kind: _last_number(folder, kind) for kind in _SCHEMAS}
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="market")
         self._writes: list[Future[None]] = []
@@ -110,7 +119,7 @@ class MarketRecorder:
     def flush(self) -> None:
         """Send what has gathered to the disk, without waiting for it."""
         for kind in _SCHEMAS:
-            self._send(kind)
+            self._send(kind, end=True)
 
     def close(self) -> list[MarketFile]:
         """Write the rest and return all files of the session, with those from before a crash.
@@ -130,27 +139,26 @@ class MarketRecorder:
 
     def _add(self, kind: str, row: tuple[Any, ...]) -> None:
         self._rows[kind].append(row)
-        if len(self._rows[kind]) >= self._rows_per_file:
-            self._send(kind)
+        if len(self._rows[kind]) >= self._chunk_rows:
+            self._send(kind, end=False)
 
-    def _send(self, kind: str) -> None:
+    def _send(self, kind: str, *, end: bool) -> None:
+        """Hand the gathered rows to the writer; `end` makes a file of all it has."""
         rows, self._rows[kind] = self._rows[kind], []
-        if not rows:
-            return
-        self._number[kind] += 1
-        path = self._folder / f"{kind}-{self._number[kind]:06d}.parquet"
-        self._writes.append(self._writer.submit(self._write, kind, rows, path))
+        self._writes = [one for one in self._writes if not one.done() or one.exception()]
+        self._writes.append(self._writer.submit(self._take, kind, rows, end))
 
-    def _write(self, kind: str, rows: list[tuple[Any, ...]], path: Path) -> None:
-        schema = _SCHEMAS[kind].with_metadata({"session_id": self._session_id})
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        if kind == "book":
-            columns[2] = [_levels(levels) for levels in columns[2]]
-            columns[3] = [_levels(levels) for levels in columns[3]]
-        table = pa.Table.from_arrays(
-            [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)],
-            schema=schema,
-        )
+    def _take(self, kind: str, rows: list[tuple[Any, ...]], end: bool) -> None:  # noqa: FBT001  (submitted)
+        chunks = self._chunks[kind]
+        if rows:
+            chunks.append(_table(kind, rows, self._session_id))
+        if chunks and (end or sum(one.num_rows for one in chunks) >= self._rows_per_file):
+            self._chunks[kind] = []
+            self._number[kind] += 1
+            self._write(pa.concat_tables(chunks), f"{kind}-{self._number[kind]:06d}.parquet")
+
+    def _write(self, table: pa.Table, name: str) -> None:
+        path = self._folder / name
         draft = path.with_suffix(".partial")
         pq.write_table(table, draft, compression="zstd")
         with draft.open("rb") as file:
@@ -159,8 +167,25 @@ class MarketRecorder:
         sync_folder(self._folder)
 
 
-def _levels(levels: Levels) -> list[dict[str, Decimal]]:
-    return [{"price": price, "quantity": quantity} for price, quantity in levels]
+def _table(kind: str, rows: list[tuple[Any, ...]], session_id: str) -> pa.Table:
+    schema = _SCHEMAS[kind].with_metadata({"session_id": session_id})
+    columns = zip(zip(*rows, strict=True), schema, strict=True)
+    return pa.Table.from_arrays(
+        [
+            _levels(values) if field.type == _LEVELS else pa.array(values, field.type)
+            for values, field in columns
+        ],
+        schema=schema,
+    )
+
+
+def _levels(books: Sequence[Levels]) -> pa.Array:
+    """One side of so many books as Arrow's lists of (price, quantity)."""
+    offsets = [0, *accumulate(len(levels) for levels in books)]
+    flat = [level for levels in books for level in levels]
+    values = [pa.array([level[place] for level in flat], _MONEY) for place in (0, 1)]
+    level = pa.StructArray.from_arrays(values, fields=list(_LEVELS.value_type))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), level)
 
 
 def _last_number(folder: Path, kind: str) -> int:
