@@ -1,0 +1,54 @@
+"""A venue that forgets: wiped as test exchanges are, while our orders rest on it (venue.md 2.9).
+
+The order stays UNKNOWN, because only the venue ends doubt (I3), and is called lost, once, with an
+alarm. The session ends all the same: it is stopped, compared, and both people answer for the red
+break, which closes the order with the run that they signed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.contracts.errors import Refused
+
+if TYPE_CHECKING:
+    from tests.faults.conftest import Field
+
+
+async def test_a_session_whose_orders_the_venue_forgot_is_ended_by_two_people(live: Field) -> None:
+    order_id = await live.rest_one()
+    await live.fault(wipe=True)
+    await live.client.stop("the venue was wiped")
+    await live.until_order(order_id, "UNKNOWN")
+    await live.until_session("stopped", seconds=60)
+    order = await live.until_order(order_id, "UNKNOWN")
+    assert order.lost
+    assert len(live.events("order.lost")) == 1
+    assert [one.code for one in (await live.state()).alarms].count("ORDER_LOST") == 1
+
+    red = await live.reconcile()
+    assert any(order_id in key for key in red), red
+    assert (await live.until_order(order_id, "CLOSED")).lost
+    run_id = live.events("recon.run")[-1]["run_id"]
+    assert live.events("order.closed", client_order_id=order_id) == [
+        {"client_order_id": order_id, "run_id": run_id}
+    ]
+
+
+async def test_a_kill_after_a_wipe_is_proven_and_names_what_was_lost(live: Field) -> None:
+    """Restarted in the middle: what was lost before the restart is lost after it (I7)."""
+    order_id = await live.rest_one()
+    await live.fault(wipe=True)
+    await live.press_kill()
+    await live.until_kill("UNCONFIRMED")  # as long as the venue may still tell, it is not done
+    await live.until_kill("PROVEN", seconds=60)
+    assert order_id in live.events("kill.verdict", verdict="PROVEN")[-1]["detail"]
+    await live.sigkill()
+    await live.start_engine()
+    await live.until(lambda view: view.engine.phase == "ready", "ready again")
+    assert (await live.until_order(order_id, "UNKNOWN")).lost
+    assert len(live.events("order.lost")) == 1
+    with pytest.raises(Refused):
+        await live.submit(price=await live.away_price_now())
