@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine.contracts.errors import InputError
 from engine.sandbox.exchange import Exchange
 from engine.sandbox.limits import Limits
+from engine.sandbox.orders import NewOrder
 from engine.sandbox.recording import BestPrices, RecordedTrade, read_recording
 from engine.sandbox.replay import Replay
 from engine.sandbox.rules import rules_for
@@ -65,6 +69,96 @@ def test_recording_without_any_book_is_refused(tmp_path: Path, text: str) -> Non
     path.write_text(text)
     with pytest.raises(InputError, match="rec"):
         Replay(exchange(), path, speed=1.0).seed()
+
+
+def eaten_bid(path: Path, trades: int, queue: int) -> None:
+    """A best bid of so many BTC is eaten by a trade of 1 BTC each 80 ms; depth events follow."""
+    levels = '[["100.00","%d.0"],["99.00","50.0"]]'
+    text = depth(0, 1, 2, levels % queue, '[["101.00","60.0"]]')
+    text += ticker(1, 2, "100.00", "101.00").replace('"B":"1.0"', f'"B":"{queue}.0"')
+    body = '{"t":%d,"p":"100.00","q":"1.0","T":1,"m":true}'
+    for number in range(1, trades + 1):
+        text += line(number * 80, "trade", body % number)
+        left = levels % max(queue - number, 0)
+        text += depth(number * 80 + 20, number * 2 + 1, number * 2 + 2, left, "[]")
+    path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("speed", "trades", "queue"),
+    [(1.0, 10, 8), (2.0, 20, 17), (5.0, 50, 40), (10.0, 50, 48), (50.0, 50, 47)],
+)
+def test_order_is_filled_when_the_trades_reach_it_at_every_speed(
+    tmp_path: Path, speed: float, trades: int, queue: int
+) -> None:
+    path = tmp_path / "rec"
+    eaten_bid(path, trades, queue)
+    venue = exchange()
+    account = venue.open_account("demo", {"USDT": 10**15})
+    replay = Replay(venue, path, speed=speed)
+    replay.seed()
+    assert venue.matching.book.bids.top(1) == [(10_000, queue * 10**5)]
+    new = NewOrder(client_id="o", side=1, type="LIMIT", price=10_000, quantity=3 * 10**5)
+    order = venue.matching.place(account, new, venue.clock_us())
+
+    async def timed() -> float:
+        began = asyncio.get_running_loop().time()
+        await replay.run()
+        return asyncio.get_running_loop().time() - began
+
+    seconds = asyncio.run(timed())
+
+    reached = min(trades - queue, 3)
+    assert [fill.quantity for fill in order.fills] == [10**5] * reached
+    assert order.status == ("FILLED" if reached == 3 else "PARTIALLY_FILLED")
+    # Waits under a millisecond are not waited for one by one.
+    assert seconds >= (trades - 1) * 0.08 / speed - 0.005
+    assert sum(trade.quantity for trade in venue.market.trades) == trades * 10**5
+
+
+def test_recording_stands_still_while_the_symbol_is_halted(tmp_path: Path) -> None:
+    path = tmp_path / "rec"
+    eaten_bid(path, 5, 5)
+    venue = exchange()
+    replay = Replay(venue, path, speed=10.0)
+    replay.seed()
+    trading = venue.rules
+
+    async def halt() -> int:
+        venue.change_rules(msgspec.structs.replace(trading, status="HALT"))
+        playing = asyncio.create_task(replay.run())
+        await asyncio.wait([playing], timeout=0.2)
+        halted = len(venue.market.trades)
+        venue.change_rules(trading)
+        await asyncio.wait_for(playing, 10)
+        return halted
+
+    assert asyncio.run(halt()) == 0
+    assert len(venue.market.trades) == 5
+
+
+@pytest.mark.data
+async def test_real_recording_at_fifty_times_fills_our_orders_over_the_wire(
+    start, recordings: list[Path]
+) -> None:
+    venue = await start(replay=recordings[0], speed=50.0, weight_minute=10**6)
+    url = venue.urls["ws"] + "/ws/btcusdt@depth@100ms"
+    async with venue.user_stream() as events, venue.http.ws_connect(url) as market:
+        _, top = await venue.demo.public("ticker/bookTicker", symbol="BTCUSDT")
+        bid = str(Decimal(top["bidPrice"]).quantize(Decimal("0.01")))
+        await venue.demo.limit("BUY", bid, "0.9", newClientOrderId="queued")
+        _, taken = await venue.demo.market("BUY", quantity="0.5")
+        reports = [await events.report(60) for _ in range(3)]
+        seen = []
+        async with asyncio.timeout(60):
+            while len(seen) < 30:
+                seen.append(await market.receive_json())
+            while not any(r["c"] == "queued" and r["x"] == "TRADE" for r in reports):
+                reports.append(await events.report(60))
+    assert taken["status"] == "FILLED"
+    assert all(a["u"] + 1 == b["U"] for a, b in pairwise(seen))
+    trades = [r for r in reports if r["c"] == "queued" and r["x"] == "TRADE"]
+    assert {(r["m"], Decimal(r["L"])) for r in trades} == {(True, Decimal(bid))}
 
 
 def test_speed_shortens_the_waits(tmp_path: Path) -> None:
