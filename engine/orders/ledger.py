@@ -86,6 +86,7 @@ class OrderLedger:
                 self._name_given(event.session_id, event.intent.client_order_id)
             case ev.OrphanFound() if event not in self.orphans:
                 self.orphans.append(event)
+                self._strange.add(event.client_order_id)
             case _ if type(event) in TRIGGERS:
                 name = str(getattr(event, "client_order_id", ""))
                 return self._step(name, event, recorded.ts_us)

@@ -372,7 +372,7 @@ SIDES = st.builds(
 @settings(deadline=None)
 def test_order_of_rows_changes_no_byte_of_the_report(sides: Sides, seed: int) -> None:
     shuffler = random.Random(seed)
-    shuffled = {}
+    shuffled: dict[str, Any] = {}
     for field in msgspec.structs.fields(Sides):
         value = getattr(sides, field.name)
         if isinstance(value, list):
