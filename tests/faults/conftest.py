@@ -495,11 +495,13 @@ class Field:
         found: list[dict[str, Any]] = await self.ask("GET", "myTrades", symbol=SYMBOL)
         return found
 
-    async def fault(self, **request: Any) -> None:
-        """Arm a fault of the sandbox."""
+    async def fault(self, **request: Any) -> dict[str, Any]:
+        """Arm faults of the sandbox; nothing only asks. Returns what is armed and has `fired`."""
         url = f"{self.venue['rest']}/sandbox/faults"
         async with self._http.post(url, json=request) as response:
             assert response.status == 200, await response.text()
+            armed: dict[str, Any] = await response.json()
+            return armed
 
 
 def _summary(views: list[StateView]) -> str:

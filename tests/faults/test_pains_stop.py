@@ -139,7 +139,7 @@ async def test_pain_12_a_failed_fetch_is_shown_stale_and_nothing_stays_frozen(li
     )
     with pytest.raises(Refused):
         await live.submit(price=price)
-    await live.fault(clear=True)
+    assert (await live.fault(clear=True))["fired"]["any.html"]
     await live.ready()
     heard = {one.name: one.messages for one in view.venue.streams} if view.venue else {}
     assert heard
@@ -232,6 +232,7 @@ async def test_pain_15_fills_of_a_disconnect_are_found_and_no_id_is_given_again(
     await live.fault(rest=[limited], stream_cut="user")
     await live.sweep(price)
     await live.until_order(first, "FILLED", seconds=30)
+    assert (await live.fault())["fired"]["query.status"]
     with pytest.raises(Refused):
         await live.client.submit(SYMBOL, "BUY", OrderType.LIMIT, Decimal(100), price)
     second, price = await live.rest_at_best()

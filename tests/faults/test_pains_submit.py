@@ -108,6 +108,7 @@ async def test_pain_03_a_timeout_is_not_retried_though_the_order_was_accepted(li
     await live.fault(rest=[{"on": "submit", "answer": "code", "code": -1007, "times": 1}])
     order_id = await live.submit(OrderType.MARKET)
     await live.until_order(order_id, "FILLED")
+    assert (await live.fault())["fired"] == {"submit.code": 1}
     once_each(await live.venue_orders(), [order_id])
     assert len(live.events("order.intended")) == 1
     filled = sum(Decimal(one["qty"]) for one in await live.venue_trades())
@@ -206,6 +207,7 @@ async def test_pain_07_a_kill_races_orders_in_flight_and_none_survives_it(live: 
     assert {one.state.value for one in view.orders} <= ends
     intended = [one["intent"]["client_order_id"] for one in live.events("order.intended")]
     assert set(Counter(one["clientOrderId"] for one in await live.venue_orders())) <= set(intended)
+    assert (await live.fault())["fired"].get("submit.delay")
 
 
 async def test_pain_08_orders_whose_answers_were_lost_stay_tracked_and_fill_here_too(
@@ -223,6 +225,7 @@ async def test_pain_08_orders_whose_answers_were_lost_stay_tracked_and_fill_here
             names.append(await live.submit(price=price - Decimal(len(names)) / 100))
         if names:
             await live.until_order(names[-1], "ACKNOWLEDGED", "PARTIALLY_FILLED", "FILLED")
+    assert (await live.fault())["fired"] == {"submit.reset": 6}
     once_each(await live.venue_orders(), names)
     await live.sweep(price - Decimal("0.05"))
     for name in names:
