@@ -40,8 +40,9 @@ from peakctl.workspace import Workspace
 SYMBOL = "BTCUSDT"
 SMALL = Decimal("0.002")
 #: Far enough under the market that nothing trades there.
-AWAY = Decimal("0.97")
-DEADLINE_SECONDS = 30.0
+AWAY = Decimal("0.98")
+#: How long a drill waits for what it hopes for.
+PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 0.01
 
 #: Short times where waiting for a rule is not what the drill is about.
@@ -63,9 +64,7 @@ def since_ms(started: float) -> int:
     return round((time.monotonic() - started) * 1000)
 
 
-async def eventually(
-    look: Callable[[], Awaitable[Any]], what: str, seconds: float = DEADLINE_SECONDS
-) -> Any:
+async def eventually(look: Callable[[], Awaitable[Any]], what: str, seconds: float) -> Any:
     """The first true answer. Raises AnswerNo at the deadline."""
     deadline = time.monotonic() + seconds
     while True:
@@ -79,7 +78,10 @@ async def eventually(
 
 @dataclass
 class Ground:
-    """The desk of one drill. `venue` is the drill's own connection; times are monotonic seconds."""
+    """The desk of one drill.
+
+    `venue` is the drill's own connection, `patience` the longest wait, seconds.
+    """
 
     workspace: Workspace
     supervisor: Supervisor
@@ -89,6 +91,7 @@ class Ground:
     rest: str
     limits: Limits
     http: aiohttp.ClientSession
+    patience: float
     measured: dict[str, int] = field(default_factory=dict)
 
     async def go_live(self) -> None:
@@ -103,7 +106,7 @@ class Ground:
         return await self.operator.client.state()
 
     async def until(
-        self, holds: Callable[[StateView], bool], what: str, seconds: float = DEADLINE_SECONDS
+        self, holds: Callable[[StateView], bool], what: str, seconds: float | None = None
     ) -> StateView:
         """The first state that holds, asked for again and again; an engine that is gone is not."""
 
@@ -114,7 +117,7 @@ class Ground:
                 return None
             return view if holds(view) else None
 
-        view: StateView = await eventually(look, what, seconds)
+        view: StateView = await eventually(look, what, seconds or self.patience)
         return view
 
     async def away_price(self) -> Decimal:
@@ -134,11 +137,11 @@ class Ground:
         return sent.client_order_id
 
     async def rest_many(self, count: int) -> None:
-        """Let orders rest far from the market, as fast as the limits allow."""
+        """Let orders rest far from the market, a unit apart, as fast as the limits allow."""
         price = await self.away_price()
         pause = 1.0 / self.limits.max_orders_per_second
-        for _ in range(count):
-            await self.buy(price)
+        for number in range(count):
+            await self.buy(price - number)
             await asyncio.sleep(pause)
         self.measured["resting_before"] = len(await self.open_at_venue())
 
@@ -157,13 +160,13 @@ class Ground:
         """What is open, asked by the drill itself."""
         return await self.venue.open_orders(SYMBOL)
 
-    async def until_clear(self, seconds: float = DEADLINE_SECONDS) -> None:
+    async def until_clear(self) -> None:
         """Wait until the venue shows nothing open."""
 
         async def look() -> bool:
             return not await self.open_at_venue()
 
-        await eventually(look, "no open order at the venue", seconds)
+        await eventually(look, "no open order at the venue", self.patience)
 
     async def differences(self, since_us: int) -> int:
         """Orders and trades that the engine and the venue tell differently, counted."""
@@ -223,6 +226,7 @@ async def ground(
     *,
     limits: Limits = LIMITS,
     settings: Mapping[str, Any] | None = None,
+    patience: float = PATIENCE_SECONDS,
 ) -> AsyncIterator[Ground]:
     """A desk whose engine runs, before any session. `program` is how `peakctl` is run."""
     folder = Path(tempfile.mkdtemp(prefix="peakctl-drill-"))
@@ -248,6 +252,7 @@ async def ground(
                     rest=str(ready["rest"]),
                     limits=limits,
                     http=http,
+                    patience=patience,
                 )
             finally:
                 await venue.close()

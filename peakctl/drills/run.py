@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from engine.contracts.session import Limits
 from engine.ops.drills import Criterion, DrillResult, judge
 from peakctl.demo_session import LIMITS
 from peakctl.drills import scripts
-from peakctl.drills.ground import Ground, ground
+from peakctl.drills.ground import PATIENCE_SECONDS, Ground, ground
 
 #: A loss that a fall of five percent reaches at once with a tenth of a coin.
 _SMALL_LOSS = msgspec.structs.replace(LIMITS, max_session_loss=Decimal(50))
@@ -58,7 +59,7 @@ DRILLS: tuple[Drill, ...] = (
         "the market falls by five percent with a position open; the loss pauses",
         scripts.flash_volatility,
         _SMALL_LOSS,
-        {"sandbox": {"scenario": "flash_crash"}},
+        {"sandbox": {"scenario": str(Path(__file__).with_name("flash_crash.toml"))}},
     ),
     Drill(
         "orphan_order",
@@ -70,13 +71,22 @@ DRILLS: tuple[Drill, ...] = (
 
 
 async def run_drill(
-    drill: Drill, criteria: Sequence[Criterion], program: Sequence[str] | None = None
+    drill: Drill,
+    criteria: Sequence[Criterion],
+    program: Sequence[str] | None = None,
+    patience: float = PATIENCE_SECONDS,
 ) -> DrillResult:
-    """Play it and judge. `program` is how `peakctl` is run for the processes of the ground."""
+    """Play it and judge.
+
+    `program` is how `peakctl` is run for the processes of the ground, `patience` the longest wait
+    for something hoped for, seconds.
+    """
     measured: dict[str, int] = {}
     fault = ""
     try:
-        async with ground(program, limits=drill.limits, settings=drill.settings) as desk:
+        async with ground(
+            program, limits=drill.limits, settings=drill.settings, patience=patience
+        ) as desk:
             measured = desk.measured
             await drill.script(desk)
     except PeakError as error:

@@ -77,7 +77,7 @@ async def forced_disconnect(ground: Ground) -> None:
         report = await ground.venue.order(SYMBOL, order_id)
         return report is not None and report.filled_quantity > 0
 
-    await eventually(filled, "a fill that no stream told")
+    await eventually(filled, "a fill that no stream told", ground.patience)
     ground.measured["filled_while_away"] = 1
     await ground.fault(clear=True, stream_cut="all")
     started = time.monotonic()
@@ -89,7 +89,7 @@ async def forced_disconnect(ground: Ground) -> None:
     async def agreed() -> bool:
         return await ground.differences(began_us) == 0
 
-    await eventually(agreed, "both sides agree")
+    await eventually(agreed, "both sides agree", ground.patience)
     ground.measured["recovered_ms"] = since_ms(started)
     ground.measured["ledger_differences"] = await ground.differences(began_us)
 
@@ -103,7 +103,7 @@ async def flash_volatility(ground: Ground) -> None:
     far = round_down_to(view.market.bids[0][0] * _FAR, view.market.tick_size)
     tries = [(far, OrderType.LIMIT)]
     ground.measured["far_orders_let_through"] = await ground.let_through(tries)
-    await ground.until(_loss_reached, "the loss limit reached", 90.0)
+    await ground.until(_loss_reached, "the loss limit reached", 2 * ground.patience)
     ground.measured["loss_orders_let_through"] = await ground.let_through([_MARKET_ORDER] * 3)
     view = await ground.state()
     state = view.session.state.value if view.session else ""
