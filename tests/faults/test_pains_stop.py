@@ -66,6 +66,31 @@ async def trading(desk: Field, price: Decimal) -> AsyncIterator[list[str]]:
         await asyncio.gather(*traders, return_exceptions=True)
 
 
+async def fired(desk: Field, fault: str, times: int) -> None:
+    """Wait until a fault has happened so often."""
+
+    async def often() -> bool:
+        return bool((await desk.fault())["fired"].get(fault, 0) >= times)
+
+    await desk.eventually(often, f"{fault} {times} times", 40)
+
+
+async def below_best(desk: Field) -> tuple[str, Decimal]:
+    """An order that rests half a quote under the best bid, and its price."""
+    market = (await desk.ready()).market
+    assert market is not None
+    price = market.bids[0][0] - Decimal("0.5")
+
+    async def sent() -> str:
+        with contextlib.suppress(Refused):  # the balances are not read again yet
+            return await desk.submit(price=price)
+        return ""
+
+    order_id: str = await desk.eventually(sent, "an order goes out", 40)
+    await desk.until_order(order_id, "ACKNOWLEDGED")
+    return order_id, price
+
+
 def intents_after(desk: Field, kind: str, **fields: str) -> list[str]:
     """Orders intended after the first event of this kind: journal order is the order of truth."""
     lines = desk.journal()
@@ -139,7 +164,8 @@ async def test_pain_12_a_failed_fetch_is_shown_stale_and_nothing_stays_frozen(li
     )
     with pytest.raises(Refused):
         await live.submit(price=price)
-    assert (await live.fault(clear=True))["fired"]["any.html"]
+    await fired(live, "any.html", 3)
+    await live.fault(clear=True)
     await live.ready()
     heard = {one.name: one.messages for one in view.venue.streams} if view.venue else {}
     assert heard
@@ -227,15 +253,16 @@ async def test_pain_15_fills_of_a_disconnect_are_found_and_no_id_is_given_again(
     engine runs. Fails if a fill is missing or twice, if an id is used for two orders, blocked ones
     included, or if we go on asking a venue that wants silence.
     """
-    first, price = await live.rest_at_best()
+    first, price = await below_best(live)
     limited = {"on": "query", "answer": "status", "status": 429, "retry_after_s": 1, "times": 4}
     await live.fault(rest=[limited], stream_cut="user")
     await live.sweep(price)
-    await live.until_order(first, "FILLED", seconds=30)
-    assert (await live.fault())["fired"]["query.status"]
+    await fired(live, "query.status", 4)
+    await live.until_order(first, "FILLED", seconds=60)
     with pytest.raises(Refused):
         await live.client.submit(SYMBOL, "BUY", OrderType.LIMIT, Decimal(100), price)
-    second, price = await live.rest_at_best()
+    await live.ready()
+    second, price = await below_best(live)
     await live.sigkill()
     await live.sweep(price)
     await live.start_engine()
