@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
-from engine.contracts.order import OrderType
 from tests.faults.matrix.stage import PATIENCE_S, Stage
 from tests.faults.matrix.table import LATE_MS, Cell
 
@@ -26,7 +25,7 @@ async def rest(desk: Stage) -> None:
     """An order that rests, sent under the fault."""
     price = await desk.field.away_price_now()
     await desk.arm()
-    desk.begin(desk.submit(OrderType.LIMIT, price, desk.quantity()))
+    desk.begin(desk.submit(price))
     await desk.until_journaled("order.intended")
     await desk.middle()
 
@@ -34,7 +33,7 @@ async def rest(desk: Stage) -> None:
 async def take(desk: Stage) -> None:
     """An order that is filled at once, sent under the fault."""
     await desk.arm()
-    desk.begin(desk.submit(OrderType.MARKET, None, desk.quantity()))
+    desk.begin(desk.submit(None))
     await desk.until_journaled("order.intended")
     await desk.middle()
 
@@ -44,10 +43,10 @@ async def after(desk: Stage) -> None:
     price = await desk.field.away_price_now()
     await desk.arm()
     await desk.until_fired("depth_gap")
-    desk.begin(desk.insist(price))
+    desk.begin(desk.submit(price))
     await desk.middle()
     if not await desk.my_orders():
-        await desk.insist(price)
+        await desk.submit(price)
 
 
 async def cancel(desk: Stage) -> None:
@@ -69,7 +68,7 @@ async def rest_only(desk: Stage) -> None:
 async def swept(desk: Stage) -> None:
     """An order at the best price, filled by somebody else under the fault."""
     price, _ = await _at_best(desk)
-    await desk.sell(price, _EVERYTHING)
+    await desk.venue.sell(price, _EVERYTHING)
     await desk.middle()
 
 
@@ -77,30 +76,30 @@ async def swept_twice(desk: Stage) -> None:
     """As `swept`, in two trades: the second after the middle, and after a stall."""
     price, order_id = await _at_best(desk)
     part = Decimal("0.001")
-    while not await desk.sold_into(order_id):
-        await desk.sell(price, part)
+    while not await desk.venue.filled_of(order_id):
+        await desk.venue.sell(price, part)
     await desk.middle()
     await desk.until_heard()
-    await desk.sell(price, _EVERYTHING)
+    await desk.venue.sell(price, _EVERYTHING)
 
 
 async def swept_asking(desk: Stage) -> None:
     """An order in doubt, filled while the answer about it is under way."""
-    price = await desk.best_bid()
+    price = await desk.venue.best_bid()
     await desk.arm()
-    desk.begin(desk.submit(OrderType.LIMIT, price, desk.quantity()))
+    desk.begin(desk.submit(price))
     await desk.until_fired("order.delay")
     late = time.monotonic() + LATE_MS / 1000 + _ON_ITS_WAY_S
-    await desk.sell(price, _EVERYTHING)
+    await desk.venue.sell(price, _EVERYTHING)
     await desk.middle()
     await desk.until_time(late)
 
 
 async def swept_before(desk: Stage) -> None:
     """An order that was filled and settled long before the fault."""
-    price = await desk.best_bid()
-    order_id = await desk.insist(price)
-    await desk.sell(price, _EVERYTHING)
+    price = await desk.venue.best_bid()
+    order_id = await desk.submit(price)
+    await desk.venue.sell(price, _EVERYTHING)
     await desk.field.until_order(order_id, "FILLED", seconds=PATIENCE_S)
     await desk.arm()
     await desk.middle()
@@ -112,17 +111,17 @@ async def _at_best(desk: Stage) -> tuple[Decimal, str]:
     The market may be quicker and trade with the order before the fault is armed: then once more.
     """
     for _ in range(_TRIES):
-        price = await desk.best_bid()
-        await desk.sell(price, _EVERYTHING)
-        order_id = await desk.insist(price)
+        price = await desk.venue.best_bid()
+        await desk.venue.sell(price, _EVERYTHING)
+        order_id = await desk.submit(price)
         await desk.field.until_order(
             order_id, "ACKNOWLEDGED", "PARTIALLY_FILLED", "FILLED", seconds=PATIENCE_S
         )
         await desk.arm()
-        if not await desk.sold_into(order_id):
+        if not await desk.venue.filled_of(order_id):
             return price, order_id
         await desk.field.fault(clear=True)
-        await desk.sell(price, _EVERYTHING)
+        await desk.venue.sell(price, _EVERYTHING)
     raise AssertionError(f"{desk.cell.name}: the market took {_TRIES} orders before the fault")
 
 

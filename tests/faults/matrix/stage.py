@@ -22,6 +22,7 @@ from engine.contracts.order import OrderType
 from engine.contracts.order import Side as Way
 from peakctl.founding import create_demo
 from tests.faults.conftest import FAST, SYMBOL, Field
+from tests.faults.matrix.exchange import Exchange, fault_names
 from tests.faults.matrix.sides import (
     NONE,
     OPEN,
@@ -30,7 +31,6 @@ from tests.faults.matrix.sides import (
     engine_side,
     joined,
     journal_side,
-    venue_side,
 )
 from tests.faults.matrix.table import Cell
 
@@ -41,6 +41,8 @@ _QUANTITY = Decimal("0.002")
 #: Quantities differ from order to order: an equal order within a second is refused as a slip.
 _QUANTITY_STEP = Decimal("0.00002")
 _WIDE = 50
+#: The state view shows at least so many orders and fills.
+_SHOWN = 30
 #: Alarms that would mean that something was invented, refused, lost or met by surprise.
 BAD_ALARMS = frozenset({"LEDGER_REFUSED", "ORPHAN", "ENGINE_FAULT", "ORDER_LOST"})
 
@@ -63,6 +65,7 @@ class Stage:
 
     def __init__(self, field: Field) -> None:
         self.field = field
+        self.venue = Exchange(field)
         self.killing = False
         self.cell: Cell
         self.history = Side()
@@ -82,17 +85,17 @@ class Stage:
         """Play one cell and hold the product to it. Raises AssertionError with what differs."""
         self.cell, self.killing = cell, kill
         started = time.monotonic()
-        await self._quiet()
+        await self._ready()
         before = await self._journal()
         self._known = frozenset(before.orders)
-        self._fired_before = await self.fired()
+        self._fired_before = await self.venue.fired()
         gaps = await self._gaps()
         await act(self)
         await self._until(self._all_fired, "every fault of the row happened")
         if cell.fault == "gap" and not kill:
             await self._until(lambda: self._gap_since(gaps), "the engine saw the gap")
         ended = await self._settle()
-        fired = self.rose(await self.fired())
+        fired = self.rose(await self.venue.fired())
         after = await self._journal()
         if cell.wiped:
             await self._until(self._said_lost, "the lost orders are called lost")
@@ -111,16 +114,15 @@ class Stage:
 
     async def open(self) -> None:
         """Go live and note what the account holds."""
-        limits = self.field.charter().limits
-        await self.field.go_live(limits=limits)
-        self._opening = await self._balances()
+        await self.field.go_live()
+        self._opening = await self.venue.balances()
 
     async def finish(self) -> None:
         """Stop, reconcile by the product's own hand: nothing open, no red break, no bad alarm."""
         if self._wiped:
             await self._finish_wiped()
             return
-        await self._quiet()
+        await self._ready()
         await self.field.client.stop("the cells were played")
         await self.field.until_session("stopped", PATIENCE_S)
         assert await self.field.venue_open() == []
@@ -129,7 +131,7 @@ class Stage:
         alarms = {(one.code, one.text) for one in (await self.field.state()).alarms}
         assert not {code for code, _ in alarms} & BAD_ALARMS, alarms
         journal = await self._journal()
-        differ = disagreements(journal, journal, await self._venue())
+        differ = disagreements(journal, journal, await self.venue.side())
         assert differ == [], differ
 
     async def _finish_wiped(self) -> None:
@@ -149,7 +151,7 @@ class Stage:
         """Arm the row's fault. Just before a wipe, what the venue did is noted."""
         wanted = self.cell.arm if arm is None else arm
         if wanted.get("wipe"):
-            self.history = await self._venue()
+            self.history = await self.venue.side()
             self._wiped = True
         await self.field.fault(**wanted)
 
@@ -179,7 +181,7 @@ class Stage:
         """Wait until a fault has happened in this cell."""
 
         async def risen() -> bool:
-            return self.rose(await self.fired())[name] > 0
+            return self.rose(await self.venue.fired())[name] > 0
 
         await self._until(risen, f"{name} happened")
 
@@ -202,21 +204,9 @@ class Stage:
         """Wait until no stream is stalled."""
 
         async def heard() -> bool:
-            return not (await self.faults())["stalled"]
+            return not await self.venue.stalled()
 
         await self._until(heard, "the stall is over")
-
-    async def fired(self) -> Counter[str]:
-        """How often each fault has happened so far at this exchange."""
-        return Counter((await self.faults())["fired"])
-
-    async def faults(self) -> dict[str, Any]:
-        """What is armed at the exchange."""
-        url = f"{self.field.venue['rest']}/sandbox/faults"
-        async with self.field._http.post(url, json={}) as response:
-            assert response.status == 200, await response.text()
-            document: dict[str, Any] = await response.json()
-            return document
 
     def rose(self, fired: Counter[str]) -> Counter[str]:
         """What happened in this cell, by fault."""
@@ -227,52 +217,29 @@ class Stage:
         self._orders_made += 1
         return _QUANTITY + _QUANTITY_STEP * (self._orders_made % _WIDE)
 
-    async def submit(self, kind: OrderType, price: Decimal | None, quantity: Decimal) -> str:
-        """The operator sends one order. Raises PeakError."""
-        sent = await self.field.client.submit(SYMBOL, Way.BUY, kind, quantity, price)
-        return sent.client_order_id
+    async def submit(self, price: Decimal | None) -> str:
+        """The operator sends an order, at the market without a price. Raises PeakError.
 
-    async def insist(self, price: Decimal) -> str:
-        """Send an order again and again until the checks let it pass (it was never sent before)."""
+        What the checks refuse was never sent, so it is tried again: desks are quicker than the rate
+        limits, and right after a fault the market is not known for a while.
+        """
+        kind = OrderType.MARKET if price is None else OrderType.LIMIT
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                return await self.submit(OrderType.LIMIT, price, self.quantity())
-            except Refused:
-                assert time.monotonic() < deadline, "no order passed the checks"
+                sent = await self.field.client.submit(SYMBOL, Way.BUY, kind, self.quantity(), price)
+            except Refused as refused:
+                if time.monotonic() > deadline:
+                    raise AssertionError(f"no order passed the checks: {refused.line()}") from None
                 await asyncio.sleep(_LOOK_S)
+            else:
+                return sent.client_order_id
 
     async def rest_away(self) -> str:
         """An order of the operator that rests where nothing trades."""
-        order_id = await self.insist(await self.field.away_price_now())
+        order_id = await self.submit(await self.field.away_price_now())
         await self.field.until_order(order_id, "ACKNOWLEDGED", seconds=PATIENCE_S)
         return order_id
-
-    async def best_bid(self) -> Decimal:
-        """The venue's best bid."""
-        url = f"{self.field.venue['rest']}/api/v3/ticker/bookTicker?symbol={SYMBOL}"
-        async with self.field._http.get(url) as response:
-            return Decimal((await response.json())["bidPrice"])
-
-    async def sold_into(self, order_id: str) -> Decimal:
-        """How much of the order is filled at the venue, base."""
-        row = await self.field.ask("GET", "order", symbol=SYMBOL, origClientOrderId=order_id)
-        return Decimal(row["executedQty"])
-
-    async def sell(self, price: Decimal, quantity: Decimal) -> None:
-        """Somebody else sells so much down to the price, at once or not at all."""
-        sold = await self.field.ask(
-            "POST",
-            "order",
-            account=1,
-            symbol=SYMBOL,
-            side="SELL",
-            type="LIMIT",
-            timeInForce="IOC",
-            quantity=str(quantity),
-            price=str(price),
-        )
-        assert "orderId" in sold, sold
 
     def new_orders(self, journal: Side) -> frozenset[str]:
         """Orders that were intended in this cell."""
@@ -321,7 +288,7 @@ class Stage:
 
     async def _cash(self, journal: Side) -> list[str]:
         """Balances at the venue against the flow of the journal's trades, to the last digit."""
-        now = await self._balances()
+        now = await self.venue.balances()
         moved = {
             asset: now.get(asset, Decimal(0)) - self._opening.get(asset, Decimal(0))
             for asset in {*now, *self._opening}
@@ -332,8 +299,6 @@ class Stage:
 
     async def _tidy(self) -> None:
         """Cancel through the product what still rests, and see three sides agree again."""
-        if self._wiped:
-            return
         await self._until(self._none_open, "what rests is canceled")
 
         async def agree() -> bool:
@@ -370,11 +335,8 @@ class Stage:
                 await self.field.client.cancel(order_id)
         return not left
 
-    async def _quiet(self) -> None:
-        """Nothing armed, nothing in doubt, the market fresh, the operator attending."""
-        await self._ready()
-
     async def _ready(self) -> None:
+        """Wait until the engine is up, both streams are heard and the operator attends."""
         await self.field.until(
             lambda view: (
                 view.engine.phase == "ready"
@@ -389,56 +351,24 @@ class Stage:
         )
 
     async def _all_fired(self) -> bool:
-        rose = self.rose(await self.fired())
+        rose = self.rose(await self.venue.fired())
         names = fault_names(self.cell.arm) + fault_names(self.cell.then or {})
         return all(rose[name] for name in names)
 
     # --- the sides ------------------------------------------------------------------------------
 
     async def _sides(self) -> tuple[Side, Side, Side]:
-        venue = await self._venue()
-        return engine_side(await self.field.state()), await self._journal(), venue
+        venue = await self.venue.side()
+        view = await self.field.state()
+        assert len(view.orders) < _SHOWN, "the view shows only the newest orders"
+        assert len(view.fills) < _SHOWN, "the view shows only the newest fills"
+        return engine_side(view), await self._journal(), venue
 
     async def _journal(self) -> Side:
         return journal_side(await asyncio.to_thread(self.field.journal))
 
-    async def _venue(self) -> Side:
-        return venue_side(await self.field.venue_orders(), await self.field.venue_trades())
-
-    async def _balances(self) -> dict[str, Decimal]:
-        account = await self.field.ask("GET", "account")
-        return {
-            one["asset"]: Decimal(one["free"]) + Decimal(one["locked"])
-            for one in account["balances"]
-        }
-
     async def _until(self, holds: Callable[[], Any | Awaitable[Any]], what: str) -> None:
         await self.field.eventually(holds, f"{self.cell.name}: {what}", PATIENCE_S)
-
-
-def fault_names(arm: Mapping[str, Any]) -> tuple[str, ...]:
-    """The counters of the exchange that the faults of an arm raise when they happen."""
-    names = [f"{one['on']}.{one['answer']}" for one in arm.get("rest", ())]
-    names += [f"report.{one['how']}" for one in arm.get("reports", ())]
-    for field, name in _COUNTERS.items():
-        if field in arm:
-            names.append(name.format(arm[field]))
-    for field in ("stream_cut", "stream_stall"):
-        if field in arm:
-            kinds = ("market", "user") if arm[field] == "all" else (arm[field],)
-            names += [f"{field}.{kind}" for kind in kinds]
-    if "cancel_race" in arm:
-        names.append(f"cancel_race.{arm['cancel_race']['fill']}")
-    return tuple(names)
-
-
-_COUNTERS = {
-    "depth_gap": "depth_gap",
-    "stale_snapshot": "stale_snapshot",
-    "symbol_status": "symbol_status.{}",
-    "wipe": "wipe",
-    "hide_order_ms": "hide_order",
-}
 
 
 async def _tolerant(work: Coroutine[Any, Any, Any]) -> Any:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.matrix.exchange import fault_names
 from tests.faults.matrix.plays import PLAYS
 from tests.faults.matrix.report import Outcome, details, grid, totals
 from tests.faults.matrix.sides import CANCELED, EXPIRED, FILLED, NONE, OPEN
 from tests.faults.matrix.sittings import KILLED_IN_SUITE, Sitting, share, sit, whole
-from tests.faults.matrix.stage import Played, fault_names
+from tests.faults.matrix.stage import Played
 from tests.faults.matrix.table import CELLS, FAULTS, OPERATIONS
 
 SHARE = share()
