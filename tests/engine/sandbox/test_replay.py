@@ -227,3 +227,23 @@ async def test_after_the_end_of_the_recording_synthetic_flow_carries_on(start, t
     assert venue.exchange.market.trades[0].quantity == 50_000
     assert len(book.bids.prices) >= 10
     assert abs(venue.exchange.matching.last_price - 6_100_000) < 100_000
+
+
+def test_recording_that_is_behind_its_time_serves_clients_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "rec"
+    levels = '[["100.00","1.0"]]'
+    text = depth(0, 1, 2, levels, '[["101.00","1.0"]]') + ticker(1, 2, "100.00", "101.00")
+    for number in range(3, 4_000):
+        text += depth(2, number, number, levels.replace("1.0", f"{number}.0"), "[]")
+    path.write_text(text)
+    replay = Replay(exchange(), path, speed=50.0)
+    replay.seed()
+
+    async def served() -> int:
+        playing, rounds = asyncio.create_task(replay.run()), 0
+        while not playing.done():
+            await asyncio.sleep(0)
+            rounds += 1
+        return rounds
+
+    assert asyncio.run(served()) > 3
