@@ -153,15 +153,19 @@ def _runs(draw: random.Random, close: int, room: int) -> tuple[_Run, ...]:
         close,
     )
     runs = []
+    before = opened
     for number, price in enumerate(prices):
         left = 7 - number
-        some = count if left == 1 else max(1, int(count / left * draw.uniform(0.5, 1.4)))
-        # A step for each trade is set aside first, so that no trade is empty.
-        size = volume if left == 1 else some + int((volume - count) / left * draw.uniform(0.4, 1.5))
-        count, volume = count - some, volume - size
-        before = prices[number - 1] if number else price
+        some, size = count, volume
+        if left > 1:
+            some = max(1, int(count / left * (0.5 + 0.9 * draw.random())))
+            # A step for each trade is set aside first, so that no trade is empty.
+            size = some + int((volume - count) / left * (0.4 + 1.1 * draw.random()))
+        count -= some
+        volume -= size
         buys = price > before if price != before else draw.random() < 0.5
         runs.append(_Run(price, size, some, buys))
+        before = price
     return tuple(runs)
 
 
@@ -169,13 +173,16 @@ def _bar(minute: _Minute, close: int) -> Bar:
     bar = Bar(minute.open_ms, close, close, close, close)
     if not minute.runs:
         return bar
-    prices = [run.price for run in minute.runs]
-    bar.open, bar.high, bar.low = prices[0], max(prices), min(prices)
-    bar.volume = sum(run.quantity for run in minute.runs)
-    bar.value = sum(run.quantity * run.price for run in minute.runs)
-    bar.trades = minute.end_id - minute.first_id
-    bar.taker_volume = sum(run.quantity for run in minute.runs if run.taker_buys)
-    bar.taker_value = sum(run.quantity * run.price for run in minute.runs if run.taker_buys)
+    bar.open = minute.runs[0].price
+    for run in minute.runs:
+        value = run.price * run.quantity
+        bar.high, bar.low = max(bar.high, run.price), min(bar.low, run.price)
+        bar.volume += run.quantity
+        bar.value += value
+        bar.trades += run.count
+        if run.taker_buys:
+            bar.taker_volume += run.quantity
+            bar.taker_value += value
     bar.first_id, bar.last_id = minute.first_id, minute.end_id - 1
     return bar
 

@@ -19,7 +19,7 @@ from engine.sandbox.connection import Connection
 from engine.sandbox.errors import VenueError
 from engine.sandbox.exchange import Exchange
 from engine.sandbox.market import Aggregate
-from engine.sandbox.orders import Output, Position, Report
+from engine.sandbox.orders import Order, Output, Position, Report
 from engine.sandbox.rest import refused
 from engine.sandbox.wire import time_unit
 from engine.sandbox.ws_methods import Value, authenticate, call, unknown_method
@@ -222,15 +222,17 @@ class WebSocketApi:
 
     def on_market(self, out: list[Output], aggregates: list[Aggregate]) -> None:  # noqa: ARG002
         """Deliver an account's reports and balances in the order they happened."""
+        if not self._users:
+            return
+        rules, reports = self._exchange.rules, self._exchange.reports
         for item in out:
             match item:
-                case Report():
-                    assert item.order.account is not None, "flow has no reports"
-                    event = documents.execution_report(self._exchange.rules, item)
-                    now_us = self._exchange.wall_us()
-                    self._exchange.reports.put(item.order.account, event, item.execution, now_us)
-                case Position():
-                    self._deliver(item.account, documents.account_position(item))
+                case Report(order=Order(account=Account() as account)):
+                    if reports.listened(account):
+                        event = documents.execution_report(rules, item)
+                        reports.put(account, event, item.execution, self._exchange.wall_us())
+                case Position(account=account) if reports.listened(account):
+                    self._deliver(account, documents.account_position(item))
                 case _:
                     continue
 
