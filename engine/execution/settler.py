@@ -214,14 +214,20 @@ class Settler:
                 await self._ask(symbol, orders)
                 self._queue.answered()
             except VenueQueryFailed as error:
-                rate = self._venue.rate_use()
-                pause = self._queue.failed(
-                    monotonic_us(),
-                    limited=error.code in _LIMITED,
-                    silent_ms=rate.silent_ms if rate is not None else 0,
-                )
-                _log.warning("settle failed", cause=error.line(), pause_seconds=pause)
-                return
+                if self._failed(orders, error):
+                    return
+
+    def _failed(self, orders: Sequence[Order], error: VenueQueryFailed) -> bool:
+        """A query failed: these orders wait behind the others. True if all must be silent now."""
+        now = monotonic_us()
+        for order in orders:
+            self._queue.later(order.intent.client_order_id, now)
+        limited = error.code in _LIMITED
+        rate = self._venue.rate_use()
+        silent_ms = rate.silent_ms if rate is not None else 0
+        pause = self._queue.failed(now, limited=limited, silent_ms=silent_ms)
+        _log.warning("settle failed", cause=error.line(), pause_seconds=pause)
+        return limited
 
     async def _ask(self, symbol: str, orders: Sequence[Order]) -> None:
         """Ask about these orders of one symbol and take in what is answered."""

@@ -67,6 +67,7 @@ class Script:
         self.on_cancel: CancelOutcome = Unknown(cause="not scripted")
         self.during_cancel: Any = None
         self.silent_ms = 0
+        self.fails_for: set[str] = set()
 
     def _answer(self, what: str) -> None:
         self.asked.append(what)
@@ -78,6 +79,8 @@ class Script:
 
     async def order(self, symbol: str, name: str) -> OrderReport | None:
         self._answer(f"order {name}")
+        if symbol in self.fails_for:
+            raise VenueQueryFailed(what=symbol, where="script", todo="", code="-1121")
         return self.orders_now.get(name)
 
     async def orders(self, symbol: str, since_us: int) -> tuple[OrderReport, ...]:
@@ -119,11 +122,11 @@ class Desk:
         if (code, text) not in self.alarms:
             self.alarms.append((code, text))
 
-    async def intend(self, number: int = 0, quantity: str = "1.0") -> str:
+    async def intend(self, number: int = 0, quantity: str = "1.0", symbol: str = SYMBOL) -> str:
         name = client_order_id(SESSION, number)
         intent = OrderIntent(
             client_order_id=name,
-            symbol=SYMBOL,
+            symbol=symbol,
             side=Side.BUY,
             type=OrderType.LIMIT,
             quantity=Decimal(quantity),
@@ -417,6 +420,18 @@ async def test_who_is_refused_for_the_rate_asks_seldom(desk: Desk, code: str) ->
     desk.show(name)
     await desk.asked_for(33)
     assert desk.order(name).state is OrderState.ACKNOWLEDGED
+
+
+async def test_a_symbol_whose_queries_fail_does_not_hold_up_the_others(desk: Desk) -> None:
+    broken = await desk.intend(0, symbol="GONEUSDT")
+    sound = await desk.intend(1)
+    desk.venue.fails_for = {"GONEUSDT"}
+    await desk.settler.mark_unknown(broken, "timeout")
+    await desk.settler.mark_unknown(sound, "timeout")
+    desk.show(sound)
+    await desk.asked_for(5)
+    assert desk.order(sound).state is OrderState.ACKNOWLEDGED
+    assert desk.settler.unsettled == (broken,)
 
 
 async def test_the_silence_that_the_venue_asked_for_is_kept(desk: Desk) -> None:
