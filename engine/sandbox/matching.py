@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
 from engine.sandbox.accounts import Account
 from engine.sandbox.book import BUY, SELL, Book
 from engine.sandbox.errors import (
@@ -34,20 +32,8 @@ from engine.sandbox.orders import (
     Report,
     Trade,
 )
+from engine.sandbox.reach import reach_of
 from engine.sandbox.rules import Rules
-
-
-class Reach(msgspec.Struct, frozen=True):
-    """How far an order would get in the book as it stands.
-
-    `quantity` (steps) is what it would use up, of which `fillable` in trades with others, for
-    `value` (amount in quote). `dry`: the book ends before the order's quote amount is spent.
-    """
-
-    quantity: int
-    fillable: int
-    value: int
-    dry: bool
 
 
 class Matching:
@@ -108,7 +94,7 @@ class Matching:
             raise filter_failure("MAX_NUM_ORDERS")
         asset = self.rules.quote if new.side == BUY else self.rules.base
         if new.type == "MARKET":
-            reach = self._reach(account, new)
+            reach = reach_of(self.book, self.rules, account, new)
             wanted = new.quantity or reach.quantity
             reference = self.rules.value(self.last_price, wanted)
             self.rules.check_notional(new.quote_amount or reference, market=True)
@@ -182,30 +168,6 @@ class Matching:
             strategy_type=new.strategy_type,
         )
 
-    def _reach(self, account: Account, new: NewOrder) -> Reach:
-        """Walk the book without changing it, as `_match` will."""
-        quantity = fillable = value = spent = last = 0
-        limit = new.price if new.type != "MARKET" else None
-        for price, level in self.book.side(-new.side).best_first(limit):
-            last = price
-            for maker in level.queue:
-                own = maker.account is account and new.stp != "NONE"
-                if not maker.remaining or (own and new.stp == "EXPIRE_MAKER"):
-                    continue
-                most = new.quantity - quantity
-                if new.quote_amount:
-                    most = (new.quote_amount - spent) // self.rules.value(price, 1)
-                taken = min(maker.remaining, most)
-                quantity += taken
-                spent += self.rules.value(price, taken)
-                if not own:
-                    fillable += taken
-                    value += self.rules.value(price, taken)
-                if taken < maker.remaining or (own and new.stp != "DECREMENT"):
-                    return Reach(quantity, fillable, value, dry=False)
-        left = new.quote_amount - spent
-        return Reach(quantity, fillable, value, dry=left > 0 and left >= self.rules.value(last, 1))
-
     def _match(self, taker: Order, now_us: int) -> None:
         """Trade with the other side for as long as price, quantity and self-trade mode allow."""
         if taker.time_in_force == "FOK" and taker.account is not None:
@@ -217,7 +179,8 @@ class Matching:
                 quantity=taker.quantity,
                 stp=taker.stp,
             )
-            if self._reach(taker.account, wanted).fillable < taker.quantity:
+            reach = reach_of(self.book, self.rules, taker.account, wanted)
+            if reach.fillable < taker.quantity:
                 return
         market = taker.type == "MARKET"
         opposite = self.book.side(-taker.side)
