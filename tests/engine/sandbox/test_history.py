@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -108,3 +110,40 @@ def test_without_room_for_ids_nothing_was_traded_and_the_price_stood_still() -> 
     assert {(bar.open, bar.close, bar.trades) for bar in past.bars} == {(PRICE, PRICE, 0)}
     assert past.newest(5) == []
     assert list(past.from_id(0)) == []
+
+
+async def test_a_running_market_agrees_with_itself_over_the_start(start: Any) -> None:
+    venue = await start(flow=True, first_id=None)
+    live = venue.exchange.market
+    async with asyncio.timeout(60):
+        while len(live.trades) < 20:  # noqa: ASYNC110  (the market runs by itself)
+            await asyncio.sleep(0.01)
+    # One moment: nothing runs in between until the next await.
+    now_ms = venue.exchange.clock_us() // 1000
+    first_id = live.trades[0].trade_id
+    trades = live.trades_from(first_id - 3000, 100_000)
+    minutes = live.bars("1m", None, None, 3, now_ms)
+    seconds = live.bars("1s", minutes[0].open_ms, None, 1000, now_ms)
+
+    assert [after.trade_id - before.trade_id for before, after in pairwise(trades)] == [1] * (
+        len(trades) - 1
+    )
+    for length_ms, bars in ((60_000, minutes), (1_000, seconds)):
+        complete = [bar for bar in bars if bar.open_ms > trades[0].time_us // 1000]
+        assert len(complete) >= 2
+        for bar in complete:
+            inside = [
+                trade
+                for trade in trades
+                if bar.open_ms <= trade.time_us // 1000 < bar.open_ms + length_ms
+            ]
+            assert bar.trades == len(inside)
+            assert bar.volume == sum(trade.quantity for trade in inside)
+            assert bar.value == sum(trade.quantity * trade.price for trade in inside)
+            if inside:
+                prices = [trade.price for trade in inside]
+                assert (bar.open, bar.close) == (prices[0], prices[-1])
+                assert (bar.high, bar.low) == (max(prices), min(prices))
+    aggregates = live.aggregates_from(None, minutes[1].open_ms * 1000, None, 100_000)
+    assert aggregates[-1].last_id == trades[-1].trade_id
+    assert all(a.last_id + 1 == b.first_id for a, b in pairwise(aggregates))
