@@ -271,16 +271,17 @@ class Field:
         return await eventually(look, f"{order_id} {states}, last {seen[-1:]}", seconds)
 
     async def ready(self) -> StateView:
-        """Wait until the engine is ready and the market is fresh."""
+        """Wait until the engine is ready, the market is fresh and the account is known."""
         return await self.until(
             lambda view: (
                 view.engine.phase == "ready"
                 and view.market is not None
                 and not view.market.stale
                 and bool(view.market.bids and view.market.asks)
+                and bool(view.balances)
                 and view.engine.attended | (view.session is None or view.session.go.stage != "go")
             ),
-            "engine ready, market fresh",
+            "engine ready, market fresh, account known",
         )
 
     # --- a session ------------------------------------------------------------------------------
