@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import tomllib
+import urllib.request
 from itertools import pairwise
 from pathlib import Path
 
@@ -330,3 +332,22 @@ def test_setting_takes_a_scenario_or_a_recording_but_not_both(tmp_path: Path) ->
     assert (chosen.scenario, chosen.replay) == ("halt", "")
     with pytest.raises(ConfigProblems, match=r"sandbox\.scenario"):
         load_settings(tmp_path, {}, {"sandbox.scenario": "halt", "sandbox.replay": "r.gz"})
+
+
+def test_command_opens_the_control_endpoint_when_it_is_asked_to() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "peakctl", "sandbox", "--scenario", "halt", "--control"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            ready = json.loads(process.stdout.readline())
+            request = urllib.request.Request(
+                ready["rest"] + "/sandbox/faults", data=b"{}", method="POST"
+            )
+            with urllib.request.urlopen(request, timeout=30) as response:
+                assert json.loads(response.read())["symbol_status"] == "TRADING"
+        finally:
+            process.terminate()
+        assert process.wait(timeout=30) == 0
