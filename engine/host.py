@@ -21,9 +21,9 @@ from msgspec import structs
 
 from engine.contracts import event as ev
 from engine.contracts import requests as rq
-from engine.contracts.decision import Decision
 from engine.contracts.errors import Refused
 from engine.contracts.people import ENGINE, Actor, Role, automaton
+from engine.contracts.replies import Submitted
 from engine.contracts.session import SessionState
 from engine.contracts.view import EngineView, KillView, StateView
 from engine.execution.clock import wall_us
@@ -256,7 +256,7 @@ class Host:
 
     # --- commands that span several parts ---------------------------------------------------------
 
-    async def submit(self, request: rq.OrderRequest, actor: Actor) -> tuple[str, Decision]:
+    async def submit(self, request: rq.OrderRequest, actor: Actor) -> Submitted:
         """Send one order, if this is the session's operator and the engine is ready."""
         self.parts.session.require(actor, Role.OPERATOR)
         session = current_session(self.core.state)

@@ -189,6 +189,7 @@ class Setup:
             ]
         )
         self._at_start = (self._inputs.sha256(), self._people.sha256())
+        self._roster_sha256 = sha256_hex(self.roster_bytes())
 
     # --- what is watched --------------------------------------------------------------------------
 
@@ -204,7 +205,7 @@ class Setup:
     def roster_sha256(self) -> str:
         """Hash of the roster document; another value once people, keys or revocations changed."""
         now = self._people.sha256()
-        return sha256_hex(self.roster_bytes()) if now == self._at_start[1] else now
+        return self._roster_sha256 if now == self._at_start[1] else now
 
     def roster_bytes(self) -> bytes:
         """The roster as it is signed over: people and the hash of allowed_signers, as at start."""

@@ -50,7 +50,11 @@ def plain(value: Decimal) -> Decimal:
 
 def to_text(value: Decimal) -> str:
     """Write a Decimal without exponent, trailing zeros removed: `Decimal("1E+3")` gives `1000`."""
-    return format(plain(value), "f")
+    if not value:
+        return "0"
+    normal = value.normalize(CONTEXT)
+    # `format` writes a positive exponent out, as `plain` does, as far as the digits go.
+    return format(normal if normal.adjusted() < CONTEXT.prec else plain(value), "f")
 
 
 def is_multiple(value: Decimal, step: Decimal) -> bool:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import msgspec
 
@@ -111,6 +113,8 @@ class ApprovalDesk:
         self._terms = terms
         self._venue = venue
         self._requested_us: tuple[str, int] | None = None
+        #: the parts of the session that were hashed last, and their hashes by name
+        self._hashed: tuple[tuple[object, ...], dict[str, str]] | None = None
 
     # --- join, request --------------------------------------------------------------------------
 
@@ -346,18 +350,36 @@ class ApprovalDesk:
             "config_sha256": self._bound.config_sha256(),
             "code_sha256": self._bound.code_sha256(),
             "roster_sha256": self._bound.roster_sha256(),
-            "checklist_sha256": sha256_hex(checklist_document(session)),
-            "limits_sha256": limits_sha256(session.charter.limits),
-            "charter_sha256": charter_sha256(session.charter),
+            **self._of_session(session),
         }
+
+    def _of_session(self, session: Session) -> dict[str, str]:
+        """The hashes of what the session holds, hashed again only when a part of it is another.
+
+        Every order asks. The parts are frozen values: the same values have the same hashes.
+        """
+        parts = (
+            session.id,
+            session.charter,
+            session.checklist,
+            tuple(session.answers.items()),
+        )
+        if self._hashed is None or self._hashed[0] != parts:
+            hashes = {
+                "checklist_sha256": sha256_hex(checklist_document(session)),
+                "limits_sha256": limits_sha256(session.charter.limits),
+                "charter_sha256": charter_sha256(session.charter),
+            }
+            self._hashed = parts, hashes
+        return self._hashed[1]
 
     def changed_since_signed(self, session: Session) -> tuple[str, ...]:
         """Which signed hashes no longer hold (I6); everything, when the packet cannot be read."""
         try:
-            packet = parse_packet(session.go.packet.encode("ascii"))
+            bound = _bound_by(session.go.packet)
         except InputError:
             return ("packet",)
-        return changed_since(packet, self.current(session))
+        return changed_since(bound, self.current(session))
 
     async def expire_request(self) -> None:
         """Void a request that expired or whose facts changed; back to the checklist."""
@@ -399,6 +421,12 @@ class ApprovalDesk:
             names = ", ".join(name.removesuffix("_sha256") for name in changed)
             return Denied("FACTS_CHANGED", f"changed since the packet was made: {names}")
         return None
+
+
+@lru_cache(maxsize=8)
+def _bound_by(packet: str) -> Mapping[str, Any]:
+    """The packet of this text, read once. Raises InputError."""
+    return MappingProxyType(parse_packet(packet.encode("ascii")))
 
 
 _LATCH_SET = Denied("LATCH", "the kill latch is set; release it with two signatures first")

@@ -108,7 +108,7 @@ class Core:
         journal.subscribe(self._on_durable)
 
     def listen(self, listener: Callable[[Recorded], None]) -> None:
-        """Call `listener` for every event after it was applied; it must not block or raise."""
+        """Call `listener` for every event soon after it was applied; it must not block or raise."""
         self._listeners.append(listener)
 
     def report(
@@ -151,6 +151,10 @@ class Core:
             illegal = self.state.apply(recorded)
             if illegal is not None and self._on_illegal is not None:
                 self._on_illegal(recorded, illegal)
+        # Whoever waits for these events goes on first: an order waits, metrics and consoles can.
+        asyncio.get_running_loop().call_soon(self._tell, batch)
+
+    def _tell(self, batch: list[tuple[Recorded, bytes]]) -> None:
         for recorded, _line in batch:
             for listener in self._listeners:
                 listener(recorded)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from itertools import takewhile
 from pathlib import Path
 
 import msgspec
@@ -94,9 +95,12 @@ class FactsBuilder:
             raise Refused(
                 what="there is no session", where="locks", todo="write a charter", code="NO_SESSION"
             )
+        return self._locks(session, latched=self.latched, now_us=self._now_us())
+
+    def _locks(self, session: Session, *, latched: bool, now_us: int) -> tuple[Check, ...]:
         charter = session.charter
         latch = self._state.latch.state
-        if latch is LatchState.READY and self.latched:
+        if latch is LatchState.READY and latched:
             latch = LatchState.LATCHED
         return live_locks(
             LockFacts(
@@ -112,7 +116,7 @@ class FactsBuilder:
                 changed=self._changed(session),
                 window_from_us=charter.window_from_us,
                 window_until_us=charter.window_until_us,
-                now_us=self._now_us(),
+                now_us=now_us,
                 latch=latch,
                 attended=self._readings.attended,
                 promotion=None,
@@ -130,14 +134,18 @@ class FactsBuilder:
         charter = session.charter
         market = self._markets.get(symbol) if symbol in charter.instruments else None
         best_bid, best_ask = market.best() if market else (None, None)
-        orders = state.orders.session_orders(session.id)
-        now = self._now_us()
+        now, latched = self._now_us(), self.latched
+        # Intents are in the order of their times: what is older than the first too old one is too.
+        since = now - _RATE_WINDOW_US
+        recent = tuple(
+            takewhile(lambda one: one.created_us > since, state.orders.latest(session.id))
+        )
         return RiskFacts(
             now_us=now,
             session_state=session.state,
             window_from_us=charter.window_from_us,
             window_until_us=charter.window_until_us,
-            latch_set=self.latched,
+            latch_set=latched,
             attended=self._readings.attended,
             limits=charter.limits,
             instrument=market.instrument if market else None,
@@ -148,18 +156,17 @@ class FactsBuilder:
             position=state.positions.position(symbol).quantity,
             open_orders=tuple(state.orders.open_orders()),
             unknown_orders=len(state.orders.unknown()),
-            recent_submits_us=tuple(
-                order.created_us for order in orders if order.created_us > now - _RATE_WINDOW_US
-            ),
-            session_orders=len(orders),
+            recent_submits_us=tuple(order.created_us for order in recent),
+            session_orders=state.orders.sequence(session.id),
             session_pnl=self.session_pnl(),
             balances=self._readings.balances,
             clock_offset_ms=self._readings.clock_offset_ms,
             clock_limit_ms=self._settings.clock_limit_ms,
             intents_hash_recent=tuple(
                 (duplicate_key(order.intent), order.created_us)
-                for order in orders[-_LAST_INTENTS:]
-                if order.created_us > now - DUPLICATE_WINDOW_US
+                for order in takewhile(
+                    lambda one: one.created_us > now - DUPLICATE_WINDOW_US, recent[:_LAST_INTENTS]
+                )
             ),
-            locks=self.locks(),
+            locks=self._locks(session, latched=latched, now_us=now),
         )

@@ -16,6 +16,7 @@ from engine.execution.clock import monotonic_us
 _UNREADABLE = "unreadable"
 _CODE = frozenset({".py", ".sql", ".toml"})
 _Stamp = tuple[int, int, int]
+_NO_FILE: _Stamp = (0, 0, 0)
 
 
 class WatchedFiles:
@@ -26,6 +27,7 @@ class WatchedFiles:
         self._files = tuple(files)
         self._look_every_us = look_every_us
         self._known: dict[str, tuple[_Stamp, str]] = {}
+        self._stamps: list[_Stamp | None] = []
         self._looked_us = 0
         self._last = ""
 
@@ -34,9 +36,12 @@ class WatchedFiles:
         now = monotonic_us()
         if self._last and now - self._looked_us < self._look_every_us:
             return self._last
-        rows = sorted((name, self._one(name, path)) for name, path in self._files)
-        self._last = sha256_hex(canonical(rows))
         self._looked_us = now
+        stamps = [_stamp(path) for _name, path in self._files]
+        if not self._last or stamps != self._stamps or None in stamps:
+            rows = sorted((name, self._one(name, path)) for name, path in self._files)
+            self._last = sha256_hex(canonical(rows))
+            self._stamps = stamps
         return self._last
 
     def _one(self, name: str, path: Path) -> str:
@@ -54,6 +59,17 @@ class WatchedFiles:
             return _UNREADABLE
         self._known[name] = (stamp, digest)
         return digest
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    """Size, time and inode; those of nothing when there is no file, None when nobody can tell."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return _NO_FILE
+    except OSError:
+        return None
+    return facts.st_size, facts.st_mtime_ns, facts.st_ino
 
 
 def code_files(packages: Sequence[Path]) -> list[tuple[str, Path]]:

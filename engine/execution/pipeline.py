@@ -31,8 +31,10 @@ from engine.contracts.order import (
     TimeInForce,
 )
 from engine.contracts.people import ENGINE, Actor
+from engine.contracts.replies import OrderTimes, Submitted
 from engine.contracts.requests import OrderRequest
 from engine.contracts.session import SessionState
+from engine.execution.clock import monotonic_us
 from engine.execution.core import Core, State
 from engine.execution.facts import FactsBuilder
 from engine.execution.settler import Settler
@@ -84,30 +86,39 @@ class OrderDesk:
         intent = self._intent(request, self._state)
         return check_order(intent, self._facts.risk(request.symbol))
 
-    async def submit(self, request: OrderRequest, actor: Actor) -> tuple[str, Decision]:
-        """Decide, journal, send. Returns the client order id and the decision.
+    async def submit(self, request: OrderRequest, actor: Actor) -> Submitted:
+        """Decide, journal, send. Returns once what the venue said is durable.
 
-        A blocked order is journaled too and raises Refused with the first reason. The caller may go
-        away meanwhile: what was started is carried through.
+        A blocked order is journaled too and raises Refused with the first reason. The caller runs
+        this in a task that ends only with it: what was started is carried through.
         """
-        return await asyncio.shield(asyncio.ensure_future(self._submit(request, actor)))
-
-    async def _submit(self, request: OrderRequest, actor: Actor) -> tuple[str, Decision]:
-        made: list[tuple[OrderIntent, Decision]] = []
+        begun = monotonic_us()
+        made: list[tuple[OrderIntent, Decision, int]] = []
 
         def decide(state: State) -> Sequence[AnyEvent]:
             intent = self._intent(request, state)
             decision = check_order(intent, self._facts.risk(request.symbol))
-            made.append((intent, decision))
+            made.append((intent, decision, monotonic_us()))
             return self._decided(state, intent, decision, actor)
 
         await self._core.decide(actor, decide)
-        intent, decision = made[0]
+        durable = monotonic_us()
+        intent, decision, decided = made[0]
         if decision.verdict is not Verdict.ALLOW:
             first = decision.reasons[0]
             raise Refused(what=first.text, where="order", todo="nothing was sent", code=first.code)
-        await self._send(intent)
-        return intent.client_order_id, decision
+        answered = await self._send(intent)
+        return Submitted(
+            decision=decision,
+            client_order_id=intent.client_order_id,
+            order=self._state.orders.get(intent.client_order_id),
+            times=OrderTimes(
+                decided_us=decided - begun,
+                durable_us=durable - begun,
+                answered_us=answered - begun,
+                known_us=monotonic_us() - begun,
+            ),
+        )
 
     def _decided(
         self, state: State, intent: OrderIntent, decision: Decision, actor: Actor
@@ -139,8 +150,11 @@ class OrderDesk:
             )
         return events
 
-    async def _send(self, intent: OrderIntent) -> None:
-        """Send one journaled intent, unless the latch was set since it was decided (I4)."""
+    async def _send(self, intent: OrderIntent) -> int:
+        """Send one journaled intent, unless the latch was set since it was decided (I4).
+
+        Returns when the venue's answer was there, monotonic µs.
+        """
         order_id = intent.client_order_id
         if self._facts.latched:
             await self._core.record(
@@ -151,10 +165,11 @@ class OrderDesk:
                     reason="never sent: the kill latch was set after the decision",
                 ),
             )
-            return
+            return monotonic_us()
         self._settler.leaves(order_id)
         try:
             outcome = await self._venue.submit(intent)
+            answered = monotonic_us()
             match outcome:
                 case Accepted(report=report, fills=fills):
                     await self._settler.learn(report, fills)
@@ -166,6 +181,7 @@ class OrderDesk:
                     await self._settler.mark_unknown(order_id, cause)
         finally:
             self._settler.answered(order_id)
+        return answered
 
     async def cancel(self, order_id: str, actor: Actor, cause: str) -> None:
         """Cancel one open order. Raises Refused when there is nothing to cancel."""

@@ -242,7 +242,7 @@ class Journal:
         return SegmentOpened(file=path.name, previous_file=last.name, previous_sha256=digest)
 
     def _delivered(self, group: list[Work], failed: JournalFailed | None) -> None:
-        """Answer a group on the event loop: subscribers first, so that state is there on return."""
+        """Answer a group on the event loop; who waits runs after this, with the state in place."""
         if failed is not None:
             self._failed = failed
             for work in group:
@@ -250,14 +250,12 @@ class Journal:
                     work.answer.set_exception(failed)
             return
         self._durable = group[-1].after
-        try:
-            batch = [pair for work in group for pair in work.lines]
-            for callback in self._subscribers:
-                callback(batch)
-        finally:
-            for work in group:
-                if not work.answer.done():
-                    work.answer.set_result(work.records)
+        for work in group:
+            if not work.answer.done():
+                work.answer.set_result(work.records)
+        batch = [pair for work in group for pair in work.lines]
+        for callback in self._subscribers:
+            callback(batch)
 
 
 def _lock(folder: Path) -> int:

@@ -18,6 +18,7 @@ machine's promises for every order, and besides:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 
 import msgspec
@@ -115,6 +116,11 @@ class OrderLedger:
     def session_orders(self, session_id: str) -> tuple[Order, ...]:
         """All orders of one session, in the order of their intents."""
         return tuple(self.orders[name] for name in self._sessions.get(session_id, ()))
+
+    def latest(self, session_id: str) -> Iterator[Order]:
+        """The orders of one session, latest intent first, one by one."""
+        for name in reversed(self._sessions.get(session_id, ())):
+            yield self.orders[name]
 
     def sequence(self, session_id: str) -> int:
         """The next order's sequence number: one more than any that the session's orders had.

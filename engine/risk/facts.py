@@ -7,6 +7,7 @@ data is handed in as it is, with its age: the checks decide (I9).
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 
@@ -58,8 +59,12 @@ class RiskFacts(msgspec.Struct, frozen=True, kw_only=True):
     locks: tuple[Check, ...]
 
 
+@lru_cache(maxsize=1024)
 def duplicate_key(intent: OrderIntent) -> str:
-    """Hash of what is wanted, without the name; trailing zeros do not matter."""
+    """Hash of what is wanted, without the name; trailing zeros do not matter.
+
+    Remembered, because each order is compared with those of the last second.
+    """
     price = None if intent.price is None else plain(intent.price)
     wanted = msgspec.structs.replace(
         intent, client_order_id="", quantity=plain(intent.quantity), price=price

@@ -177,8 +177,8 @@ def _max_position(code: str, intent: OrderIntent, facts: RiskFacts) -> Check:
     after = None if before is None else add(before, intent.quantity)
     name = "longest position" if intent.side is Side.BUY else "shortest position"
     limit = facts.limits.max_position
-    check = _at_most(code, name, after, limit, _base(facts))
-    return check if before is None else _with_headroom(check, subtract(limit, before))
+    left = None if before is None else subtract(limit, before)
+    return _at_most(code, name, after, limit, _base(facts), left)
 
 
 def _max_open_orders(code: str, _: OrderIntent, facts: RiskFacts) -> Check:
@@ -235,8 +235,7 @@ def _session_loss(code: str, _: OrderIntent, facts: RiskFacts) -> Check:
         return _missing(code, "session profit")
     loss = max(ZERO, facts.session_pnl.copy_negate())
     limit = facts.limits.max_session_loss
-    check = _at_most(code, "session loss", loss, limit, _quote(facts))
-    check = _with_headroom(check, subtract(limit, loss))
+    check = _at_most(code, "session loss", loss, limit, _quote(facts), subtract(limit, loss))
     if check.verdict is Verdict.ALLOW:
         return check
     return msgspec.structs.replace(check, verdict=Verdict.PAUSE)
@@ -311,28 +310,39 @@ def _missing(code: str, what: str) -> Check:
 
 
 def _at_most(
-    code: str, name: str, value: Decimal | int | None, limit: Decimal | int, unit: str
+    code: str,
+    name: str,
+    value: Decimal | int | None,
+    limit: Decimal | int,
+    unit: str,
+    left: Decimal | int | None = None,
 ) -> Check:
-    """`value <= limit`, inclusive. A value or limit that is not a number blocks."""
+    """`value <= limit`, inclusive. A value or limit that is not a number blocks.
+
+    `left` is the headroom before this order where it is not the whole limit; below zero reads as
+    zero.
+    """
     if value is None:
         return _missing(code, name)
-    if not Decimal(limit).is_finite():
+    if isinstance(limit, Decimal) and not limit.is_finite():
         return _missing(code, f"limit of {name}")
     shown, bound = number(value), number(limit)
-    numbers = {"value": shown, "limit": bound, "headroom": bound, "unit": unit}
-    if value <= limit:
-        return _allow(code, f"{name} {shown} {unit} of {bound} {unit}", **numbers)
-    return _block(code, f"{name} {shown} {unit} is over {bound} {unit}", **numbers)
+    within = value <= limit
+    return Check(
+        code=code,
+        verdict=Verdict.ALLOW if within else Verdict.BLOCK,
+        text=f"{name} {shown} {unit} of {bound} {unit}"
+        if within
+        else f"{code}: {name} {shown} {unit} is over {bound} {unit}",
+        value=shown,
+        limit=bound,
+        headroom=bound if left is None else number(left) if left > 0 else "0",
+        unit=unit,
+    )
 
 
 def _one_more(code: str, name: str, count: int, limit: int) -> Check:
-    check = _at_most(code, name, count + 1, limit, "orders")
-    return _with_headroom(check, limit - count)
-
-
-def _with_headroom(check: Check, left: Decimal | int) -> Check:
-    """State what was left before this order; below zero reads as zero."""
-    return msgspec.structs.replace(check, headroom=number(left) if left > 0 else "0")
+    return _at_most(code, name, count + 1, limit, "orders", limit - count)
 
 
 def _base(facts: RiskFacts) -> str:

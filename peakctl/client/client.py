@@ -122,7 +122,8 @@ class EngineClient(Connection):
     ) -> Submitted:
         """Send an order: base quantity, quote price (None for MARKET)."""
         body = self._order(symbol, side, type, quantity, price, time_in_force)
-        return await self._post("order/submit", body, Submitted)
+        submitted: Submitted = await self._command("order/submit", body, Submitted)
+        return submitted
 
     def _order(
         self,

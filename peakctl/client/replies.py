@@ -6,22 +6,25 @@ from typing import Any
 
 import msgspec
 
-from engine.contracts.decision import Decision
+from engine.contracts.replies import OrderTimes, Submitted
 from engine.contracts.view import StateView
+
+__all__ = [
+    "Changed",
+    "HeadText",
+    "Heads",
+    "OrderTimes",
+    "QueryResult",
+    "ReleaseDocument",
+    "SnapshotTaken",
+    "Submitted",
+]
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
     """What most POSTs answer: it was done, and this is the state now."""
 
     ok: bool
-    state: StateView
-
-
-class Submitted(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer of an order: the checks it met and its id ("" when it was blocked)."""
-
-    decision: Decision
-    client_order_id: str
     state: StateView
 
 

@@ -1,97 +1,157 @@
 """The way of one order: from the confirmed ticket to the venue's acknowledgement, and back.
 
-One live session on the real engine; each sample is followed or preceded by a bare signed POST of
-the same kind of order to the same sandbox from another account, in turn. The venue's
-acknowledgement is timed by the journal (the moment its event was made, µs, same machine's clock);
-`submit returns` is what the console's person waits for: acknowledgement durable, state in hand.
+Three ways to the same sandbox in turn, in one run, each after the same pause and from an account of
+its own: ours (client, socket, checks, intent durable, venue, acknowledgement durable, reply), the
+bare one that obeys I1 too (append and fdatasync, then a signed POST with aiohttp) and ccxt. Ours is
+timed where the person waits: until the client's caller has the acknowledgement, which is durable
+then. Where our time goes is told by the reply itself, in the engine's own marks.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass, field
 from decimal import Decimal
 
+import msgspec
 import uvloop
 
-from engine.contracts.event import OrderAcknowledged, OrderIntended
 from engine.contracts.money import round_down_to, to_text
 from engine.contracts.order import OrderType, Side
+from peakctl.client.replies import OrderTimes, Submitted
 from peakctl.demo_seats import Seat
-from tests.benchmarks.bare_disk import write_durably
+from tests.benchmarks.bare_disk import INTENT_LINE, BareFile
 from tests.benchmarks.bare_venue import BareVenue
-from tests.benchmarks.desk import Desk, desk, live, recorded
-from tests.benchmarks.table import Row, compared, percentile
+from tests.benchmarks.ccxt_venue import CcxtVenue
+from tests.benchmarks.desk import Desk, desk, live
+from tests.benchmarks.table import Row, alone, compared, percentile
 
 _BELOW = Decimal("0.995")
 _QUANTITY = Decimal("0.001")
-_WARM_UP = 10
-#: Under the widest limit of 50 a second; a person is slower by far.
-_PACE_SECONDS = 0.022
+_WARM_UP = 15
+#: Before each order, ours and the others alike: a person's orders find every cache cold.
+_PAUSE_SECONDS = 0.02
+
+_STAGES = {
+    "decided_us": "facts, checks, decision",
+    "durable_us": "intent encoded, durable",
+    "answered_us": "signed, sent, answered by the venue",
+    "known_us": "acknowledgement decided, durable",
+}
+
+
+@dataclass
+class _Taken:
+    """Milliseconds of each order by way; `disk` and `post` are the two halves of the bare one."""
+
+    ours: list[float] = field(default_factory=list)
+    disk: list[float] = field(default_factory=list)
+    post: list[float] = field(default_factory=list)
+    ccxt: list[float] = field(default_factory=list)
+    times: list[OrderTimes] = field(default_factory=list)
 
 
 def order_rows(samples: int = 300) -> list[Row]:
     """Every figure of the order's way, p50 and p95."""
     with desk() as place:
         place.start_engine()
-        sent, returned, bare, disk = uvloop.run(_measure(place, samples + _WARM_UP))
-        moments = _moments(place)
-    kept = list(sent)[_WARM_UP:]
-    ticket = [(moments[name][1] - sent[name]) / 1000 for name in kept]
-    inside = [(moments[name][1] - moments[name][0]) / 1000 for name in kept]
-    returned, bare, disk = returned[_WARM_UP:], bare[_WARM_UP:], disk[_WARM_UP:]
-    durable = [post + write for post, write in zip(bare, disk, strict=True)]
+        taken = uvloop.run(_measure(place, samples + _WARM_UP))
+    for values in (taken.ours, taken.disk, taken.post, taken.ccxt, taken.times):
+        del values[:_WARM_UP]
+    both = [disk + post for disk, post in zip(taken.disk, taken.post, strict=True)]
     rows: list[Row] = []
-    for what, ours, plain, owed in (
-        ("ticket confirmed to venue ack", ticket, bare, "<= 1.5 x"),
-        ("the same beside bare fdatasync + POST", ticket, durable, "reported"),
-        ("intent journaled to venue ack (engine)", inside, bare, "part of it"),
-        ("client.submit returns, ack durable", returned, bare, "reported"),
+    for peer, plain, owed in (
+        ("bare fdatasync + aiohttp POST", both, "<= 1.3 x"),
+        ("bare aiohttp POST alone", taken.post, "<= 1.5 x"),
+        ("ccxt create_order", taken.ccxt, "< 1.0 x"),
     ):
         rows += [
             compared(
-                f"order: {what}, {word}, ms", percentile(ours, at), percentile(plain, at), owed
+                f"order: ticket to ack known, {word}, ms | {peer}",
+                percentile(taken.ours, at),
+                percentile(plain, at),
+                owed,
             )
             for word, at in (("p50", 0.5), ("p95", 0.95))
         ]
+    return rows + _inside(taken)
+
+
+def _inside(taken: _Taken) -> list[Row]:
+    """Where our time goes: the engine from request read to reply, its stages, and the rest."""
+    marks = [(0, *msgspec.structs.astuple(one)) for one in taken.times]
+    whole = [mark[-1] / 1000 for mark in marks]
+    hop = [ours - engine for ours, engine in zip(taken.ours, whole, strict=True)]
+    rows = [
+        compared(
+            f"order: request read to ack durable (engine), {word}, ms",
+            percentile(whole, at),
+            percentile(taken.post, at),
+            "part of it",
+        )
+        for word, at in (("p50", 0.5), ("p95", 0.95))
+    ]
+    for number, words in enumerate(_STAGES.values()):
+        spent = [(mark[number + 1] - mark[number]) / 1000 for mark in marks]
+        rows.append(
+            alone(f"order: of that, {words}, p50, ms", percentile(spent, 0.5), "part of it")
+        )
+    rows.append(
+        alone("order: client, socket and reply, p50, ms", percentile(hop, 0.5), "part of it")
+    )
+    rows.append(
+        alone("order: bare fdatasync, p50, ms", percentile(taken.disk, 0.5), "part of the bare")
+    )
     return rows
 
 
-async def _measure(
-    place: Desk, samples: int
-) -> tuple[dict[str, int], list[float], list[float], list[float]]:
-    """Send `samples` orders each way, in turn.
-
-    Returns our send times (µs) by id; ours until it returned, bare POSTs, bare writes (all ms).
-    """
-    sent: dict[str, int] = {}
-    returned: list[float] = []
-    bare: list[float] = []
-    disk: list[float] = []
+async def _measure(place: Desk, samples: int) -> _Taken:
+    """Send `samples` orders each way, in turn, each time beginning with another."""
+    taken = _Taken()
+    bare_file = BareFile(place.workspace.root / "bare")
     async with (
         live(place) as (operator, _state),
         BareVenue(place.rest, *place.account("bare")) as venue,
+        CcxtVenue(place.rest, *place.account("ccxt")) as peer,
     ):
         first, tick = await _price(operator)
+
+        async def ours(price: Decimal) -> None:
+            begin = time.perf_counter()
+            submitted = await _submit(operator, price)
+            taken.ours.append((time.perf_counter() - begin) * 1000)
+            taken.times.append(submitted.times)
+            await operator.client.cancel(submitted.client_order_id)
+
+        async def bare(price: Decimal) -> None:
+            begin = time.perf_counter()
+            bare_file.append(INTENT_LINE)
+            written = time.perf_counter()
+            await venue.limit_order(to_text(price), to_text(_QUANTITY), f"bare-{len(taken.post)}")
+            taken.post.append((time.perf_counter() - written) * 1000)
+            taken.disk.append((written - begin) * 1000)
+            await venue.signed("DELETE", "openOrders", symbol="BTCUSDT")
+
+        async def ccxt(price: Decimal) -> None:
+            begin = time.perf_counter()
+            await peer.limit_order(price, _QUANTITY)
+            taken.ccxt.append((time.perf_counter() - begin) * 1000)
+            await peer.cancel_all()
+
+        ways = [ours, bare, ccxt]
         for number in range(samples):
             # Another price each time: equal orders in a row are refused.
-            price = first - number * tick
-            ours_first = number % 2 == 0
-            if not ours_first:
-                bare.append(await _bare_order(venue, price, number))
-            at_us, begin = time.time_ns() // 1000, time.perf_counter()
-            submitted = await operator.client.submit(
-                "BTCUSDT", Side.BUY, OrderType.LIMIT, _QUANTITY, price
-            )
-            returned.append((time.perf_counter() - begin) * 1000)
-            sent[submitted.client_order_id] = at_us
-            if ours_first:
-                bare.append(await _bare_order(venue, price, number))
-            await operator.client.cancel(submitted.client_order_id)
-            await venue.signed("DELETE", "openOrders", symbol="BTCUSDT")
-            disk.append(await asyncio.to_thread(write_durably, place.workspace.root / "bare"))
-            await asyncio.sleep(_PACE_SECONDS)
-    return sent, returned, bare, disk
+            for way in ways:
+                await asyncio.sleep(_PAUSE_SECONDS)
+                await way(first - number * tick)
+            ways.append(ways.pop(0))
+    bare_file.close()
+    return taken
+
+
+async def _submit(operator: Seat, price: Decimal) -> Submitted:
+    return await operator.client.submit("BTCUSDT", Side.BUY, OrderType.LIMIT, _QUANTITY, price)
 
 
 async def _price(operator: Seat) -> tuple[Decimal, Decimal]:
@@ -100,22 +160,3 @@ async def _price(operator: Seat) -> tuple[Decimal, Decimal]:
     assert view.market is not None, "the market was alive when the session went live"
     tick = view.market.tick_size
     return round_down_to(view.market.bids[0][0] * _BELOW, tick), tick
-
-
-async def _bare_order(venue: BareVenue, price: Decimal, number: int) -> float:
-    begin = time.perf_counter()
-    await venue.limit_order(to_text(price), to_text(_QUANTITY), f"bare-{number}")
-    return (time.perf_counter() - begin) * 1000
-
-
-def _moments(place: Desk) -> dict[str, tuple[int, int]]:
-    """Journal times of intent and acknowledgement by client order id, µs."""
-    intended: dict[str, int] = {}
-    moments: dict[str, tuple[int, int]] = {}
-    for one in recorded(place, (OrderIntended, OrderAcknowledged)):
-        match one.event:
-            case OrderIntended(intent=intent):
-                intended[intent.client_order_id] = one.ts_us
-            case OrderAcknowledged(client_order_id=name):
-                moments[name] = (intended[name], one.ts_us)
-    return moments

@@ -17,7 +17,7 @@ WIDE_LIMITS = {
     "limits.max_orders_per_minute": 1000,
     "limits.max_orders_per_session": 100000,
 }
-ACCOUNTS = ("demo", "bare")
+ACCOUNTS = ("demo", "bare", "ccxt")
 
 
 def engine(root: str, socket: str) -> int:
@@ -39,7 +39,7 @@ def engine(root: str, socket: str) -> int:
 
 
 def sandbox() -> int:
-    """Run the sandbox with two accounts and without rate limits that a benchmark would meet."""
+    """Run the sandbox with an account for each peer, without limits that a benchmark meets."""
     from engine.sandbox.server import SandboxOptions  # noqa: PLC0415
     from engine.sandbox.server import main as run_sandbox  # noqa: PLC0415
 

@@ -29,15 +29,18 @@ from engine.contracts.view import (
     ItemView,
     KillView,
     MarketView,
+    OrphanView,
     PackView,
     PositionView,
     ReconView,
+    ReconWatchView,
     SessionView,
     StageView,
     StateView,
     StreamView,
     TradeView,
     VenueView,
+    WatchBreakView,
 )
 from peakctl.app import ConsoleApp, ReviewApp
 from peakctl.client.replies import Heads, HeadText, Submitted
@@ -443,6 +446,88 @@ LIVE = msgspec.structs.replace(
     next_step="Session is live until 11:05:30Z. ctrl+n opens the order ticket; F12 stops.",
     next_step_reviewer="Watch the session; F9 stops everything.",
 )
+WATCHED = ReconWatchView(
+    state="breaks",
+    moment="live",
+    at_us=NOW - 4_000_000,
+    age_ms=4_000,
+    limit_ms=30_000,
+    compared={"orders": 7, "fills": 3, "fees": 3, "positions": 1, "balances": 2},
+    breaks=(
+        WatchBreakView(
+            code="FILL_MISSING_ENGINE",
+            key="BTCUSDT 90211",
+            klass="red",
+            subject="fills",
+            first_seen_us=NOW - 14_000_000,
+            age_ms=14_000,
+            runs=2,
+            cause="the engine missed the trade",
+            likely="the user stream lost it",
+            owner="operator",
+        ),
+        WatchBreakView(
+            code="ORDER_UNKNOWN",
+            key="pk-4f2k9x0abq7m-000007",
+            klass="yellow",
+            subject="orders",
+            first_seen_us=NOW - 4_000_000,
+            age_ms=4_000,
+            runs=1,
+            cause="the order's outcome is in doubt",
+            likely="a request without an answer",
+            owner="operator",
+        ),
+    ),
+)
+ORPHANS = (
+    OrphanView(
+        symbol="BTCUSDT",
+        client_order_id="stranger-1",
+        venue_order_id="88100412",
+        side="BUY",
+        price=D("59000.00"),
+        quantity=D("0.002"),
+        filled_quantity=D(0),
+        state="open",
+        status="NEW",
+        found_us=NOW - 8_000_000,
+    ),
+    OrphanView(
+        symbol="BTCUSDT",
+        client_order_id="web_4c1",
+        venue_order_id="88100399",
+        side="SELL",
+        price=D("61000.00"),
+        quantity=D("0.010"),
+        filled_quantity=D("0.004"),
+        state="ended",
+        status="CANCELED",
+        found_us=NOW - 80_000_000,
+        by="alice",
+        reason="by key",
+    ),
+)
+TROUBLE = msgspec.structs.replace(
+    LIVE,
+    recon_watch=WATCHED,
+    orphans=ORPHANS,
+    venue=msgspec.structs.replace(
+        VENUE,
+        streams=(
+            msgspec.structs.replace(
+                VENUE.streams[0],
+                gaps=1,
+                reconnects=2,
+                latency_p50_ms=2,
+                latency_p95_ms=9,
+                latency_p99_ms=31,
+            ),
+            VENUE.streams[1],
+        ),
+    ),
+    next_step="A red break stands: look at it with ctrl+o.",
+)
 RECONCILE = msgspec.structs.replace(
     with_session(SessionState.STOPPED, recon=RECON),
     next_step="Answer the red break, then sign the report with ctrl+s.",
@@ -548,7 +633,7 @@ class DataConsole:
     async def submit(self, *order: Any) -> Submitted:
         self.calls.append(("submit", *order))
         assert self.now is not None
-        return Submitted(decision=self.decision, client_order_id=f"{SESSION}-0008", state=self.now)
+        return Submitted(decision=self.decision, client_order_id=f"{SESSION}-0008")
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         async def call(*arguments: Any) -> StateView | None:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 import aiohttp
 import msgspec
 
+from engine.contracts.http1 import NotHttpError
+from engine.venues.binance.lines import NotConnectedError
 from engine.venues.binance.taxonomy import (
     CODES,
     MESSAGES,
@@ -65,6 +67,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 #: Exceptions by the code of their row, most special first.
 TRANSPORT: tuple[tuple[type[BaseException], str, str], ...] = (
+    (NotConnectedError, "CONNECT", "connection refused"),
+    (NotHttpError, "UNDECODABLE", "answer is not HTTP"),
     (aiohttp.ConnectionTimeoutError, "CONNECT", "no connection in time"),
     (aiohttp.ClientConnectorError, "CONNECT", "connection refused"),
     (aiohttp.ServerTimeoutError, "TIMEOUT", "no answer in time"),

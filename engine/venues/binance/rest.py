@@ -1,7 +1,7 @@
 """One signed or public REST request: clock, signature, rate budget, one attempt or several.
 
-Promises: a POST leaves at most once, whatever happens (no retry, no redirect; aiohttp itself
-repeats only GET and DELETE, on a kept connection that was closed unanswered); `query` and `cancel`
+Promises: a POST leaves at most once, whatever happens (no retry, no redirect; `lines` repeats
+only GET and DELETE, on a kept connection that was closed unanswered); `query` and `cancel`
 repeat only what the taxonomy lets them, within one deadline; nothing raised or returned quotes a
 URL, a key or a signature (I10). Connections are kept alive and warmed: a handshake in front of a
 cancel costs more than the cancel.
@@ -15,7 +15,6 @@ from typing import TypeVar
 
 import aiohttp
 import msgspec
-from yarl import URL
 
 from engine.venues.binance.clock import VenueClock, monotonic_us
 from engine.venues.binance.errors import (
@@ -27,6 +26,7 @@ from engine.venues.binance.errors import (
     held,
     undecodable,
 )
+from engine.venues.binance.lines import Lines
 from engine.venues.binance.options import BinanceOptions
 from engine.venues.binance.rates import RateBudget
 from engine.venues.binance.retry import Plan, persist
@@ -54,8 +54,12 @@ class RestClient:
         self.clock_doubted = asyncio.Event()
         self._options = options
         self._signer = options.signer()
-        self._base = options.rest_url.rstrip("/") + "/api/v3/"
-        self._headers = {"X-MBX-APIKEY": options.api_key}
+        self._lines = Lines(
+            options.rest_url,
+            {"X-MBX-APIKEY": options.api_key},
+            connect_timeout_s=options.connect_timeout_s,
+            keep_alive_s=KEEP_ALIVE_S,
+        )
         self._window = f"recvWindow={options.recv_window_ms}&timestamp="
         self._reads = _plan(
             options, attempt_s=options.query_timeout_s, deadline_s=options.query_deadline_s
@@ -63,12 +67,14 @@ class RestClient:
         self._cancels = _plan(
             options, attempt_s=options.cancel_attempt_s, deadline_s=options.trade_timeout_s
         )
-        self._limits: dict[float, aiohttp.ClientTimeout] = {}
+        self._proofs = _plan(
+            options, attempt_s=options.cancel_attempt_s, deadline_s=options.query_deadline_s
+        )
         self._session: aiohttp.ClientSession | None = None
         self._measuring = asyncio.Lock()
 
     def start(self) -> aiohttp.ClientSession:
-        """Make the session; streams share it."""
+        """Make the session of the streams."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
@@ -79,6 +85,7 @@ class RestClient:
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._lines.close()
         if self._session is not None:
             await self._session.close()
 
@@ -233,25 +240,15 @@ class RestClient:
     async def _send(
         self, method: str, path: str, query: str, limit_s: float, weight: int, lane: str
     ) -> bytes | Fault:
-        session = self.start()
-        if session.closed:
+        if self._lines.closed:
             return held("CLOSED", "not sent")
-        url = URL(f"{self._base}{path}?{query}" if query else self._base + path, encoded=True)
         self.budget.sent(weight, self.venue_now_us())
+        target = f"/api/v3/{path}?{query}" if query else f"/api/v3/{path}"
         try:
-            # Not following redirects: one of them would send an order a second time.
-            async with session.request(
-                method,
-                url,
-                headers=self._headers,
-                timeout=self._timeout(limit_s),
-                allow_redirects=False,
-            ) as response:
-                body = await response.read()
-                status, headers = response.status, response.headers
+            status, headers, body = await self._lines.request(method, target, limit_s)
         except TRANSPORT_ERRORS as error:
             fault = classify_transport(error)
-            # Before a refused connection aiohttp may have sent a GET or DELETE over an old one.
+            # Before a refused connection a GET or DELETE may have left over an old one.
             return fault if method == "POST" else msgspec.structs.replace(fault, certain=False)
         self.budget.answered(headers, self.venue_now_us())
         if 200 <= status < 300:
@@ -259,21 +256,6 @@ class RestClient:
         fault = classify_answer(status, body, headers)
         self.note_silence(fault, lane)
         return fault
-
-    def _timeout(self, limit_s: float) -> aiohttp.ClientTimeout:
-        """Limits of one request; the usual ones are made once."""
-        limits = self._limits.get(limit_s)
-        if limits is None:
-            limits = aiohttp.ClientTimeout(
-                total=limit_s, sock_connect=self._options.connect_timeout_s
-            )
-            if len(self._limits) < _USUAL_LIMITS:
-                self._limits[limit_s] = limits
-        return limits
-
-
-#: A query's, a cancel's and an order's; what a retry has left is another number each time.
-_USUAL_LIMITS = 3
 
 
 def _plan(options: BinanceOptions, *, attempt_s: float, deadline_s: float) -> Plan:

@@ -16,6 +16,7 @@ from engine.venues.binance.errors import (
     table_rows,
     undecodable,
 )
+from engine.venues.binance.lines import NotConnectedError
 from engine.venues.binance.taxonomy import CODES, MESSAGES, OURS, STATUSES, SUBMIT_AGAIN
 
 NO, PAUSE, CLOCK, WAIT = Again.NO, Again.BACKOFF, Again.CLOCK, Again.SILENCE
@@ -148,7 +149,11 @@ def test_what_may_have_been_executed_is_never_called_certain(status, code, messa
 def test_of_the_transport_only_a_connection_that_never_was_is_certain(kind, text):
     error = kind.__new__(kind)
     fault = classify_transport(error)
-    never_was = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError)
+    never_was = (
+        NotConnectedError,
+        aiohttp.ConnectionTimeoutError,
+        aiohttp.ClientConnectorError,
+    )
     assert fault.certain is issubclass(kind, never_was)
 
 

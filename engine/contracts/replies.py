@@ -1,0 +1,37 @@
+"""Answers of the control API that are more than the state: what became of one order.
+
+`OrderTimes` are the engine's own marks on the way of one order, so that whoever waits can see where
+the time went without asking twice.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.contracts.decision import Decision
+from engine.contracts.order import Order
+
+
+class OrderTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """Microseconds since the engine read the request, 0 where it did not come to that.
+
+    In the order of the way: decided; intent durable (I1); the venue answered; what it said is
+    durable.
+    """
+
+    decided_us: int = 0
+    durable_us: int = 0
+    answered_us: int = 0
+    known_us: int = 0
+
+
+class Submitted(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of an order: the checks it met, its id, and the order as the journal has it now.
+
+    An order in state UNKNOWN is answered too: nobody knows it better at this moment (I3).
+    """
+
+    decision: Decision
+    client_order_id: str
+    order: Order | None = None
+    times: OrderTimes = OrderTimes()

@@ -1,0 +1,196 @@
+"""Kept connections to the REST host, one request at a time on each, as little as that needs.
+
+aiohttp's client spends about as long on a request as the venue does; on the order path that is half
+of what a person waits for. So requests travel here and aiohttp keeps the streams. Promises: a POST
+is written once, on one connection, and never again (I3); a GET or DELETE is written a second time
+only when a *kept* connection was closed without one byte of an answer, as a closed idle connection
+is; redirects are not followed; errors say what is known and quote nothing of the request (I10).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import NamedTuple, cast
+
+from aiohttp import ConnectionTimeoutError, ServerDisconnectedError
+from multidict import CIMultiDict
+from yarl import URL
+
+from engine.contracts.errors import ConfigError
+from engine.contracts.http1 import NotHttpError, Reader
+
+
+class NotConnectedError(ConnectionError):
+    """No connection came to be: the request certainly did not leave."""
+
+
+class Answer(NamedTuple):
+    """Status, headers (any case) and whole body."""
+
+    status: int
+    headers: CIMultiDict[str]
+    body: bytes
+
+
+class Lines:
+    """The connections to one host. An idle one is dropped after `keep_alive_s`."""
+
+    def __init__(
+        self, base: str, headers: dict[str, str], *, connect_timeout_s: float, keep_alive_s: float
+    ) -> None:
+        """`base` is scheme, host, port and what paths begin with; `headers` go with all."""
+        url = URL(base)
+        if url.scheme not in {"http", "https"} or url.host is None or url.port is None:
+            raise ConfigError(what="is not an http or https address", where="venue.rest_url")
+        lines = [f"Host: {url.authority}", *(f"{name}: {headers[name]}" for name in headers)]
+        if any(not line.isascii() or not line.isprintable() for line in lines):
+            raise ConfigError(what="has characters no header may have", where="venue key")
+        self._head = "".join(f"{line}\r\n" for line in lines)
+        self._prefix = url.raw_path.rstrip("/")
+        self._host, self._port = url.host, url.port
+        self._secure = url.scheme == "https"
+        self._tls: ssl.SSLContext | None = None
+        self._connect_timeout_s = connect_timeout_s
+        self._keep_alive_s = keep_alive_s
+        self._idle: list[_Line] = []
+        self._all: set[_Line] = set()
+        self.closed = False
+
+    async def request(self, method: str, target: str, timeout_s: float) -> Answer:
+        """Send one request for `target` (path and query) and read the answer.
+
+        Raises NotConnectedError and ConnectionTimeoutError when nothing left; TimeoutError,
+        NotHttpError or ServerDisconnectedError when the outcome is not known.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout_s
+        length = "Content-Length: 0\r\n" if method == "POST" else ""
+        request = f"{method} {self._prefix}{target} HTTP/1.1\r\n{self._head}{length}\r\n".encode()
+        line = self._kept(loop.time())
+        if line is not None:
+            try:
+                return await self._ask(line, request, until)
+            except ServerDisconnectedError:
+                if method == "POST" or line.reader.begun:
+                    raise
+        return await self._ask(await self._made(until), request, until)
+
+    async def close(self) -> None:
+        """Hang up; what is under way fails as a lost connection."""
+        self.closed = True
+        lines = tuple(self._all)
+        for line in lines:
+            line.hang_up()
+        await asyncio.gather(*(line.gone.wait() for line in lines))
+
+    async def _ask(self, line: _Line, request: bytes, until: float) -> Answer:
+        try:
+            reader = await line.ask(request, until)
+        except BaseException:
+            line.hang_up()
+            raise
+        if reader.reusable and not self.closed:
+            line.idle_since = asyncio.get_running_loop().time()
+            self._idle.append(line)
+        else:
+            line.hang_up()
+        return Answer(reader.status, CIMultiDict(reader.headers), reader.body)
+
+    def _kept(self, now: float) -> _Line | None:
+        """The connection that was used last: its way is the warmest."""
+        while self._idle:
+            line = self._idle.pop()
+            if line.open and now - line.idle_since < self._keep_alive_s:
+                return line
+            line.hang_up()
+        return None
+
+    async def _made(self, until: float) -> _Line:
+        loop = asyncio.get_running_loop()
+        if self._secure and self._tls is None:
+            self._tls = await asyncio.to_thread(ssl.create_default_context)
+        limit = min(self._connect_timeout_s, max(0.0, until - loop.time()))
+        try:
+            async with asyncio.timeout(limit):
+                _, line = await loop.create_connection(
+                    lambda: _Line(self._all, loop), self._host, self._port, ssl=self._tls
+                )
+        except TimeoutError as error:
+            raise ConnectionTimeoutError("no connection in time") from error
+        except OSError as error:
+            raise NotConnectedError(error.errno, "no connection") from error
+        return line
+
+
+class _Line(asyncio.Protocol):
+    """One connection and the one answer it waits for."""
+
+    def __init__(self, every: set[_Line], loop: asyncio.AbstractEventLoop) -> None:
+        self.reader = Reader()
+        self.idle_since = 0.0
+        self.gone = asyncio.Event()
+        self._every = every
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[Reader] | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether a request may be written."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    async def ask(self, request: bytes, until: float) -> Reader:
+        """Write the request and wait for its whole answer, until `until` (loop time)."""
+        self.reader = Reader()
+        if self._transport is None or self._transport.is_closing():
+            raise ServerDisconnectedError
+        answer: asyncio.Future[Reader] = self._loop.create_future()
+        self._answer = answer
+        timer = self._loop.call_at(until, self._fail, TimeoutError("no answer in time"))
+        try:
+            self._transport.write(request)
+            return await answer
+        finally:
+            timer.cancel()
+            self._answer = None
+
+    def hang_up(self) -> None:
+        """End the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        # uvloop's transports have the methods and not the base class.
+        self._transport = cast(asyncio.Transport, transport)
+        self._every.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; bytes that nobody asked for end the connection."""
+        answer = self._answer
+        if answer is None or answer.done():
+            self.hang_up()
+            return
+        try:
+            if self.reader.feed(data):
+                answer.set_result(self.reader)
+        except NotHttpError as error:
+            self._fail(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever waits."""
+        self._every.discard(self)
+        self._transport = None
+        self.gone.set()
+        answer = self._answer
+        if answer is None or answer.done():
+            return
+        if exc is None and self.reader.finish():
+            answer.set_result(self.reader)
+        else:
+            self._fail(ServerDisconnectedError())
+
+    def _fail(self, error: Exception) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
