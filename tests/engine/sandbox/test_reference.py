@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+import msgspec
 import pytest
 
 S = {"symbol": "BTCUSDT"}
@@ -614,3 +615,76 @@ async def test_quote_order_on_a_dry_book_expires(venue) -> None:
     await venue.other.limit("SELL", "60000", "0.01")
     _, whole = await venue.demo.market("BUY", quoteOrderQty="100")
     assert (whole["status"], whole["executedQty"]) == ("FILLED", "0.00166000")
+
+
+# --- what the tables above cannot say ------------------------------------------------------------
+
+
+async def test_no_more_than_200_open_orders(start) -> None:
+    venue = await start(orders_10s=1000)
+    for number in range(200):
+        status, _ = await venue.demo.limit("BUY", f"{50000 + number}", "0.0002")
+        assert status == 200
+    refused = await venue.demo.limit("BUY", "49000", "0.0002")
+    assert refused == (400, {"code": -1013, "msg": "Filter failure: MAX_NUM_ORDERS"})
+
+
+async def test_parameter_that_comes_twice_is_refused(venue) -> None:
+    refused = await venue.demo.raw("GET", "depth", "symbol=BTCUSDT&symbol=BTCUSDT")
+    message = "Duplicate values for parameter 'symbol' detected."
+    assert refused == (400, {"code": -1101, "msg": message})
+
+
+@pytest.mark.parametrize("state", ["HALT", "BREAK", "END_OF_DAY", "CANCEL_ONLY"])
+async def test_closed_market_takes_no_orders_but_cancels(venue, state: str) -> None:
+    await venue.demo.limit("BUY", "60000", "0.001", newClientOrderId="a")
+    rules = venue.exchange.rules
+    venue.exchange.change_rules(msgspec.structs.replace(rules, status=state))
+    refused = await venue.demo.limit("BUY", "60000", "0.001")
+    assert refused == (400, {"code": -2010, "msg": "Market is closed."})
+    _, info = await venue.demo.public("exchangeInfo", **S)
+    assert info["symbols"][0]["status"] == state
+    assert len((await venue.demo.public("exchangeInfo", symbolStatus=state))[1]["symbols"]) == 1
+    gone = await venue.demo.cancel(origClientOrderId="a")
+    assert gone[1]["status"] == "CANCELED"
+
+
+async def test_market_order_has_one_size_and_a_maximum_only_by_lot(venue) -> None:
+    size = "Mandatory parameter 'quantity' was not sent, was empty/null, or malformed."
+    neither = await venue.demo.market("BUY")
+    assert neither == (400, {"code": -1102, "msg": size})
+    both = await venue.demo.market("BUY", quantity="1", quoteOrderQty="100")
+    assert both[1]["code"] == -1106
+    small = await venue.demo.market("BUY", quoteOrderQty="4.99")
+    assert small[1]["msg"] == "Filter failure: NOTIONAL"
+    await venue.other.limit("SELL", "60000", "0.5")
+    over = await venue.demo.market("BUY", quoteOrderQty="100001")
+    assert over[1]["code"] == -2010
+
+
+async def test_client_order_id_is_free_again_once_its_order_is_not_open(venue) -> None:
+    first = await venue.demo.limit("BUY", "60000", "0.001", newClientOrderId="same")
+    await venue.other.market("SELL", quantity="0.001")
+    second = await venue.demo.limit("BUY", "60000", "0.002", newClientOrderId="same")
+    assert (first[0], second[0]) == (200, 200)
+    _, seen = await venue.demo.signed("GET", "order", **S, origClientOrderId="same")
+    assert seen["orderId"] == second[1]["orderId"]
+    _, old = await venue.demo.signed("GET", "order", **S, orderId=first[1]["orderId"])
+    assert old["status"] == "FILLED"
+
+
+async def test_newest_first_without_a_start_and_oldest_first_with_one(venue) -> None:
+    began = time.time_ns() // 1_000_000 - 1
+    for number in range(5):
+        await venue.demo.limit("BUY", f"{60000 + number}", "0.001")
+    ids = [o["orderId"] for o in (await venue.demo.signed("GET", "allOrders", **S))[1]]
+    assert ids == sorted(ids)
+    for asked, expected in (
+        ({"limit": 2}, ids[-2:]),
+        ({"limit": 2, "startTime": began}, ids[:2]),
+        ({"limit": 2, "startTime": began * 1000}, ids[:2]),
+        ({"orderId": ids[2]}, ids[2:]),
+        ({"endTime": began}, []),
+    ):
+        _, found = await venue.demo.signed("GET", "allOrders", **S, **asked)
+        assert [order["orderId"] for order in found] == expected
