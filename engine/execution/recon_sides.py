@@ -32,7 +32,7 @@ from engine.reconcile.rows import (
     order_row,
     venue_state_class,
 )
-from engine.store.joins import FillTable
+from engine.store.joins import FillTable, differing
 from engine.store.store import Movements, Store, Stretch
 from engine.venues.port import OrderReport, Venue
 
@@ -103,13 +103,14 @@ class SideReader:
             for one in word.fills
             if one.client_order_id not in others and _ours_or_since(one, names, session)
         )
-        engine, venue = await asyncio.to_thread(
-            lambda: (
+        journal = await self._store.fill_table(session.id, until_seq)
+        left = await asyncio.to_thread(
+            lambda: differing(
                 FillTable(fill_row(one) for one in held if one.client_order_id in names),
+                journal,
                 FillTable(fill_row(one) for one in theirs),
             )
         )
-        left = await self._store.differing_fills(session.id, engine, venue, until_seq)
         stretch = Stretch(until_seq=until_seq)
         moved = await self._store.journal_movements(session.id, stretch)
         opening = _opening(state, session)

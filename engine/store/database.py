@@ -14,10 +14,10 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import duckdb
 import msgspec
@@ -29,8 +29,6 @@ from engine.contracts.event import Recorded
 from engine.journal.chain import ZERO_HASH, decode_line
 from engine.journal.segments import sync_folder
 from engine.store.batch import End, Line, events_batch
-
-_T = TypeVar("_T")
 
 _HERE = Path(__file__).parent
 _SCAN_ROWS = 20_000
@@ -137,19 +135,19 @@ class Database:
         self.end = end
         return Scan(end, fault)
 
+    def batches(self, sql: str, parameters: dict[str, str]) -> Iterator[pa.RecordBatch]:
+        """Answer one of our own queries in blocks of rows, streamed as in `rows`."""
+        yield from self._connection.sql(filled_in(sql, parameters)).to_arrow_reader(_SCAN_ROWS)
+
     def rows(self, sql: str, parameters: dict[str, str]) -> list[tuple[Any, ...]]:
         """Answer one of our own queries, streamed: DuckDB never holds the whole result.
 
         With bound parameters it would (`sql(..., params=...)` materialises), hence the literals.
         """
         found: list[tuple[Any, ...]] = []
-        for batch in self._connection.sql(filled_in(sql, parameters)).to_arrow_reader(_SCAN_ROWS):
+        for batch in self.batches(sql, parameters):
             found.extend(zip(*(column.to_pylist() for column in batch.columns), strict=True))
         return found
-
-    def joined(self, call: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
-        """Run a join of ours on the connection."""
-        return call(self._connection)
 
     def export(self, select: str, parameters: dict[str, str], path: Path) -> None:
         """Write the rows of a query of ours as Parquet into the export folder."""

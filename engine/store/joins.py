@@ -6,7 +6,7 @@ whose report is the same byte for byte as if it had seen them all (a property te
 
 Amounts are DECIMAL(38, 18), exactly; a side with an amount or a missing symbol that does not fit
 is not joined, and all rows go to the comparison. Columns are gathered in blocks, so a row costs its
-own size (about 100 bytes) and nothing is held twice.
+own size (about 100 bytes); the join goes slice by slice of the trade ids, so its memory is bounded.
 """
 
 from __future__ import annotations
@@ -43,6 +43,12 @@ _SCHEMA = pa.schema(
 _NAMES = tuple(_SCHEMA.names)
 _ROW = attrgetter(*_NAMES)
 _SIDES = ("engine", "journal", "venue")
+#: Joined at once: with it a join of three sides stays within the memory below.
+_SLICE_ROWS = 250_000
+_MEMORY = "256MB"
+
+#: Symbol and trade id.
+Key = tuple[str, str]
 
 
 class FillTable:
@@ -61,6 +67,10 @@ class FillTable:
         while part := list(islice(stream, _BLOCK_ROWS)):
             self._add(part)
 
+    def add_block(self, block: pa.RecordBatch) -> None:
+        """Add rows that are columns already, named and typed as here."""
+        self._blocks.append(block.select(_NAMES).cast(_SCHEMA))
+
     def _add(self, part: list[FillRow]) -> None:
         columns = list(zip(*map(_ROW, part), strict=True))
         try:
@@ -73,6 +83,22 @@ class FillTable:
             return
         self.exact = self.exact and all(columns[0])
         self._blocks.append(pa.RecordBatch.from_arrays(arrays, schema=_SCHEMA))
+
+    def first_of_each(self) -> FillTable:
+        """The same without repetitions: of each trade the first row. Without any, itself."""
+        keys = self.table().group_by(["symbol", "trade_id"]).aggregate([([], "count_all")])
+        if keys.num_rows == sum(block.num_rows for block in self._blocks):
+            return self
+        seen: set[Key] = set()
+        first = FillTable()
+        for block in self._blocks:
+            named = zip(block["symbol"].to_pylist(), block["trade_id"].to_pylist(), strict=True)
+            new: list[bool] = []
+            for name in named:
+                new.append(name not in seen)
+                seen.add(name)
+            first.add_block(block.filter(pa.array(new, pa.bool_())))
+        return first
 
     def table(self) -> pa.Table:
         """Every row that could be made columns of."""
@@ -96,39 +122,43 @@ class Differing(msgspec.Struct, frozen=True, kw_only=True):
     agreed: int
 
 
-def differing(
-    connection: duckdb.DuckDBPyConnection, engine: FillTable, journal: str, venue: FillTable
-) -> Differing:
-    """Join the sides. `journal` is a table, or a query of ours in parentheses, with these columns.
-
-    Leaves nothing behind in the connection. Raises duckdb.Error.
-    """
-    run = connection.execute
-    connection.register("engine_side", engine.table())
-    connection.register("venue_side", venue.table())
-    run(f"CREATE OR REPLACE TEMP VIEW journal_side AS SELECT * FROM {journal}")  # noqa: S608
+def differing(engine: FillTable, journal: FillTable, venue: FillTable) -> Differing:
+    """Join the sides, slice by slice, on a connection of its own. Raises duckdb.Error."""
+    sides = dict(zip(_SIDES, (engine, journal, venue), strict=True))
+    if not all(side.exact for side in sides.values()):
+        return Differing(**{name: side.rows() for name, side in sides.items()}, agreed=0)
+    slices = 1 + max(len(side) for side in sides.values()) // _SLICE_ROWS
+    left: dict[str, list[FillRow]] = {name: [] for name in _SIDES}
+    agreed = 0
+    connection = duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": ""})
     try:
-        if not (engine.exact and venue.exact):
-            all_of_it = _all_of(connection, "journal")
-            return Differing(engine=engine.rows(), journal=all_of_it, venue=venue.rows(), agreed=0)
-        sql = (_HERE / "queries" / "differing_fills.sql").read_text(encoding="utf-8")
-        ((joined, *matched, keys),) = run(sql).fetchall()
-        held = (
-            len(engine),
-            _count(connection, "journal"),
-            len(venue),
-        )
-        names = set(keys or ())
-        agreed = joined - len(keys or ())
-        if any(more > rows for more, rows in zip(matched, held, strict=True)):
-            names |= _told_twice(connection)
-            agreed = _distinct(connection) - len(names)
-        left = {side: _of(connection, side, names) for side in _SIDES}
-        return Differing(**left, agreed=agreed)
+        for name, side in sides.items():
+            connection.register(f"{name}_rows", side.table())
+        for number in range(slices):
+            for name in _SIDES:
+                connection.execute(
+                    f"CREATE OR REPLACE TEMP VIEW {name}_side AS SELECT * FROM {name}_rows"  # noqa: S608
+                    f" WHERE hash(trade_id) % {slices} = {number}"
+                )
+            names, same = _keys(connection)
+            agreed += same
+            for name in _SIDES:
+                left[name] += _of(connection, name, names)
     finally:
-        run("DROP VIEW IF EXISTS journal_side")
-        connection.unregister("engine_side")
-        connection.unregister("venue_side")
+        connection.close()
+    return Differing(**left, agreed=agreed)
+
+
+def _keys(connection: duckdb.DuckDBPyConnection) -> tuple[set[Key], int]:
+    """Keys of one slice that do not agree, and how many do."""
+    sql = (_HERE / "queries" / "differing_fills.sql").read_text(encoding="utf-8")
+    ((joined, *matched, keys),) = connection.execute(sql).fetchall()
+    names = set(keys or ())
+    held = (_count(connection, side) for side in _SIDES)
+    if any(more > rows for more, rows in zip(matched, held, strict=True)):
+        names |= _told_twice(connection)
+        return names, _distinct(connection) - len(names)
+    return names, joined - len(keys or ())
 
 
 def _count(connection: duckdb.DuckDBPyConnection, side: str) -> int:
@@ -136,9 +166,9 @@ def _count(connection: duckdb.DuckDBPyConnection, side: str) -> int:
     return int(rows)
 
 
-def _told_twice(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]:
+def _told_twice(connection: duckdb.DuckDBPyConnection) -> set[Key]:
     """Keys that a side has more than once."""
-    twice: set[tuple[str, str]] = set()
+    twice: set[Key] = set()
     for side in _SIDES:
         sql = (
             f"SELECT symbol, trade_id FROM {side}_side"  # noqa: S608
@@ -154,9 +184,7 @@ def _distinct(connection: duckdb.DuckDBPyConnection) -> int:
     return int(rows)
 
 
-def _of(
-    connection: duckdb.DuckDBPyConnection, side: str, keys: set[tuple[str, str]]
-) -> list[FillRow]:
+def _of(connection: duckdb.DuckDBPyConnection, side: str, keys: set[Key]) -> list[FillRow]:
     """All rows of one side with these keys."""
     if not keys:
         return []
@@ -173,11 +201,6 @@ def _of(
         return _rows(connection.sql(sql).to_arrow_table())
     finally:
         connection.unregister("wanted_keys")
-
-
-def _all_of(connection: duckdb.DuckDBPyConnection, side: str) -> list[FillRow]:
-    columns = ", ".join(_NAMES)
-    return _rows(connection.sql(f"SELECT {columns} FROM {side}_side").to_arrow_table())  # noqa: S608
 
 
 def _rows(table: pa.Table) -> list[FillRow]:

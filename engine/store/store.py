@@ -33,12 +33,11 @@ from engine.store.database import (
     StoreFailed,
     build,
     discard,
-    filled_in,
     open_or_damage,
     put_in_place,
     statement,
 )
-from engine.store.joins import Differing, FillTable, differing
+from engine.store.joins import FillTable
 
 __all__ = [
     "WHOLE",
@@ -303,21 +302,20 @@ class Store:
         rows = sorted(found, key=itemgetter(0))
         return [(*row[1:4], *map(_plain, row[4:7]), *row[7:]) for row in rows]
 
-    async def differing_fills(
-        self, session_id: str, engine: FillTable, venue: FillTable, until_seq: int
-    ) -> Differing:
-        """Join a session's trades of the journal with the two other sides; what differs comes out.
+    async def fill_table(self, session_id: str, until_seq: int) -> FillTable:
+        """Distinct fills of a session below a sequence number, as columns for `joins.differing`.
 
-        The journal is read up to `until_seq` (exclusive), which must have been flushed.
+        The first report of each counts; the columns are gathered here, outside the store's memory.
         """
-        sql = filled_in(
-            statement("journal_fills"), Stretch(until_seq=until_seq).parameters(session_id)
-        )
-        return await self._on_thread(
-            lambda: self._open_database().joined(
-                lambda connection: differing(connection, engine, f"({sql})", venue)
-            )
-        )
+        sql = statement("told_fills")
+        parameters = Stretch(until_seq=until_seq).parameters(session_id)
+        return await self._on_thread(lambda: self._filled(sql, parameters))
+
+    def _filled(self, sql: str, parameters: dict[str, str]) -> FillTable:
+        table = FillTable()
+        for block in self._open_database().batches(sql, parameters):
+            table.add_block(block)
+        return table.first_of_each()
 
     async def journal_movements(self, session_id: str, stretch: Stretch = WHOLE) -> list[Movements]:
         """What the session's trades moved, by symbol: for positions and expected balances.

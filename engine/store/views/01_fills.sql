@@ -1,8 +1,28 @@
 -- Each trade once: the venue may report it twice, and the first report counts. Per session: a venue
--- that was wiped between two sessions counts its trades from one again. A semi-join and not a window:
--- with 500,000 fills it needs a fraction of the memory.
+-- that was wiped between two sessions counts its trades from one again. Only the repetitions are
+-- looked for, by a hash of the names (md5: no two differ by chance): with a million fills a table of
+-- names, or of what is kept, needs more memory than the store has.
 -- A stretch of the journal is asked for by its times (µs UTC) and its end (sequence, exclusive).
 CREATE OR REPLACE MACRO fills_between(since_us, until_us, until_seq) AS TABLE
+WITH told AS (
+    SELECT
+        seq,
+        md5_number(session_id || ' ' || (data ->> '$.fill.symbol') || ' ' || (data ->> '$.fill.trade_id')) AS name
+    FROM events
+    WHERE kind = 'order.filled' AND ts_us >= since_us AND ts_us < until_us AND seq < until_seq
+),
+often AS (
+    SELECT name, min(seq) AS first_seq
+    FROM told
+    GROUP BY name
+    HAVING count(*) > 1
+),
+again AS (
+    SELECT told.seq
+    FROM told
+    JOIN often USING (name)
+    WHERE told.seq > often.first_seq
+)
 SELECT
     seq,
     ts_us,
@@ -19,12 +39,8 @@ SELECT
     data ->> '$.fill.liquidity' AS liquidity,
     CAST(data ->> '$.fill.time_us' AS BIGINT) AS time_us
 FROM events
-WHERE seq IN (
-    SELECT min(seq)
-    FROM events
-    WHERE kind = 'order.filled' AND ts_us >= since_us AND ts_us < until_us AND seq < until_seq
-    GROUP BY session_id, data ->> '$.fill.symbol', data ->> '$.fill.trade_id'
-);
+ANTI JOIN again USING (seq)
+WHERE kind = 'order.filled' AND ts_us >= since_us AND ts_us < until_us AND seq < until_seq;
 CREATE OR REPLACE VIEW fills AS
 SELECT * FROM fills_between(0, 9223372036854775807, 9223372036854775807);
 COMMENT ON VIEW fills IS 'our trades as the venue reported them, each once';

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-import duckdb
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -14,17 +12,11 @@ from hypothesis import strategies as st
 
 from engine.contracts.order import Side
 from engine.reconcile.compare import FillRow, OrderRow, Sides, reconcile
+from engine.store import joins
 from engine.store.joins import Differing, FillTable, differing
 
 D = Decimal
 SESSION = "abcdefabcdef"
-
-
-@pytest.fixture(scope="module")
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    opened = duckdb.connect()
-    yield opened
-    opened.close()
 
 
 def fill(number: int = 1, **changes: Any) -> FillRow:
@@ -71,20 +63,10 @@ def sides(engine: Any, journal: Any, venue: Any, agreed: int = 0) -> Sides:
     )
 
 
-def joined(connection: duckdb.DuckDBPyConnection, engine: Any, journal: Any, venue: Any) -> Any:
-    connection.register("journal_rows", FillTable(journal).table())
-    try:
-        return differing(connection, FillTable(engine), "journal_rows", FillTable(venue))
-    finally:
-        connection.unregister("journal_rows")
-
-
-def documents(
-    connection: duckdb.DuckDBPyConnection, engine: Any, journal: Any, venue: Any
-) -> tuple[bytes, bytes, Differing]:
+def documents(engine: Any, journal: Any, venue: Any) -> tuple[bytes, bytes, Differing]:
     """The report of the pure comparison alone, of the join and the comparison, and the rest."""
     alone = reconcile("r1", SESSION, 7, sides(engine, journal, venue))
-    left = joined(connection, engine, journal, venue)
+    left = differing(FillTable(engine), FillTable(journal), FillTable(venue))
     both = reconcile("r1", SESSION, 7, sides(left.engine, left.journal, left.venue, left.agreed))
     return alone.to_document(), both.to_document(), left
 
@@ -110,20 +92,22 @@ THREE = st.one_of(
 )
 
 
-@given(three=THREE)
+@given(three=THREE, slice_rows=st.sampled_from([1, 3, 1000]))
 @settings(deadline=None, max_examples=150)
 def test_join_and_comparison_say_what_the_comparison_alone_says(
-    connection: duckdb.DuckDBPyConnection, three: Any
+    three: Any, slice_rows: int
 ) -> None:
-    alone, both, left = documents(connection, *three)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joins, "_SLICE_ROWS", slice_rows)
+        alone, both, left = documents(*three)
     assert both == alone
     assert left.agreed >= 0
 
 
-def test_what_agrees_is_counted_and_not_handed_on(connection: duckdb.DuckDBPyConnection) -> None:
+def test_what_agrees_is_counted_and_not_handed_on() -> None:
     rows = [fill(number) for number in range(50)]
     spoiled = [*rows[:-1], fill(49, price=D(101))]
-    _, _, left = documents(connection, rows, rows, spoiled)
+    _, _, left = documents(rows, rows, spoiled)
     assert left.agreed == 49
     assert [len(left.engine), len(left.journal), len(left.venue)] == [1, 1, 1]
 
@@ -132,10 +116,10 @@ def test_what_agrees_is_counted_and_not_handed_on(connection: duckdb.DuckDBPyCon
     "odd", [fill(9, symbol=""), fill(9, price=D("1E+25")), fill(9, fee=D("1E-19"))]
 )
 def test_a_side_that_cannot_be_joined_exactly_is_compared_row_by_row(
-    connection: duckdb.DuckDBPyConnection, odd: FillRow
+    odd: FillRow,
 ) -> None:
     rows = [fill(1), fill(2)]
-    alone, both, left = documents(connection, [*rows, odd], rows, [*rows, odd])
+    alone, both, left = documents([*rows, odd], rows, [*rows, odd])
     assert both == alone
     assert left.agreed == 0
 
@@ -148,14 +132,35 @@ def test_rows_that_are_added_later_are_in_the_table_once() -> None:
     assert sorted(one.trade_id for one in table.rows()) == ["1", "2", "3"]
 
 
+async def test_a_trade_that_the_journal_tells_again_counts_as_first_told(
+    pair: Any, story: Any
+) -> None:
+    store = await pair.open()
+    told = [
+        story.filled("o1", "t0", "1"),
+        story.filled("o1", "t1", "2"),
+        story.filled("o1", "t0", "3"),
+        story.filled("z1", "t0", "4", session="zzzzzzzzzzzz"),
+        story.filled("o1", "t1", "5"),
+    ]
+    await store.flushed(await pair.append(told))
+    rows = (await store.fill_table(SESSION, 9)).rows()
+    assert [(one.trade_id, one.quantity) for one in rows] == [("t0", D(1)), ("t1", D(2))]
+    assert [one[:1] + one[4:5] for one in await store.journal_fills(SESSION)] == [
+        ("t0", D(1)),
+        ("t1", D(2)),
+    ]
+
+
 async def test_the_store_joins_its_own_trades_up_to_the_given_end(pair: Any, story: Any) -> None:
     store = await pair.open()
     await store.flushed(await pair.append([story.filled("o1", f"t{n}", "1") for n in range(3)]))
     engine = FillTable([fill_of(story, f"t{n}") for n in range(2)])
-    found = await store.differing_fills(SESSION, engine, engine, 2)
+    found = differing(engine, await store.fill_table(SESSION, 2), engine)
     assert (found.agreed, list(found.journal)) == (2, [])
-    found = await store.differing_fills(SESSION, engine, engine, 3)
+    found = differing(engine, await store.fill_table(SESSION, 3), engine)
     assert (found.agreed, [one.trade_id for one in found.journal]) == (2, ["t2"])
+    assert (await store.fill_table("nobody", 3)).rows() == []
 
 
 def fill_of(story: Any, trade: str) -> FillRow:
