@@ -134,7 +134,6 @@ async def soak(folder: Path, seconds: float, *, session_seconds: float, every_ms
         await desk.start_sandbox()
         await desk.start_engine()
         await desk.sit_down()
-        await desk.ready()
         witness = Witness(desk.venue["ws"])
         trading = Trading(desk, SEED)
         beside += [

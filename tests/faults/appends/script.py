@@ -67,7 +67,7 @@ _ORDER_OF_STATES = (
 _PASSING = frozenset(
     {"NOT_READY", "UNKNOWN_ORDERS", "DATA_AGE", "ATTENDANCE", "LOCKS", "CLOCK", "BALANCES"}
 )
-_PATIENCE_SECONDS = 60.0
+_PATIENCE_SECONDS = 120.0
 
 
 class Ticket(msgspec.Struct, frozen=True):
