@@ -45,13 +45,17 @@ def say(text: str) -> None:
 
 def find_python() -> str:
     """A Python that the clients run on. Exits with 1 when there is none."""
-    for name in NEWER:
-        found = shutil.which(name)
-        if found:
+    installed = sorted(map(str, Path.home().glob(".pyenv/versions/3.1[23]*/bin/python3")))
+    for candidate in (*NEWER, *installed):
+        found = shutil.which(candidate)
+        # A name on the path may be a shim of a version that is not chosen: it has to run.
+        if (
+            found
+            and not subprocess.run(
+                [found, "-c", ""], check=False, stderr=subprocess.DEVNULL
+            ).returncode
+        ):
             return found
-    installed = sorted(Path.home().glob(".pyenv/versions/3.1[23]*/bin/python3"))
-    if installed:
-        return str(installed[0])
     sys.exit(f"no Python for the clients found ({', '.join(NEWER)}): name one with --python")
 
 
