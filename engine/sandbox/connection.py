@@ -45,9 +45,13 @@ class Connections:
         return len(chosen)
 
     def shut_down(self, event: bytes, after_s: float) -> int:
-        """Announce the shutdown on all connections and end them later; returns how many."""
+        """Announce the shutdown on all connections and end them later; returns how many.
+
+        Each kind has its own wrapper: bare on a raw stream, as stream `!serverShutdown` on a
+        combined one, as `event` without a subscription on the WebSocket API.
+        """
         for connection in self._open:
-            connection.send(event)
+            connection.send(connection.announcement(event))
             connection.ends_at = time.monotonic() + after_s
         return len(self._open)
 
@@ -74,6 +78,8 @@ class Connection:
         self.opened_at = time.monotonic()
         self.ends_at = float("inf")
         self.ending = False
+        #: how an event of the connection itself is wrapped
+        self.announcement: Callable[[bytes], bytes] = _as_event if kind == "user" else bytes
         self._queue: deque[bytes] = deque()
         self._wake = asyncio.Event()
         self._jobs: list[asyncio.Task[None]] = []
@@ -154,3 +160,7 @@ class Connection:
                 await self.socket.ping(payload)
             except (ConnectionError, RuntimeError):
                 return
+
+
+def _as_event(raw: bytes) -> bytes:
+    return b'{"event":' + raw + b"}"

@@ -45,6 +45,10 @@ class Subscriber:
         self.combined = combined
         self.streams: set[str] = set()
 
+    def announcement(self, raw: bytes) -> bytes:
+        """An event of the connection itself, in the form that this connection has asked for."""
+        return b'{"stream":"!serverShutdown","data":' + raw + b"}" if self.combined else raw
+
 
 class Streams:
     """All market connections of one exchange."""
@@ -88,6 +92,7 @@ class Streams:
         connection = Connection(request, self._exchange.connections, "market")
         await connection.open()
         subscriber = Subscriber(connection, combined=combined)
+        connection.announcement = subscriber.announcement
         self._subscribers.add(subscriber)
         self.subscribe(subscriber, names)
         control = Control(self, subscriber, self._exchange.clock_us)

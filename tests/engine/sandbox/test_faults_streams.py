@@ -116,14 +116,18 @@ async def test_client_that_does_not_echo_pings_is_cut_and_one_that_does_is_kept(
 async def test_shutdown_is_announced_on_every_connection_and_then_happens(start) -> None:
     venue = await start(control=True)
     async with (
-        venue.http.ws_connect(venue.urls["ws"] + "/ws/btcusdt@trade") as market,
+        venue.http.ws_connect(venue.urls["ws"] + "/ws/btcusdt@trade") as raw,
+        venue.http.ws_connect(venue.urls["ws"] + "/stream?streams=btcusdt@trade") as combined,
         venue.http.ws_connect(venue.urls["ws_api"]) as user,
     ):
         await venue.arm(server_shutdown=True, server_shutdown_ms=50)
-        for socket in (market, user):
-            assert [event["e"] for event in await until_end(socket)] == ["serverShutdown"]
+        seen = [await until_end(socket) for socket in (raw, combined, user)]
+        event = seen[0][0]
+        assert (event["e"], set(event)) == ("serverShutdown", {"e", "E"})
+        assert seen == [[event], [{"stream": "!serverShutdown", "data": event}], [{"event": event}]]
+        for socket in (raw, combined, user):
             assert socket.close_code == aiohttp.WSCloseCode.GOING_AWAY
-    assert await venue.fired("server_shutdown") == 2
+    assert await venue.fired("server_shutdown") == 3
     async with venue.http.ws_connect(venue.urls["ws_api"]) as again:
         await again.send_json({"id": 1, "method": "ping"})
         assert (await again.receive_json())["status"] == 200
