@@ -34,7 +34,7 @@ class BinanceOptions:
     connect_timeout_s: float = 3.0
     #: Whole request of an order or a cancel; past it the outcome is UNKNOWN.
     trade_timeout_s: float = 5.0
-    #: One attempt of a cancel; all of them end with `trade_timeout_s`.
+    #: One attempt of a cancel or of a proof; all of a cancel's end with `trade_timeout_s`.
     cancel_attempt_s: float = 2.0
     #: Whole request of one attempt of a query, and the deadline of all its attempts.
     query_timeout_s: float = 5.0

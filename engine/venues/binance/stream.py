@@ -37,6 +37,8 @@ Socket = aiohttp.ClientWebSocketResponse
 #: A connection that lasted so long starts the pauses from the shortest again.
 GOOD_AFTER_S = 10.0
 SHORTEST_WAIT_S = 0.01
+#: While a second connection is made, a quiet first one is left so often to see whether it is ready.
+RENEWAL_LOOK_S = 0.05
 #: A stream that never pauses is not drained to the end: the new connection has the rest too.
 LONGEST_DRAIN_S = 1.0
 #: Connections of one age are not all replaced at once: up to this share earlier.
@@ -155,18 +157,28 @@ class Stream(ABC, Generic[Event]):
 
     async def _next(self, within_s: float) -> str | None:
         """Return the next text, None when none came in time. Raises StreamLost."""
+        deadline = time.monotonic() + within_s
+        while True:
+            await self._renew()
+            if self._backlog:
+                return self._backlog.popleft()
+            if self._socket is None:
+                raise StreamLost("closed")
+            left_s = deadline - time.monotonic()
+            wait_s = left_s if self._successor is None else min(left_s, RENEWAL_LOOK_S)
+            text = await receive_text(self._socket, wait_s)
+            if text is not None:
+                self._meter.heard()
+                return text
+            if time.monotonic() >= deadline:
+                return None
+
+    async def _renew(self) -> None:
+        """Begin a second connection when it is due; go over to it when it is ready."""
         if self._successor is not None and self._successor.done():
             await self._move(self._successor)
         elif self._successor is None and time.monotonic() >= self._renew_at:
             self._successor = asyncio.create_task(self._prepare(), name=f"{self.name}-renewal")
-        if self._backlog:
-            return self._backlog.popleft()
-        if self._socket is None:
-            raise StreamLost("closed")
-        text = await receive_text(self._socket, within_s)
-        if text is not None:
-            self._meter.heard()
-        return text
 
     def _leave_soon(self) -> None:
         """The venue has announced the end of this connection: make another one beside it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,7 @@ async def adapter(raw: RawVenue) -> AsyncIterator[BinanceVenue]:
             trade_timeout_s=0.25,
             query_timeout_s=0.25,
             keep_warm_s=0.05,
+            clock_every_s=0.2,
         )
     )
     yield venue
@@ -145,31 +146,54 @@ class Market:
         self._venues.append(venue)
         return venue
 
-    async def fault(self, **switches: Any) -> None:
+    async def fault(self, **switches: Any) -> dict[str, Any]:
+        """Arm faults; returns what is armed and what has fired."""
         url = f"{self.ready['rest']}/sandbox/faults"
         async with aiohttp.ClientSession() as session, session.post(url, json=switches) as answer:
             assert answer.status == 200, await answer.text()
+            return await answer.json()
+
+    async def fired(self, name: str) -> int:
+        return (await self.fault())["fired"].get(name, 0)
 
     async def close(self) -> None:
         for venue in self._venues:
             await venue.close()
 
 
+@contextlib.asynccontextmanager
+async def running_market(folder: Path, **options: Any) -> AsyncIterator[Market]:
+    """A sandbox with these options, running."""
+    plain = {"flow": False, "control": True, "accounts": ("ours", "theirs"), "key_folder": folder}
+    sandbox = Sandbox(SandboxOptions(**{**plain, **options}))
+    market = Market(await sandbox.start())
+    running = asyncio.create_task(sandbox.run())
+    try:
+        yield market
+    finally:
+        await market.close()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await sandbox.close()
+
+
 @pytest.fixture
 async def market(tmp_path: Path) -> AsyncIterator[Market]:
-    sandbox = Sandbox(
-        SandboxOptions(
-            flow=False, control=True, accounts=("ours", "theirs"), key_folder=tmp_path / "keys"
-        )
-    )
-    ready = await sandbox.start()
-    running = asyncio.create_task(sandbox.run())
-    market = Market(ready)
-    yield market
-    await market.close()
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    await sandbox.close()
+    async with running_market(tmp_path / "keys") as market:
+        yield market
+
+
+@pytest.fixture
+async def market_with(
+    tmp_path: Path,
+) -> AsyncIterator[Callable[..., Awaitable[Market]]]:
+    """Starts a sandbox with options of its own."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(**options: Any) -> Market:
+            return await stack.enter_async_context(running_market(tmp_path / "keys", **options))
+
+        yield start
 
 
 class Watch:
