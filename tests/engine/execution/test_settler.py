@@ -20,6 +20,7 @@ from engine.contracts.decision import Check, Verdict, decide_all
 from engine.contracts.fill import Fill, Liquidity
 from engine.contracts.order import Order, OrderIntent, OrderState, OrderType, Side, TimeInForce
 from engine.contracts.people import ENGINE
+from engine.execution import asking
 from engine.execution import settler as settler_module
 from engine.execution.core import Core, State
 from engine.execution.facts import FactsBuilder
@@ -207,8 +208,9 @@ class Desk:
 @pytest.fixture
 async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     clock = Clock()
-    monkeypatch.setattr(settler_module, "monotonic_us", clock)
-    monkeypatch.setattr(settler_module, "wall_us", clock)
+    monkeypatch.setattr(asking, "monotonic_us", clock)
+    for module in (asking, settler_module):
+        monkeypatch.setattr(module, "wall_us", clock)
     opened = Journal.open(
         tmp_path / "journal", commit_interval_ms=0, segment_lines=100_000, clock_us=clock
     )
