@@ -37,6 +37,7 @@ SEED = 20261121
 RECORDED_A_SECOND = (19_904 + 6_495 + 73_174) / 650
 TIMES = 10
 _DATA = ROOT.parent / "shared" / "data"
+_DRAWN = "schedule."
 _RECORDINGS = (
     "binance_spot_BTCUSDT_20240808T2354_raw.txt.gz",
     "binance_spot_BTCUSDT_20240809T0000_raw.txt.gz",
@@ -75,15 +76,18 @@ class Soak(msgspec.Struct, frozen=True, kw_only=True):
         return self.frames / self.seconds
 
     @property
+    def drawn(self) -> dict[str, int]:
+        """Faults that the schedule drew, by name; what each did is in `fired`."""
+        return {
+            name.removeprefix(_DRAWN): count
+            for name, count in self.fired.items()
+            if name.startswith(_DRAWN)
+        }
+
+    @property
     def slope(self) -> float:
         """Growth of the engine over the last two thirds, MB a minute."""
         return slope_mb_a_minute(self.samples)
-
-    @property
-    def kb_an_event(self) -> float:
-        """The same growth for each journal event of that time, kB."""
-        events_a_minute = 60 * self.events / self.seconds
-        return 1024 * self.slope / events_a_minute if events_a_minute else 0.0
 
     def table(self) -> str:
         """Everything measured, for people."""
@@ -101,12 +105,14 @@ class Soak(msgspec.Struct, frozen=True, kw_only=True):
             "order latency": f"p50 {1e3 * percentile(self.latencies, 0.5):.1f} ms, "
             f"p99 {1e3 * percentile(self.latencies, 0.99):.1f} ms, "
             f"most {1e3 * max(self.latencies, default=0):.0f} ms (faults included)",
-            "faults fired": f"{sum(self.fired.values())}: {_counts(self.fired)}",
+            "faults drawn": f"{sum(self.drawn.values())}: {_counts(self.drawn)}",
+            "faults fired": _counts(
+                {name: n for name, n in self.fired.items() if not name.startswith(_DRAWN)}
+            ),
             "refused": _counts(self.refused),
             "alarms": _counts(self.alarms),
             "engine's memory": f"min: MB {rss}, {last.at / 60:.1f}: {last.mb:.0f}",
-            "its growth": f"{self.slope:+.2f} MB a minute over the last two thirds, "
-            f"{self.kb_an_event:+.2f} kB a journal event",
+            "its growth": f"{self.slope:+.2f} MB a minute over the last two thirds",
             "sandbox's memory": "{:.0f} to {:.0f} MB".format(*self.sandbox_mb),
             "breaks and faults": "; ".join(self.wrong) or "none",
         }

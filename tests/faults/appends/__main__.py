@@ -21,15 +21,16 @@ from pathlib import Path
 
 from tests.faults.appends.launcher import POINTS
 from tests.faults.appends.ledgers import Ledgers
-from tests.faults.appends.runs import Run, differences, one_run
+from tests.faults.appends.runs import Run, differences, one_run, point_of
 
 
 class Campaign:
     """All kills, some at a time."""
 
-    def __init__(self, folder: Path, jobs: int) -> None:
+    def __init__(self, folder: Path, jobs: int, *, drawn: bool) -> None:
         self.folder = folder
         self.jobs = jobs
+        self._drawn = drawn
         self.runs: list[Run] = []
         self.bad: list[str] = []
         self._beyond = 0
@@ -44,7 +45,11 @@ class Campaign:
             self.bad.append("unkilled")
             return
         self._beyond = last + 1 if last else 10**6
-        self._waiting = ((number, point) for number in count(first) for point in POINTS)
+        self._waiting = (
+            (number, point)
+            for number in count(first)
+            for point in ([point_of(number)] if self._drawn else POINTS)
+        )
         async with asyncio.TaskGroup() as group:
             for _ in range(self.jobs):
                 group.create_task(self._work(unkilled.found.ledgers))
@@ -102,9 +107,10 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=3, help="runs side by side")
     parser.add_argument("--first", type=int, default=1, help="first append to kill at")
     parser.add_argument("--last", type=int, default=0, help="last one; 0 is the script's end")
+    parser.add_argument("--drawn", action="store_true", help="one point an append, from a seed")
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="peakctl-appends-"))
-    campaign = Campaign(folder, asked.jobs)
+    campaign = Campaign(folder, asked.jobs, drawn=asked.drawn)
     began = time.monotonic()
     asyncio.run(campaign.whole(asked.first, asked.last))
     say(campaign.table(time.monotonic() - began))
