@@ -377,6 +377,7 @@ class Host:
             self.parts.venue.rate_use(),
             self.parts.pack.tagmanifest(),
             role,
+            self.parts.venue.quality(),
         )
 
     def heads(self) -> list[dict[str, str]]:

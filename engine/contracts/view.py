@@ -196,7 +196,10 @@ class KillView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamView(msgspec.Struct, frozen=True, kw_only=True):
-    """One stream of the venue: `market` or `user`. `age_ms` since the last message."""
+    """One stream of the venue: `market` or `user`. `age_ms` since the last message.
+
+    Latency is from the venue's event to our receipt, over the last events; None before the first.
+    """
 
     name: str
     connected: bool
@@ -205,6 +208,27 @@ class StreamView(msgspec.Struct, frozen=True, kw_only=True):
     messages: int
     gaps: int
     reconnects: int
+    latency_p50_ms: int | None = None
+    latency_p95_ms: int | None = None
+    latency_p99_ms: int | None = None
+
+
+class StreamQualityView(msgspec.Struct, frozen=True, kw_only=True):
+    """How good one stream's data is, as the adapter measures it: `market:SYMBOL` or `user`.
+
+    `age_ms` since the last message of any kind; latency from the venue's event to our receipt, over
+    the last few hundred events, whole ms; None before anything came.
+    """
+
+    stream: str
+    connected: bool
+    age_ms: int | None
+    messages: int
+    gaps: int
+    reconnects: int
+    latency_p50_ms: int | None
+    latency_p95_ms: int | None
+    latency_p99_ms: int | None
 
 
 class VenueView(msgspec.Struct, frozen=True, kw_only=True):
@@ -306,3 +330,4 @@ class StateView(msgspec.Struct, frozen=True, kw_only=True):
     next_step_reviewer: str
     recon_watch: ReconWatchView = ReconWatchView(state="never")
     orphans: tuple[OrphanView, ...] = ()
+    streams: tuple[StreamQualityView, ...] = ()

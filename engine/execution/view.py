@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+import msgspec
+
 from engine.contracts.fill import Fill
 from engine.contracts.order import Order
 from engine.contracts.view import (
@@ -27,6 +29,8 @@ from engine.contracts.view import (
     SessionView,
     StageView,
     StateView,
+    StreamQualityView,
+    StreamView,
     VenueView,
 )
 from engine.execution.clock import wall_us
@@ -40,7 +44,7 @@ from engine.governance.session import ReconState, Session
 from engine.orders.positions import unrealized
 from engine.reconcile.compare import Report
 from engine.risk.limits import headroom
-from engine.venues.port import RateUse
+from engine.venues.port import RateUse, StreamQuality
 
 _ORDERS_SHOWN = 40
 _FILLS_SHOWN = 30
@@ -70,7 +74,13 @@ class ViewBuilder:
         self._orphans = orphans
 
     def build(
-        self, engine: EngineView, venue_name: str, rate: RateUse | None, tagmanifest: str, role: str
+        self,
+        engine: EngineView,
+        venue_name: str,
+        rate: RateUse | None,
+        tagmanifest: str,
+        role: str,
+        quality: tuple[StreamQuality, ...] = (),
     ) -> StateView:
         """The whole document as `role` may see it."""
         session = self._state.sessions.current
@@ -81,7 +91,7 @@ class ViewBuilder:
             time_us=wall_us(),
             engine=engine,
             kill=kill,
-            venue=self._venue(venue_name, rate),
+            venue=self._venue(venue_name, rate, quality),
             market=market,
             session=view,
             orders=self._orders(session),
@@ -94,6 +104,9 @@ class ViewBuilder:
             next_step_reviewer=next_step_reviewer(view, kill),
             recon_watch=self._recon_watch(),
             orphans=self._orphans(),
+            streams=tuple(
+                StreamQualityView(**msgspec.structs.asdict(stream)) for stream in quality
+            ),
         )
 
     def kill(self) -> KillView:
@@ -123,9 +136,15 @@ class ViewBuilder:
         market = next((self._markets[one] for one in symbols if one in self._markets), None)
         return market.view() if market else None
 
-    def _venue(self, name: str, rate: RateUse | None) -> VenueView:
-        streams = [market.stream.view() for market in self._markets.values()]
-        streams.append(self._user.view())
+    def _venue(
+        self, name: str, rate: RateUse | None, quality: tuple[StreamQuality, ...]
+    ) -> VenueView:
+        measured = {stream.stream: stream for stream in quality}
+        streams = [
+            _with_latency(market.stream.view(), measured.get(f"market:{symbol}"))
+            for symbol, market in self._markets.items()
+        ]
+        streams.append(_with_latency(self._user.view(), measured.get("user")))
         return VenueView(
             name=name,
             connected=all(stream.connected for stream in streams),
@@ -182,6 +201,18 @@ class ViewBuilder:
 
     def _alarms(self) -> tuple[AlarmView, ...]:
         return self._state.alarms.active_views()
+
+
+def _with_latency(view: StreamView, quality: StreamQuality | None) -> StreamView:
+    """Add what only the adapter can measure."""
+    if quality is None:
+        return view
+    return msgspec.structs.replace(
+        view,
+        latency_p50_ms=quality.latency_p50_ms,
+        latency_p95_ms=quality.latency_p95_ms,
+        latency_p99_ms=quality.latency_p99_ms,
+    )
 
 
 def _session_view(session: Session, role: str, tagmanifest: str) -> SessionView:
