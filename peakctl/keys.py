@@ -49,6 +49,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("go_to('reconcile')", "f6", "recon", "show stop and reconciliation"),
     Action("go_to('seal')", "f7", "seal", "show lessons and the pack"),
     Action("go_to('alarms')", "f8", "alarms", "show the alarms"),
+    Action("go_to('venue')", "ctrl+o", "venue", "show streams, running reconciliation, orphans"),
     Action(
         "go_to('stopped')", "ctrl+k", "kill info", "show the kill's stages and proof", footer=False
     ),
@@ -118,7 +119,23 @@ ACTIONS: tuple[Action, ...] = (
     Action("sign_pack", "ctrl+s", "sign pack", "sign the pack's manifest", ("seal",), BOTH, True),
     Action("check_pack", "ctrl+l", "verify", "check the pack as an auditor would", ("seal",)),
     Action("acknowledge", "enter", "acknowledge", "put your name to the alarm", ("alarms",)),
-    Action("app.leave", "escape", "back", "back to the session's own step", ("stopped", "alarms")),
+    Action(
+        "adopt_orphan",
+        "enter",
+        "adopt",
+        "make the marked orphan an order of the session",
+        ("venue",),
+        OPERATOR,
+        True,
+    ),
+    Action("cancel_orphan", "c,delete", "cancel", "cancel the marked orphan", ("venue",), OPERATOR),
+    Action(
+        "app.leave",
+        "escape",
+        "back",
+        "back to the session's own step",
+        ("stopped", "alarms", "venue"),
+    ),
 )
 
 

@@ -32,33 +32,19 @@ from peakctl.kill_key import KillKeyApp
 from peakctl.signing import Signer
 from peakctl.tools import draft_charter, make_tools, read_settings
 from peakctl.workspace import Workspace
-from screens.alarms import AlarmsScreen
 from screens.base import PeakModal, PeakScreen
-from screens.checklist import ChecklistScreen
 from screens.desk import Tools
 from screens.help import Help
 from screens.kill_driver import KILL_KEYS, KillDriver
-from screens.live import LiveScreen
 from screens.model import Model, Said
 from screens.prompt import QuitPrompt
-from screens.reconcile import ReconcileScreen
-from screens.seal import SealScreen
-from screens.stopped import KillScreen
+from screens.shared import SHARED
 from screens.themes import DARK, LIGHT, MONO, theme_of
 
 if TYPE_CHECKING:
     from peakctl.client.port import Console
 
 TICK_S = 0.25
-
-_SHARED: tuple[type[PeakScreen], ...] = (
-    ChecklistScreen,
-    LiveScreen,
-    ReconcileScreen,
-    SealScreen,
-    KillScreen,
-    AlarmsScreen,
-)
 
 
 def bindings_of(role: str) -> list[Binding]:
@@ -106,7 +92,7 @@ class PeakApp(KillKeyApp):
 
     def on_mount(self) -> None:
         """First paint from nothing; everything that takes time comes after it."""
-        for kind in (*self.SCREENS_OF, *_SHARED):
+        for kind in (*self.SCREENS_OF, *SHARED):
             self.install_screen(kind(self.ROLE), kind.NAME)
         self.push_screen(self.STEPS[None])
         self.set_interval(TICK_S, self.tick)

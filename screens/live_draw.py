@@ -32,7 +32,7 @@ from screens.draw import (
     title,
 )
 from screens.model import Model
-from screens.words import ORDERS, Mark, mark_of
+from screens.words import ORDERS, WATCH, Mark, mark_of
 
 STALE = Mark("▲", "STALE", "now")
 LEVELS = 10
@@ -237,14 +237,34 @@ def stream_row(model: Model, width: int) -> Sequence[Content]:
                 freshness(late or model.stale, model.aged(stream.age_ms), stream.connected),
             )
         )
+    parts += _beside_streams(state, model)
     offset = "?" if venue.clock_offset_ms is None else f"{venue.clock_offset_ms} ms"
     clock_offset = text(f"clock {offset}", "quiet")
     watchdog = state.engine.watchdog
     calm = watchdog == "watching"
     used = "?" if venue.used_weight is None else str(venue.used_weight)
     weight = text(f"weight {used}/{venue.weight_limit}", "quiet")
-    parts += [clock_offset, text(f"watchdog {watchdog}", "quiet" if calm else "soon"), weight]
-    for least in (weight, parts[0], clock_offset):  # what no one misses goes first
+    guard = text(f"watchdog {watchdog}", "quiet" if calm else "soon")
+    parts += [clock_offset, guard, weight]
+    # What no one misses goes first.
+    for least in (weight, parts[0], clock_offset, *([guard] if calm else [])):
         if sum(part.cell_length + 2 for part in parts) - 2 > width:
             parts.remove(least)
     return [cell(Content("  ").join(parts), width)]
+
+
+def _beside_streams(state: StateView, model: Model) -> list[Content]:
+    """What the running reconciliation says, and orders in the account that are not ours."""
+    watch = state.recon_watch
+    said = mark_of(WATCH, watch.state)
+    since = model.aged(watch.age_ms)
+    parts = []
+    if watch.state == "agree" and watch.limit_ms > 0 and (since is None or since > watch.limit_ms):
+        parts.append(join(text("recon ", "quiet"), text(f"{STALE.text} {age(since)}", "now")))
+    elif watch.state != "never":
+        words = said.word if watch.state == "agree" else f"{said.text} {age(since)}"
+        parts.append(join(text("recon ", "quiet"), text(words, said.tone)))
+    waiting = sum(one.state in {"open", "cancel_requested"} for one in state.orphans)
+    if waiting:
+        parts.append(text(f"■ {waiting} ORPHAN{'S' * (waiting > 1)} ^O", "now"))
+    return parts

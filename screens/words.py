@@ -96,6 +96,14 @@ BREAKS: dict[str, Mark] = {
     "red": Mark("■", "RED", "now"),
 }
 
+#: The running reconciliation.
+WATCH: dict[str, Mark] = {
+    "agree": Mark("✔", "agree", "quiet"),
+    "breaks": Mark("■", "BREAKS", "now"),
+    "unknown": Mark("?", "UNKNOWN", "now"),
+    "never": Mark("·", "not run yet", "quiet"),
+}
+
 GO_STAGES: dict[str, Mark] = {
     "none": Mark("□", "not asked", "quiet"),
     "requested": Mark("◇", "PACKET READY", "accent"),

@@ -10,14 +10,14 @@ import pytest
 from engine.contracts.session import SessionState
 from peakctl.app import OPERATOR_STEPS, REVIEWER_STEPS, ConsoleApp, ReviewApp
 from peakctl.keys import ACTIONS, EVERYWHERE, actions_of, keys_of, markdown_table
-from peakctl.shell import _SHARED
+from screens.shared import SHARED
 
 HEAVY = ("aiohttp", "pandas", "duckdb", "pyarrow", "numpy", "pydantic", "cryptography")
 #: The same byte as another key, or eaten by terminals and multiplexers (docs: keys.py).
 DEAD_KEYS = {f"ctrl+{letter}" for letter in "abdhijm["} | {"f10", "f11"}
 
 SCREENS = {
-    role: {kind.NAME: kind for kind in (*app.SCREENS_OF, *_SHARED)}
+    role: {kind.NAME: kind for kind in (*app.SCREENS_OF, *SHARED)}
     for role, app in (("operator", ConsoleApp), ("reviewer", ReviewApp))
 }
 
@@ -57,6 +57,7 @@ def test_what_is_dangerous_is_known() -> None:
     assert {row.id for row in ACTIONS if row.dangerous} == {
         "open_charter",
         "abort",
+        "adopt_orphan",
         "sign_go",
         "decide",
         "ticket",

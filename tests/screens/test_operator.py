@@ -301,6 +301,53 @@ async def test_an_alarm_is_taken_by_name(operator) -> None:
         assert stage.console.calls == [("acknowledge", "a1")]
 
 
+async def test_trouble_is_on_the_live_screen_and_its_cause_one_key_away(operator) -> None:
+    async with data.staged(operator) as stage:
+        await stage.show(data.TROUBLE)
+        assert "■ BREAKS 4.0 s" in stage.text("streams")
+        assert "■ 1 ORPHAN ^O" in stage.text("streams")
+        await stage.press("ctrl+o")
+        assert "FILL_MISSING_ENGINE BTCUSDT 90211, since 14.0 s, 2 runs" in stage.text(
+            "venue-watch"
+        )
+        assert "Likely: the user stream lost it. Owner: operator." in stage.text("venue-watch")
+
+
+async def test_an_orphan_is_canceled_without_a_question(operator) -> None:
+    async with data.staged(operator) as stage:
+        await stage.show(data.TROUBLE)
+        await stage.press("ctrl+o", "c")
+        await stage.until(lambda: bool(stage.console.calls))
+        assert stage.console.calls == [("cancel_orphan", "BTCUSDT", "stranger-1", "by key")]
+
+
+async def test_an_orphan_is_adopted_only_with_a_reason(operator) -> None:
+    async with data.staged(operator) as stage:
+        await stage.show(data.TROUBLE)
+        await stage.press("ctrl+o", "enter")
+        stage.clock.passed_ms += 1_000
+        await stage.press(*"mine", "tab", "tab", "enter")
+        await stage.until(lambda: bool(stage.console.calls))
+        assert stage.console.calls == [("adopt_orphan", "BTCUSDT", "stranger-1", "mine")]
+
+
+async def test_what_has_ended_is_not_canceled_again(operator) -> None:
+    async with data.staged(operator) as stage:
+        await stage.show(data.TROUBLE)
+        await stage.press("ctrl+o", "down", "c")
+        await stage.until(lambda: "not open" in stage.text("answer"))
+        assert stage.console.calls == []
+
+
+async def test_an_old_agreement_is_drawn_as_stale(operator) -> None:
+    old = msgspec.structs.replace(data.WATCHED, state="agree", age_ms=60_000, breaks=())
+    async with data.staged(operator) as stage:
+        await stage.show(msgspec.structs.replace(data.TROUBLE, recon_watch=old))
+        assert "recon ▲ STALE 1 min" in stage.text("streams")
+        await stage.press("ctrl+o")
+        assert "STALE" in stage.text("venue-watch")
+
+
 async def test_words_from_outside_are_neither_markup_nor_control(operator) -> None:
     evil = "[@click=app.exit]x[/] \u202e\x1b]0;t\x07"
     alarm = msgspec.structs.replace(data.ALARM, text=evil)

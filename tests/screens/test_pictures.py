@@ -54,6 +54,17 @@ def test_reviewer(snap_compare, reviewer, name: str, size: tuple[int, int]) -> N
     assert snap_compare(reviewer[0], terminal_size=size, run_before=run)
 
 
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_venue(snap_compare, operator, size: tuple[int, int]) -> None:
+    run = showing(operator, data.TROUBLE, "ctrl+o")
+    assert snap_compare(operator[0], terminal_size=size, run_before=run)
+
+
+def test_trouble_on_the_live_screen(snap_compare, operator) -> None:
+    run = showing(operator, data.TROUBLE)
+    assert snap_compare(operator[0], terminal_size=(80, 24), run_before=run)
+
+
 def test_stale(snap_compare, operator) -> None:
     run = showing(operator, data.LIVE, stale=True)
     assert snap_compare(operator[0], terminal_size=(80, 24), run_before=run)
