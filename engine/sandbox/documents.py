@@ -12,6 +12,11 @@ from engine.sandbox.orders import Order, OwnTrade, Position, PreventedMatch, Rep
 from engine.sandbox.rules import Rules, amount_text
 
 MILLISECOND_US = 1000
+#: Event of the user data stream -> its fields that are times.
+_TIMES: dict[object, tuple[str, ...]] = {
+    "executionReport": ("E", "T", "O", "W"),
+    "outboundAccountPosition": ("E", "u"),
+}
 _NOTHING = amount_text(0)
 
 
@@ -275,3 +280,13 @@ def account_position(position: Position, unit_us: int = MILLISECOND_US) -> dict[
             for asset, (free, locked) in position.balances.items()
         ],
     }
+
+
+def in_milliseconds(event: dict[str, object]) -> dict[str, object]:
+    """An event of the user data stream whose times are in µs, with its times in ms."""
+    coarse = dict(event)
+    for name in _TIMES.get(event["e"], ()):
+        moment = coarse[name]
+        assert isinstance(moment, int), "times are whole numbers"
+        coarse[name] = moment // MILLISECOND_US
+    return coarse

@@ -215,7 +215,7 @@ class WebSocketApi:
     def _terminate(self, user: UserConnection, subscription: int) -> None:
         del user.subscriptions[subscription]
         user.by_logon.discard(subscription)
-        event = {"e": "eventStreamTerminated", "E": self._now_ms()}
+        event = {"e": "eventStreamTerminated", "E": self._exchange.clock_us() // user.unit_us}
         self._send(user, subscription, event)
 
     # --- events ----------------------------------------------------------------------------------
@@ -229,20 +229,22 @@ class WebSocketApi:
             match item:
                 case Report(order=Order(account=Account() as account)):
                     if reports.listened(account):
-                        event = documents.execution_report(rules, item)
+                        event = documents.execution_report(rules, item, unit_us=1)
                         reports.put(account, event, item.execution, self._exchange.wall_us())
                 case Position(account=account) if reports.listened(account):
-                    self._deliver(account, documents.account_position(item))
+                    self._deliver(account, documents.account_position(item, unit_us=1))
                 case _:
                     continue
 
     def _deliver(self, account: Account, event: dict[str, object]) -> None:
+        """Send an event, whose times are in µs, in the unit of each connection."""
         if self._exchange.faults.stalled("user", self._exchange.wall_us()):
             return
+        coarse = documents.in_milliseconds(event)
         for user in self._users:
             for number, listened in user.subscriptions.items():
                 if listened is account:
-                    self._send(user, number, event)
+                    self._send(user, number, event if user.unit_us == 1 else coarse)
 
     def _send(self, user: UserConnection, number: int, event: dict[str, object]) -> None:
         user.connection.send(msgspec.json.encode({"subscriptionId": number, "event": event}))

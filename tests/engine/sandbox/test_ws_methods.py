@@ -163,7 +163,19 @@ async def test_rate_limits_are_left_out_where_nobody_wants_them(venue) -> None:
 async def test_times_are_in_the_unit_of_the_connection(venue) -> None:
     async with venue.http.ws_connect(venue.urls["ws_api"] + "?timeUnit=MICROSECOND") as socket:
         clock = await ask(socket, "time")
-        assert abs(clock["result"]["serverTime"] - time.time_ns() // 1000) < 60_000_000
+        began = clock["result"]["serverTime"]
+        assert abs(began - time.time_ns() // 1000) < 60_000_000
+        await ask(socket, "userDataStream.subscribe.signature", signed(venue.demo))
+        async with venue.http.ws_connect(venue.urls["ws_api"]) as coarse:
+            await ask(coarse, "userDataStream.subscribe.signature", signed(venue.demo))
+            _, placed = await venue.demo.limit("BUY", "60000", "0.001")
+            report, plain = [await event(s, "executionReport") for s in (socket, coarse)]
+            held, plainly = [await event(s, "outboundAccountPosition") for s in (socket, coarse)]
+        for name in ("E", "T", "O", "W"):
+            assert began <= report[name] < began + 60_000_000
+            assert plain[name] == report[name] // 1000
+        assert plain["T"] == placed["transactTime"]
+        assert (plainly["E"], plainly["u"]) == (held["E"] // 1000, held["u"] // 1000)
 
 
 async def test_weight_over_the_limit_says_when_to_come_back(start) -> None:

@@ -43,18 +43,18 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def runs(program: str) -> bool:
+    """Whether it is a Python: a name on the path may be a shim of a version not chosen."""
+    tried = subprocess.run([program, "-c", ""], check=False, stderr=subprocess.DEVNULL)
+    return tried.returncode == 0
+
+
 def find_python() -> str:
     """A Python that the clients run on. Exits with 1 when there is none."""
     installed = sorted(map(str, Path.home().glob(".pyenv/versions/3.1[23]*/bin/python3")))
     for candidate in (*NEWER, *installed):
         found = shutil.which(candidate)
-        # A name on the path may be a shim of a version that is not chosen: it has to run.
-        if (
-            found
-            and not subprocess.run(
-                [found, "-c", ""], check=False, stderr=subprocess.DEVNULL
-            ).returncode
-        ):
+        if found and runs(found):
             return found
     sys.exit(f"no Python for the clients found ({', '.join(NEWER)}): name one with --python")
 
