@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from config.scenarios import is_file_name, scenario_names
 from engine.contracts.errors import InputError
 from engine.contracts.money import parse_decimal, plain
 from engine.contracts.session import Environment, Limits, Mode
@@ -223,6 +224,16 @@ class Settings(BaseSettings):
         return self
 
 
+def _scenario(sandbox: SandboxSettings) -> list[tuple[str, str]]:
+    """A name that there is, or a file; and no recording beside it."""
+    named = sandbox.scenario
+    if named and sandbox.replay:
+        return [("sandbox.scenario", "empty while sandbox.replay is set")]
+    if named and not is_file_name(named) and named not in scenario_names():
+        return [("sandbox.scenario", f"one of {', '.join(scenario_names())}, or a .toml file")]
+    return []
+
+
 def _together(settings: Settings) -> list[tuple[str, str]]:
     """Rules over several keys, as (key, what is allowed)."""
     found: list[tuple[str, str]] = []
@@ -231,8 +242,7 @@ def _together(settings: Settings) -> list[tuple[str, str]]:
         found.append(("allow_same_uid", "true in environment dev only"))
     if settings.sandbox.enabled and environment is not Environment.DEV:
         found.append(("sandbox.enabled", "true in environment dev only"))
-    if settings.sandbox.scenario and settings.sandbox.replay:
-        found.append(("sandbox.scenario", "empty while sandbox.replay is set"))
+    found.extend(_scenario(settings.sandbox))
     allowed = MODES[environment]
     if not set(settings.governance.modes) <= allowed:
         names = ", ".join(sorted(allowed))

@@ -27,6 +27,11 @@ def scenario_names() -> tuple[str, ...]:
     )
 
 
+def is_file_name(name: str) -> bool:
+    """Whether a scenario is given as a file, not by one of our names."""
+    return "/" in name or name.endswith(_SUFFIX)
+
+
 def read_scenario(name: str) -> tuple[dict[str, object], str]:
     """The document of a scenario, by name or by file, and how errors name its place.
 
@@ -35,7 +40,7 @@ def read_scenario(name: str) -> tuple[dict[str, object], str]:
     if name in scenario_names():
         shown = f"scenarios/{name}{_SUFFIX}"
         content = (resources.files("config") / "scenarios" / f"{name}{_SUFFIX}").read_bytes()
-    elif "/" in name or name.endswith(_SUFFIX):
+    elif is_file_name(name):
         shown = name
         content = _read(Path(name))
     else:

@@ -17,6 +17,7 @@ from config.scenarios import read_scenario, scenario_names
 from config.settings import ConfigProblems
 from config.settings import load as load_settings
 from engine.contracts.errors import ConfigError, InputError
+from engine.contracts.session import Environment
 from engine.sandbox.book import BUY, SELL
 from engine.sandbox.errors import VenueError
 from engine.sandbox.exchange import Exchange
@@ -28,6 +29,8 @@ from engine.sandbox.orders import NewOrder, Trade
 from engine.sandbox.rules import ONE, rules_for
 from engine.sandbox.scenario import Scenario, parse_scenario
 from engine.sandbox.stage import Stage
+from peakctl import founding
+from peakctl.supervisor import Supervisor
 
 RULES = rules_for("BTCUSDT")
 PRICE = 6_100_000
@@ -332,6 +335,20 @@ def test_setting_takes_a_scenario_or_a_recording_but_not_both(tmp_path: Path) ->
     assert (chosen.scenario, chosen.replay) == ("halt", "")
     with pytest.raises(ConfigProblems, match=r"sandbox\.scenario"):
         load_settings(tmp_path, {}, {"sandbox.scenario": "halt", "sandbox.replay": "r.gz"})
+    with pytest.raises(ConfigProblems, match="trend_regime"):
+        load_settings(tmp_path, {}, {"sandbox.scenario": "locusts"})
+
+
+def test_workspace_starts_its_sandbox_with_the_scenario_of_its_settings(tmp_path: Path) -> None:
+    workspace = founding.init(tmp_path / "w", Environment.DEV)
+    supervisor = Supervisor(workspace, {"sandbox.enabled": "true", "sandbox.scenario": "halt"})
+    ready = supervisor.ensure_sandbox()
+    try:
+        assert ready is not None
+        command = Path(f"/proc/{ready['pid']}/cmdline").read_bytes().split(b"\0")
+        assert b"--scenario=halt" in command
+    finally:
+        supervisor.stop_sandbox()
 
 
 def test_command_opens_the_control_endpoint_when_it_is_asked_to() -> None:
