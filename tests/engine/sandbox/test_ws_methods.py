@@ -129,7 +129,9 @@ async def test_orders_are_placed_and_canceled_by_socket(venue) -> None:
         every = await ask(socket, "openOrders.cancelAll", signed(demo, **S))
         assert [order["status"] for order in every["result"]] == ["CANCELED"] * 2
         counts = await ask(socket, "account.rateLimits.orders", signed(demo))
-        assert [row["count"] for row in counts["result"]] == [3, 3]
+        short, day = (row["count"] for row in counts["result"])
+        # Ten seconds may have ended in between.
+        assert (short <= 3, day) == (True, 3)
         account = await ask(socket, "account.status", signed(demo))
         assert {row["locked"] for row in account["result"]["balances"]} == {"0.00000000"}
 
