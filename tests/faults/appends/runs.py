@@ -29,12 +29,16 @@ _EXCHANGE = {"flow": False}
 
 
 class Run(msgspec.Struct, frozen=True):
-    """What came of one run; `appends` are the kinds in each append of the first process."""
+    """What came of one run; `appends` are the kinds in each append of the first process.
+
+    `left` lines were on the disk when the engine was found dead.
+    """
 
     number: int
     point: str
     killed: bool
     restarts: int
+    left: int
     appends: tuple[str, ...]
     seconds: float
     found: Found
@@ -79,6 +83,7 @@ async def one_run(folder: Path, number: int, point: str = POINTS[0]) -> Run:
         point=point,
         killed=_killed(trace),
         restarts=script.restarts,
+        left=script.left,
         appends=tuple(line.partition(" ")[2] for line in lines if line != "killed"),
         seconds=time.monotonic() - began,
         found=found,
@@ -94,6 +99,8 @@ def differences(run: Run, unkilled: Ledgers) -> list[str]:
     wrong = list(run.found.wrong)
     if run.number and not run.killed:
         wrong.append(f"append {run.number} never came: there were {len(run.appends)}")
+    if run.killed and not _left_as_said(run):
+        wrong.append(f"{run.left} lines on the disk do not fit a kill {run.point}")
     if run.restarts != int(run.killed):
         wrong.append(f"{run.restarts} restarts")
     if run.found.never_sent > int(run.killed):
@@ -105,3 +112,12 @@ def differences(run: Run, unkilled: Ledgers) -> list[str]:
         if here != there:
             wrong.append(f"{name}: {here} instead of {there}")
     return wrong
+
+
+def _left_as_said(run: Run) -> bool:
+    """Whether the disk held what the point says: all lines before append N, and N's or not."""
+    before, with_it = (
+        sum(len(kinds.split()) for kinds in run.appends[:count])
+        for count in (run.number - 1, run.number)
+    )
+    return run.left == before if run.point == "before" else run.left >= with_it

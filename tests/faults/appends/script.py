@@ -112,6 +112,8 @@ class Script:
         self.field = field
         self._killed = killed
         self.restarts = 0
+        #: whole lines of the journal that the killed engine left on the disk
+        self.left = 0
         #: every break that a reconciliation showed, by run and number
         self.breaks: dict[str, str] = {}
         #: what was acknowledged: order ids, and journal size -> head as the engine showed them
@@ -159,6 +161,7 @@ class Script:
                 return
         self.restarts += 1
         assert self.restarts == 1, "the engine died again, after its one kill"
+        self.left = len(self.field.journal())
         self.field.supervisor.program = type(self.field.supervisor).program
         await self.field.start_engine()
 
