@@ -89,7 +89,7 @@ async def test_ping_is_answered_with_its_payload_unless_muted(start) -> None:
 async def test_client_that_does_not_echo_pings_is_cut_and_one_that_does_is_kept(start) -> None:
     venue = await start()
     connections = venue.exchange.connections
-    connections.ping_every_s, connections.pong_within_s = 0.05, 0.3
+    connections.ping_every_s, connections.pong_within_s = 0.1, 1.5
     url = venue.urls["ws"] + "/ws/0"
     async with (
         venue.http.ws_connect(url) as echoing,
