@@ -29,6 +29,28 @@ async def test_a_fill_while_the_user_stream_is_stalled_is_recorded_once(live: Fi
     await live.same_trades_here_and_there()
 
 
+async def test_the_state_tells_how_good_each_stream_is(live: Field) -> None:
+    await live.rest_one()
+    view = await live.until(
+        lambda seen: (
+            {one.stream for one in seen.streams} == {"market:BTCUSDT", "user"}
+            and all(one.latency_p99_ms is not None for one in seen.streams)
+        ),
+        "figures of both streams",
+    )
+    for one in view.streams:
+        assert one.connected
+        assert one.messages > 0
+        assert 0 <= one.latency_p50_ms <= one.latency_p95_ms <= one.latency_p99_ms
+    assert view.venue is not None
+    assert all(one.latency_p50_ms is not None for one in view.venue.streams)
+    await live.fault(stream_cut="user")
+    await live.until(
+        lambda seen: {one.stream: one.reconnects for one in seen.streams}["user"] == 1,
+        "the reconnect counted",
+    )
+
+
 @pytest.mark.parametrize("mode", ["reset", "code"])
 async def test_a_market_order_without_an_answer_is_filled_once(live: Field, mode: str) -> None:
     await live.fault(submit_timeout=1, submit_mode=mode)

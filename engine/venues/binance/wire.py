@@ -7,7 +7,7 @@ that the port needs and the message lacks makes the decode fail: nothing is fill
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
 import msgspec
@@ -17,6 +17,8 @@ from engine.contracts.order import Side
 from engine.venues.binance.rates import Limit
 
 Decoded = TypeVar("Decoded")
+
+ENDLESS = Decimal("Infinity")
 
 
 class WireError(Exception):
@@ -371,9 +373,12 @@ def decode_user(text: str) -> UserMessage:
 
 def _check_levels(levels: tuple[tuple[Decimal, Decimal], ...]) -> None:
     """Refuse what no book can hold: msgspec takes NaN and negative numbers for Decimals too."""
-    for price, quantity in levels:
-        if not (price.is_finite() and quantity.is_finite() and price > 0 and quantity >= 0):
-            raise WireError(f"level {price} x {quantity}")
+    try:
+        for price, quantity in levels:
+            if not (ZERO < price < ENDLESS and ZERO <= quantity < ENDLESS):
+                raise WireError(f"level {price} x {quantity}")
+    except InvalidOperation as error:  # a comparison with NaN
+        raise WireError("a level that is no number") from error
 
 
 def _decode_market(text: str) -> DepthDiff | TradeMessage | str:
