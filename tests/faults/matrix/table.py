@@ -138,10 +138,10 @@ _CANCEL = (
         Cell("cancel", fault, how, "cancel", ends, {"rest": [_rest("cancel", fault, times)]})
         for fault, how, ends, times in (
             ("timeout", "canceled, the answer never comes", _ends(CANCELED), 1),
-            # The client library repeats a DELETE once on a kept connection that was reset.
-            ("reset", "connection reset, not canceled", _ends(OPEN, CANCELED), 2),
+            # Until cleared: a cancel may be repeated, and the last attempt must fail too.
+            ("reset", "connection reset, not canceled", _ends(OPEN, CANCELED), 0),
             ("-1007", "canceled, answered status unknown", _ends(CANCELED), 1),
-            ("5xx", "not canceled, answered 503", _ends(OPEN, CANCELED), 1),
+            ("5xx", "not canceled, answered 503", _ends(OPEN, CANCELED), 0),
             ("429", "refused for the rate", _ends(OPEN, CANCELED), 1),
             ("418", "refused, banned", _ends(OPEN, CANCELED), 1),
         )
