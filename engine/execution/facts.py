@@ -5,9 +5,10 @@ What is not known stays None and blocks (I12). Nothing here decides anything.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 
 import msgspec
@@ -71,6 +72,10 @@ class FactsBuilder:
         self._changed = changed_since_signed
         self._latch_path = latch_path
         self._now_us = now_us
+        #: times of the last minute's intents of one session, and how many of it were looked at
+        self._submits: deque[int] = deque()
+        self._submits_of = ""
+        self._submits_seen = 0
 
     @property
     def latched(self) -> bool:
@@ -135,10 +140,12 @@ class FactsBuilder:
         market = self._markets.get(symbol) if symbol in charter.instruments else None
         best_bid, best_ask = market.best() if market else (None, None)
         now, latched = self._now_us(), self.latched
+        orders = state.orders
         # Intents are in the order of their times: what is older than the first too old one is too.
-        since = now - _RATE_WINDOW_US
-        recent = tuple(
-            takewhile(lambda one: one.created_us > since, state.orders.latest(session.id))
+        repeated_since = now - DUPLICATE_WINDOW_US
+        just_now = takewhile(
+            lambda one: one.created_us > repeated_since,
+            islice(orders.latest(session.id), _LAST_INTENTS),
         )
         return RiskFacts(
             now_us=now,
@@ -154,19 +161,35 @@ class FactsBuilder:
             book_age_ms=market.book_age_ms() if market else None,
             stale_limit_ms=self._settings.stale_ms,
             position=state.positions.position(symbol).quantity,
-            open_orders=tuple(state.orders.open_orders()),
-            unknown_orders=len(state.orders.unknown()),
-            recent_submits_us=tuple(order.created_us for order in recent),
-            session_orders=state.orders.sequence(session.id),
+            open_orders=tuple(orders.open_orders()),
+            unknown_orders=len(orders.unknown()),
+            recent_submits_us=self._recent_submits(session.id, now - _RATE_WINDOW_US),
+            session_orders=orders.count(session.id),
             session_pnl=self.session_pnl(),
             balances=self._readings.balances,
             clock_offset_ms=self._readings.clock_offset_ms,
             clock_limit_ms=self._settings.clock_limit_ms,
             intents_hash_recent=tuple(
-                (duplicate_key(order.intent), order.created_us)
-                for order in takewhile(
-                    lambda one: one.created_us > now - DUPLICATE_WINDOW_US, recent[:_LAST_INTENTS]
-                )
+                (duplicate_key(order.intent), order.created_us) for order in just_now
             ),
             locks=self._locks(session, latched=latched, now_us=now),
         )
+
+    def _recent_submits(self, session_id: str, since_us: int) -> tuple[int, ...]:
+        """Times of the session's intents after `since_us`, oldest first.
+
+        Each is looked up once, when it is new: every order asks, and a minute has many.
+        """
+        orders = self._state.orders
+        if session_id != self._submits_of:
+            self._submits_of, self._submits_seen = session_id, 0
+            self._submits.clear()
+        count = orders.count(session_id)
+        new = [
+            one.created_us for one in islice(orders.latest(session_id), count - self._submits_seen)
+        ]
+        self._submits.extend(reversed(new))
+        self._submits_seen = count
+        while self._submits and self._submits[0] <= since_us:
+            self._submits.popleft()
+        return tuple(self._submits)

@@ -18,7 +18,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -50,6 +50,14 @@ Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
 
 #: States that a kill moves to `killed`.
 _KILLABLE = frozenset(SessionState) - END_STATES - {SessionState.KILLED}
+
+
+class _Canceling(NamedTuple):
+    """Orders canceled, trouble in words, when the venue's last answer was read (monotonic µs)."""
+
+    canceled: int
+    trouble: str
+    answered_us: int
 
 
 class KillSwitch:
@@ -104,12 +112,15 @@ class KillSwitch:
         mark = LatchMark(
             kill_id=kill_id, reason=reason, source=source, by=actor.name, pressed_us=pressed_us
         )
-        # In memory the latch is set: from here on the cancels need not wait for any disk (I13).
-        # The latch is first in line for the journal, so whatever the hunt records comes after it.
-        events = self._latched_events(kill_id, reason, source, pressed_us)
-        journaled = asyncio.ensure_future(self._record(actor, *events))
-        self._start_hunt()
         try:
+            # In memory the latch is set: the cancels need not wait for any disk (I13), nor for the
+            # latch to be encoded. It is first in line for the journal all the same: the hunt, and
+            # what the venue answers, come after it.
+            sending = asyncio.ensure_future(self._cancel_everywhere(tuple(self._symbols())))
+            await asyncio.sleep(0)
+            events = self._latched_events(kill_id, reason, source, pressed_us)
+            journaled = asyncio.ensure_future(self._record(actor, *events))
+            self._start_hunt(sending)
             await asyncio.gather(journaled, asyncio.to_thread(self._write_file, mark))
         finally:
             self._pressing = False
@@ -137,9 +148,12 @@ class KillSwitch:
             # The journal is the truth; a full disk must not stop the cancels either (I13).
             _log.error("latch file not written", cause=error.strerror)
 
-    async def _stage(self, name: str, detail: str) -> None:
-        """Note one stage of the present kill with its time since the press."""
-        elapsed = monotonic_us() - self._started_us
+    async def _stage(self, name: str, detail: str, at_us: int | None = None) -> None:
+        """Note one stage of the present kill with its time since the press (`at_us`: when it was).
+
+        A stage that waited for others' events in the journal happened before them.
+        """
+        elapsed = (monotonic_us() if at_us is None else at_us) - self._started_us
         _log.info("kill stage", stage=name, elapsed_us=elapsed, detail=detail)
         await self._record(
             ENGINE, KillStage(kill_id=self._target, stage=name, elapsed_us=elapsed, detail=detail)
@@ -154,16 +168,18 @@ class KillSwitch:
     def _hunting(self) -> bool:
         return self._hunt is not None and not self._hunt.done()
 
-    def _start_hunt(self) -> None:
+    def _start_hunt(self, sending: asyncio.Task[_Canceling] | None = None) -> None:
+        """Hunt unless a hunt is on; `sending` is a first cancel-all that is on its way already."""
         if not self._hunting:
-            self._hunt = self._spawn(self._hunts(), "kill-hunt")
+            self._hunt = self._spawn(self._hunts(sending), "kill-hunt")
 
-    async def _hunts(self) -> None:
+    async def _hunts(self, sending: asyncio.Task[_Canceling] | None) -> None:
         """Hunt for the newest kill; one that came in meanwhile is hunted for anew."""
         done = ""
         while done != self._target:
             done = self._target
-            await self._run(done, self._started_us)
+            await self._run(done, self._started_us, sending)
+            sending = None
 
     async def _record(self, actor: Actor, *events: AnyEvent) -> None:
         """Journal if that is possible; the hunt goes on in any case (I13)."""
@@ -222,7 +238,9 @@ class KillSwitch:
                 return False, monotonic_us() - started, f"{symbol}: still open {', '.join(left)}"
         return True, monotonic_us() - started, "cancel-all answered, zero open twice in a row"
 
-    async def _run(self, kill_id: str, started: int) -> None:
+    async def _run(
+        self, kill_id: str, started: int, sending: asyncio.Task[_Canceling] | None
+    ) -> None:
         symbols = tuple(self._symbols())
         canceled = 0
         loud = False
@@ -230,14 +248,16 @@ class KillSwitch:
         while not self._ended(kill_id):
             round_number += 1
             first = round_number == 1
-            sending = asyncio.ensure_future(self._cancel_everywhere(symbols))
+            if sending is None:
+                sending = asyncio.ensure_future(self._cancel_everywhere(symbols))
             await asyncio.sleep(0)  # the requests leave before anything waits for the disk
             if first:
                 await self._stage("cancel_sent", ", ".join(symbols))
-            count, trouble = await sending
+            count, trouble, answered_us = await sending
+            sending = None
             canceled += count
             if first:
-                await self._stage("acknowledged", trouble or f"{count} canceled")
+                await self._stage("acknowledged", trouble or f"{count} canceled", answered_us)
             left = await self._left_twice(symbols, self._stage if first else None)
             doubts = self._doubts()
             elapsed = monotonic_us() - started
@@ -265,10 +285,13 @@ class KillSwitch:
         released = not latched and self._core.journal.failed is None
         return released or kill_id != self._target
 
-    async def _cancel_everywhere(self, symbols: Iterable[str]) -> tuple[int, str]:
-        """One cancel-all per symbol, all at once. Returns (orders canceled, trouble)."""
-        asked = tuple(symbols)
-        outcomes = await asyncio.gather(*(self._venue.cancel_all(symbol) for symbol in asked))
+    async def _cancel_everywhere(self, asked: tuple[str, ...]) -> _Canceling:
+        """One cancel-all per symbol, all at once."""
+        # The first one needs no task of its own, and most often it is the only one.
+        others = [asyncio.ensure_future(self._venue.cancel_all(symbol)) for symbol in asked[1:]]
+        outcomes = [await self._venue.cancel_all(symbol) for symbol in asked[:1]]
+        outcomes += await asyncio.gather(*others)
+        answered_us = monotonic_us()
         count = 0
         trouble = ""
         for symbol, outcome in zip(asked, outcomes, strict=True):
@@ -282,7 +305,7 @@ class KillSwitch:
                 trouble = f"{symbol}: {outcome.code} {outcome.reason}"
         for order in self._core.state.orders.unsettled():
             self._settler.settle_later(order.intent.client_order_id)
-        return count, trouble
+        return _Canceling(count, trouble, answered_us)
 
     async def _left_twice(
         self, symbols: Iterable[str], stage: Callable[[str, str], Awaitable[None]] | None = None

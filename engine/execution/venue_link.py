@@ -124,6 +124,8 @@ class VenueLink:
                     known = self._readings.balances or {}
                     self._readings.balances = {**known, **balances}
             self._notify()
+            # A cancel-all brings hundreds of events at once: its own answer must not wait for them.
+            await asyncio.sleep(0)
 
     async def run_polling(self) -> None:
         """Endless: clock, rules, balances and open orders, every 10 s."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -81,24 +82,20 @@ class Committer:
         self._descriptor = _open_segment(path)
         self._durable_bytes = os.fstat(self._descriptor).st_size
         system.sync_folder(path.parent)
-        self._waiting: list[Work] = []
-        self._wake = threading.Condition()
-        self._closing = False
+        #: What waits, in order; None is the end.
+        self._waiting: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self._ended = False
         self._failed: JournalFailed | None = None
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     def submit(self, work: Work) -> None:
         """Queue one append; the answer comes through `deliver`."""
-        with self._wake:
-            self._waiting.append(work)
-            self._wake.notify()
+        self._waiting.put(work)
 
     def close(self) -> None:
         """Commit what waits, stop the thread, close the file. Harmless when repeated."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
+        self._waiting.put(None)
         self._thread.join()
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -119,12 +116,19 @@ class Committer:
 
     def _next_group(self, not_before: float) -> list[Work]:
         """Wait for work, then for the interval, and take all of it; empty when closing."""
-        with self._wake:
-            self._wake.wait_for(lambda: self._waiting or self._closing)
-            while not self._closing and (rest := not_before - time.monotonic()) > 0:
-                self._wake.wait(rest)
-            group, self._waiting = self._waiting, []
-            return group
+        group: list[Work] = []
+        work = None if self._ended else self._waiting.get()
+        while work is not None:
+            group.append(work)
+            rest = not_before - time.monotonic()
+            if rest <= 0 and self._waiting.empty():
+                return group
+            try:
+                work = self._waiting.get(timeout=max(rest, 0))
+            except queue.Empty:
+                return group
+        self._ended = True
+        return group
 
     def _commit(self, group: list[Work]) -> None:
         waiting: list[bytes] = []

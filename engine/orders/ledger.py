@@ -122,6 +122,10 @@ class OrderLedger:
         for name in reversed(self._sessions.get(session_id, ())):
             yield self.orders[name]
 
+    def count(self, session_id: str) -> int:
+        """How many orders the session has had."""
+        return len(self._sessions.get(session_id, ()))
+
     def sequence(self, session_id: str) -> int:
         """The next order's sequence number: one more than any that the session's orders had.
 

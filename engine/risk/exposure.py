@@ -89,7 +89,7 @@ def open_count(facts: RiskFacts) -> int:
 def sent_since(facts: RiskFacts, span_us: int) -> int:
     """Sends younger than the span; one stamped in the future (the clock was set) counts too."""
     since = facts.now_us - span_us
-    return sum(at > since for at in facts.recent_submits_us)
+    return sum(map(since.__lt__, facts.recent_submits_us))
 
 
 def clock_distance_ms(facts: RiskFacts) -> int | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import hmac
 import time
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode
@@ -19,6 +22,7 @@ class BareVenue:
 
     def __init__(self, rest: str, key: str, secret: str) -> None:
         self._base = f"{rest}/api/v3/"
+        self._key = key
         self._secret = secret.encode()
         self._session = aiohttp.ClientSession(
             headers={"X-MBX-APIKEY": key}, cookie_jar=aiohttp.DummyCookieJar()
@@ -61,10 +65,38 @@ class BareVenue:
             newOrderRespType="FULL",
         )
 
+    @contextlib.asynccontextmanager
+    async def listening(self, ws_api: str) -> AsyncIterator[None]:
+        """Have the account's own reports sent here too, and read them; as whoever trades must."""
+        params = {"apiKey": self._key, "timestamp": _now_ms()}
+        payload = "&".join(f"{name}={params[name]}" for name in sorted(params))
+        signature = hmac.new(self._secret, payload.encode(), hashlib.sha256).hexdigest()
+        async with self._session.ws_connect(ws_api) as socket:
+            await socket.send_json(
+                {
+                    "id": 1,
+                    "method": "userDataStream.subscribe.signature",
+                    "params": {**params, "signature": signature},
+                }
+            )
+            answer = await socket.receive_json()
+            assert answer["status"] == 200, f"subscription refused: {answer}"
+            reading = asyncio.create_task(_read(socket))
+            try:
+                yield
+            finally:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+
     async def ping(self) -> None:
         """The cheapest request there is."""
         async with self._session.get(f"{self._base}ping") as response:
             await response.read()
+
+
+async def _read(socket: aiohttp.ClientWebSocketResponse) -> None:
+    async for message in socket:
+        msgspec.json.decode(message.data)
 
 
 def _now_ms() -> int:

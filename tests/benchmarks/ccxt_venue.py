@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from importlib import import_module
 from types import TracebackType
 from typing import Any
 
@@ -13,8 +14,7 @@ class CcxtVenue:
     """One account, traded as ccxt's manual says."""
 
     def __init__(self, rest: str, key: str, secret: str) -> None:
-        import ccxt.async_support as ccxt  # noqa: PLC0415  (a second of imports)
-
+        ccxt = import_module("ccxt.async_support")  # a second of imports, and untyped
         self._exchange: Any = ccxt.binance(
             {
                 "apiKey": key,

@@ -1,10 +1,11 @@
 """The way of one order: from the confirmed ticket to the venue's acknowledgement, and back.
 
-Three ways to the same sandbox in turn, in one run, each after the same pause and from an account of
+Four ways to the same sandbox in turn, in one run, each after the same pause and from an account of
 its own: ours (client, socket, checks, intent durable, venue, acknowledgement durable, reply), the
-bare one that obeys I1 too (append and fdatasync, then a signed POST with aiohttp) and ccxt. Ours is
-timed where the person waits: until the client's caller has the acknowledgement, which is durable
-then. Where our time goes is told by the reply itself, in the engine's own marks.
+bare one that obeys I1 too (append and fdatasync, then a signed POST with aiohttp), the same from an
+account that hears its own reports on a user stream as ours does, and ccxt. Ours is timed where the
+person waits: until the client's caller has the acknowledgement, which is durable then. Where our
+time goes is told by the reply itself, in the engine's own marks.
 """
 
 from __future__ import annotations
@@ -43,11 +44,15 @@ _STAGES = {
 
 @dataclass
 class _Taken:
-    """Milliseconds of each order by way; `disk` and `post` are the two halves of the bare one."""
+    """Milliseconds of each order by way; `disk` and `post` are the halves of the bare one.
+
+    `heard` is the bare one, whole, from an account that hears its reports.
+    """
 
     ours: list[float] = field(default_factory=list)
     disk: list[float] = field(default_factory=list)
     post: list[float] = field(default_factory=list)
+    heard: list[float] = field(default_factory=list)
     ccxt: list[float] = field(default_factory=list)
     times: list[OrderTimes] = field(default_factory=list)
 
@@ -57,12 +62,13 @@ def order_rows(samples: int = 300) -> list[Row]:
     with desk() as place:
         place.start_engine()
         taken = uvloop.run(_measure(place, samples + _WARM_UP))
-    for values in (taken.ours, taken.disk, taken.post, taken.ccxt, taken.times):
+    for values in (taken.ours, taken.disk, taken.post, taken.heard, taken.ccxt, taken.times):
         del values[:_WARM_UP]
     both = [disk + post for disk, post in zip(taken.disk, taken.post, strict=True)]
     rows: list[Row] = []
     for peer, plain, owed in (
         ("bare fdatasync + aiohttp POST", both, "<= 1.3 x"),
+        ("the same with its reports heard", taken.heard, "<= 1.3 x"),
         ("bare aiohttp POST alone", taken.post, "<= 1.5 x"),
         ("ccxt create_order", taken.ccxt, "< 1.0 x"),
     ):
@@ -113,6 +119,8 @@ async def _measure(place: Desk, samples: int) -> _Taken:
     async with (
         live(place) as (operator, _state),
         BareVenue(place.rest, *place.account("bare")) as venue,
+        BareVenue(place.rest, *place.account("heard")) as hearing,
+        hearing.listening(str(place.ready["ws_api"])),
         CcxtVenue(place.rest, *place.account("ccxt")) as peer,
     ):
         first, tick = await _price(operator)
@@ -133,13 +141,22 @@ async def _measure(place: Desk, samples: int) -> _Taken:
             taken.disk.append((written - begin) * 1000)
             await venue.signed("DELETE", "openOrders", symbol="BTCUSDT")
 
+        async def heard(price: Decimal) -> None:
+            begin = time.perf_counter()
+            bare_file.append(INTENT_LINE)
+            await hearing.limit_order(
+                to_text(price), to_text(_QUANTITY), f"bare-{len(taken.heard)}"
+            )
+            taken.heard.append((time.perf_counter() - begin) * 1000)
+            await hearing.signed("DELETE", "openOrders", symbol="BTCUSDT")
+
         async def ccxt(price: Decimal) -> None:
             begin = time.perf_counter()
             await peer.limit_order(price, _QUANTITY)
             taken.ccxt.append((time.perf_counter() - begin) * 1000)
             await peer.cancel_all()
 
-        ways = [ours, bare, ccxt]
+        ways = [ours, bare, heard, ccxt]
         for number in range(samples):
             # Another price each time: equal orders in a row are refused.
             for way in ways:

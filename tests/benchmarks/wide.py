@@ -17,7 +17,7 @@ WIDE_LIMITS = {
     "limits.max_orders_per_minute": 1000,
     "limits.max_orders_per_session": 100000,
 }
-ACCOUNTS = ("demo", "bare", "ccxt")
+ACCOUNTS = ("demo", "bare", "heard", "ccxt")
 
 
 def engine(root: str, socket: str) -> int:
