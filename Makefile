@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/.locked
 WORKERS ?= 4
 
-.PHONY: run test test-pythons check lint bench lock clean
+.PHONY: run test test-pythons check lint bench matrix appends soak mutants clients lock clean
 
 run: $(STAMP)
 	@$(VENV)/bin/peakctl demo
@@ -30,6 +30,27 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(VENV)/bin/python -m tests.benchmarks
+
+# Every operation under every fault, running on and killed; about six minutes. Prints the matrix.
+matrix: $(STAMP)
+	$(VENV)/bin/python -m tests.faults.matrix
+
+# SIGKILL at every journal append of a whole session, at three points each.
+appends: $(STAMP)
+	$(VENV)/bin/python -m tests.faults.appends
+
+# Ten times the recorded market with faults from a seed.
+SOAK_SECONDS ?= 1800
+soak: $(STAMP)
+	$(VENV)/bin/python -m tests.soak --seconds $(SOAK_SECONDS)
+
+# Each comparison of the limits, inverted and shifted: a test must notice.
+mutants: $(STAMP)
+	$(VENV)/bin/python -m tests.mutants
+
+# Two more clients on the local exchange, in an environment of their own; needs Python 3.12 or newer.
+clients: $(STAMP)
+	$(VENV)/bin/python tests/engine/sandbox/clients/other_clients.py
 
 $(STAMP): requirements.lock pyproject.toml
 	@command -v ssh-keygen >/dev/null || { echo "ssh-keygen: not found: install OpenSSH's client (Debian: openssh-client)" >&2; exit 2; }
