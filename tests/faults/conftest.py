@@ -540,11 +540,16 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     fields: list[Field] = []
 
     async def make(
-        folder: str = "w", *, engine: bool = True, overrides: Any = None, **settings: Any
+        folder: str = "w",
+        *,
+        engine: bool = True,
+        overrides: Any = None,
+        exchange: dict[str, Any] | None = None,
+        **settings: Any,
     ) -> Field:
         path = tmp_path / folder
         workspace = await asyncio.to_thread(create_demo, path, merged(FAST, settings))
-        field = Field(workspace, overrides or {})
+        field = Field(workspace, overrides or {}, exchange)
         fields.append(field)
         await field.start_sandbox()
         if engine:

@@ -165,6 +165,19 @@ async def test_a_venue_that_does_not_answer_is_unknown_and_never_agreement(watch
     await until_watch(watched, lambda now: now.state == "agree", "agreement again")
 
 
+async def test_a_run_that_the_rate_budget_has_no_room_for_is_left_out_visibly(
+    start: Start,
+) -> None:
+    field = await start(recon=OFTEN, exchange={"weight_minute": 1200})
+    await field.go_live()
+    seen = await until_watch(field, lambda now: "left out" in now.reason, "a run left out", 60)
+    assert "of 1200 is used" in seen.reason
+    # What was known stands, and grows old; a kill still has its share of the weight.
+    assert seen.state in {"agree", "never"}
+    await field.press_kill()
+    await field.until_kill("PROVEN")
+
+
 async def test_orders_that_trade_while_it_looks_are_no_break(watched: Field) -> None:
     await until_watch(watched, lambda seen: seen.state == "agree", "agreement")
     until, number = runs(watched) + 3, 0

@@ -152,3 +152,4 @@ def test_our_next_name_is_never_one_that_a_stranger_used(adopt: bool) -> None:
         ledger.apply(told(adopted(names[0]))[0])
     assert client_order_id(SESSION, ledger.sequence(SESSION)) not in names
     assert ledger.sequence(SESSION) == 2
+    assert ledger.count(SESSION) == int(adopt)
