@@ -87,8 +87,7 @@ async def _round(place: Desk) -> tuple[int, list[float], list[float]]:
     ):
         await _rest_ours(operator)
         bare, heard = await _bare_rounds(place, venue, 0)
-        pressed_us = time.time_ns() // 1000
-        await asyncio.to_thread(_press, place, pressed_us)
+        pressed_us, _ = await asyncio.to_thread(_press, place)
         await _proven(operator)
         more, more_heard = await _bare_rounds(place, venue, 4)
     return pressed_us, bare + more, heard + more_heard
@@ -107,8 +106,9 @@ async def _bare_rounds(
     return plain, heard
 
 
-def _press(place: Desk, pressed_us: int) -> float:
-    """The kill key's own request; milliseconds until it was answered."""
+def _press(place: Desk) -> tuple[int, float]:
+    """The kill key's own request: when it was pressed (µs UTC), and ms until it was answered."""
+    pressed_us = time.time_ns() // 1000
     answer = send_kill(
         place.workspace.socket,
         person="alice",
@@ -117,7 +117,7 @@ def _press(place: Desk, pressed_us: int) -> float:
         pressed_us=pressed_us,
         timeout_seconds=10,
     )
-    return answer.elapsed_ms
+    return pressed_us, answer.elapsed_ms
 
 
 async def _proven(operator: Seat) -> None:
@@ -181,7 +181,7 @@ async def _latches(place: Desk, presses: int) -> tuple[list[float], list[float]]
     async with live(place) as (operator, _state):
         for _ in range(presses):
             bare.append(await asyncio.to_thread(write_durably, path))
-            answered.append(await asyncio.to_thread(_press, place, time.time_ns() // 1000))
+            answered.append((await asyncio.to_thread(_press, place))[1])
             await _proven(operator)
             await _release(place, operator, signers)
     return answered, bare

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from functools import lru_cache
 
 from engine.contracts.fill import Fill, Liquidity
 from engine.contracts.instrument import Instrument
@@ -29,13 +28,25 @@ from engine.venues.port import BalanceUpdate, OrderReport, OrderUpdate
 
 def money(value: Decimal) -> Decimal:
     """Return the plain form of a number of at most 28 whole digits; NaN is no money."""
+    # Equal numbers have one plain form, and a cancel-all repeats few numbers hundreds of times.
+    known = _PLAIN.get(value) if value.is_finite() else None
+    if known is None:
+        known = _checked(value)
+        if len(_PLAIN) >= _REMEMBERED:
+            _PLAIN.clear()
+        _PLAIN[value] = known
+    return known
+
+
+def _checked(value: Decimal) -> Decimal:
     if not value.is_finite() or value.adjusted() >= 28:
         raise WireError(f"{value} is not an amount of money")
-    return _plain(value)
+    return plain(value)
 
 
-#: Equal numbers have one plain form, and a cancel-all repeats few numbers hundreds of times.
-_plain = lru_cache(maxsize=2048)(plain)
+#: Plain forms of numbers that were seen, by value.
+_PLAIN: dict[Decimal, Decimal] = {}
+_REMEMBERED = 2048
 
 
 def us(time_ms: int) -> int:
