@@ -17,7 +17,13 @@ from textual.widget import Widget
 
 from engine.contracts.errors import Refused
 from engine.contracts.money import to_text
-from engine.contracts.view import OrphanView, ReconWatchView, StreamView, WatchBreakView
+from engine.contracts.view import (
+    OrphanView,
+    ReconWatchView,
+    StreamView,
+    VenueView,
+    WatchBreakView,
+)
 from screens.base import BASE_CSS, PeakScreen
 from screens.draw import age, cell, clock, join, mark, table, text, title, wrap
 from screens.lines import Lines, Picker
@@ -28,6 +34,7 @@ from screens.words import BREAKS, WATCH, mark_of
 
 #: stream, state, gaps, reconnects, latency p50, p95, p99
 _STREAM_WIDTHS = (8, 20, 6, 6, 8, 8, 8)
+_WINDOWS = {"REQUEST_WEIGHT": "weight", "ORDERS": "orders", "RAW_REQUESTS": "requests"}
 _OPEN = frozenset({"open", "cancel_requested"})
 
 
@@ -39,14 +46,29 @@ def stream_rows(model: Model, width: int) -> list[Content]:
     head = ("stream", "state", "gaps", "again", "p50 ms", "p95 ms", "p99 ms")
     rows = [tuple(text(one, "quiet") for one in head)]
     rows += [_stream(one, model) for one in venue.streams]
-    used = "?" if venue.used_weight is None else str(venue.used_weight)
     offset = "?" if venue.clock_offset_ms is None else f"{venue.clock_offset_ms} ms"
-    limits = f"clock {offset}   weight {used} of {venue.weight_limit}"
     return [
-        title(f"Streams of {venue.name}", width),
+        title(f"Streams of {venue.name}", width, text(f"clock {offset}", "quiet")),
         *table(rows, _STREAM_WIDTHS, "llrrrrr"),
-        text(limits, "quiet"),
+        cell(_budget(venue), width),
     ]
+
+
+def _budget(venue: VenueView) -> Content:
+    """How much of each of the venue's limits is used; or that it wants silence."""
+    if venue.silent_ms:
+        words = f"■ the venue wants silence for {age(venue.silent_ms)}: only cancels go out"
+        return text(words, "now")
+    if not venue.windows:
+        used = "?" if venue.used_weight is None else str(venue.used_weight)
+        return text(f"weight {used} of {venue.weight_limit}", "quiet")
+    parts = []
+    for one in venue.windows:
+        near = one.used is not None and one.used * 4 >= one.limit * 3
+        name = _WINDOWS.get(one.kind, one.kind.lower())
+        used = "?" if one.used is None else str(one.used)
+        parts.append(text(f"{name} {one.window} {used}/{one.limit}", "soon" if near else "quiet"))
+    return Content("   ").join(parts)
 
 
 def _stream(stream: StreamView, model: Model) -> tuple[Content, ...]:

@@ -213,22 +213,16 @@ class StreamView(msgspec.Struct, frozen=True, kw_only=True):
     latency_p99_ms: int | None = None
 
 
-class StreamQualityView(msgspec.Struct, frozen=True, kw_only=True):
-    """How good one stream's data is, as the adapter measures it: `market:SYMBOL` or `user`.
+class RateWindowView(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the venue's limits: `kind` (REQUEST_WEIGHT, ORDERS, RAW_REQUESTS) in `window` (10S).
 
-    `age_ms` since the last message of any kind; latency from the venue's event to our receipt, over
-    the last few hundred events, whole ms; None before anything came.
+    `used` None: the venue has not told yet.
     """
 
-    stream: str
-    connected: bool
-    age_ms: int | None
-    messages: int
-    gaps: int
-    reconnects: int
-    latency_p50_ms: int | None
-    latency_p95_ms: int | None
-    latency_p99_ms: int | None
+    kind: str
+    window: str
+    used: int | None
+    limit: int
 
 
 class VenueView(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,6 +234,9 @@ class VenueView(msgspec.Struct, frozen=True, kw_only=True):
     streams: tuple[StreamView, ...]
     used_weight: int | None
     weight_limit: int
+    windows: tuple[RateWindowView, ...] = ()
+    #: how long the venue still wants silence after a 429 or 418, ms
+    silent_ms: int = 0
 
 
 class TradeView(msgspec.Struct, frozen=True, kw_only=True):
@@ -330,4 +327,3 @@ class StateView(msgspec.Struct, frozen=True, kw_only=True):
     next_step_reviewer: str
     recon_watch: ReconWatchView = ReconWatchView(state="never")
     orphans: tuple[OrphanView, ...] = ()
-    streams: tuple[StreamQualityView, ...] = ()

@@ -24,12 +24,12 @@ from engine.contracts.view import (
     OrphanView,
     PackView,
     PositionView,
+    RateWindowView,
     ReconView,
     ReconWatchView,
     SessionView,
     StageView,
     StateView,
-    StreamQualityView,
     StreamView,
     VenueView,
 )
@@ -104,9 +104,6 @@ class ViewBuilder:
             next_step_reviewer=next_step_reviewer(view, kill),
             recon_watch=self._recon_watch(),
             orphans=self._orphans(),
-            streams=tuple(
-                StreamQualityView(**msgspec.structs.asdict(stream)) for stream in quality
-            ),
         )
 
     def kill(self) -> KillView:
@@ -152,6 +149,11 @@ class ViewBuilder:
             streams=tuple(streams),
             used_weight=rate.used if rate else None,
             weight_limit=rate.limit if rate else 0,
+            windows=tuple(
+                RateWindowView(kind=one.kind, window=one.window, used=one.used, limit=one.limit)
+                for one in (rate.windows if rate else ())
+            ),
+            silent_ms=rate.silent_ms if rate else 0,
         )
 
     def _orders(self, session: Session | None) -> tuple[Order, ...]:
@@ -204,11 +206,14 @@ class ViewBuilder:
 
 
 def _with_latency(view: StreamView, quality: StreamQuality | None) -> StreamView:
-    """Add what only the adapter can measure."""
+    """Add what only the adapter can measure; it counts from the venue's first connection on."""
     if quality is None:
         return view
     return msgspec.structs.replace(
         view,
+        messages=quality.messages,
+        gaps=quality.gaps,
+        reconnects=quality.reconnects,
         latency_p50_ms=quality.latency_p50_ms,
         latency_p95_ms=quality.latency_p95_ms,
         latency_p99_ms=quality.latency_p99_ms,

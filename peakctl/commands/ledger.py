@@ -157,12 +157,20 @@ def states(
     refusals: Annotated[
         bool, typer.Option("--refusals", help="What an order refuses in each state, and why.")
     ] = False,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="What each failure of the venue means, and what to do.")
+    ] = False,
     json: JsonOption = False,
 ) -> int:
     """The table of legal transitions, with who may cause each."""
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
-    if refusals:
+    if errors:
+        from engine.venues.binance.errors import table_rows as error_rows  # noqa: PLC0415
+
+        header = ("group", "key", "outcome", "submit", "read", "cancel", "meaning", "advice")
+        rows = [tuple(str(getattr(one, name)) for name in header) for one in error_rows()]
+    elif refusals:
         from engine.orders.machine import refusal_rows  # noqa: PLC0415
 
         header, rows = ("state", "trigger", "code", "reason"), list(refusal_rows())

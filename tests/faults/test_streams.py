@@ -33,20 +33,22 @@ async def test_the_state_tells_how_good_each_stream_is(live: Field) -> None:
     await live.rest_one()
     view = await live.until(
         lambda seen: (
-            {one.stream for one in seen.streams} == {"market:BTCUSDT", "user"}
-            and all(one.latency_p99_ms is not None for one in seen.streams)
+            seen.venue is not None
+            and {one.name for one in seen.venue.streams} == {"market", "user"}
+            and all(one.latency_p99_ms is not None for one in seen.venue.streams)
         ),
         "figures of both streams",
     )
-    for one in view.streams:
+    assert view.venue is not None
+    for one in view.venue.streams:
         assert one.connected
         assert one.messages > 0
         assert 0 <= one.latency_p50_ms <= one.latency_p95_ms <= one.latency_p99_ms
-    assert view.venue is not None
-    assert all(one.latency_p50_ms is not None for one in view.venue.streams)
+    kinds = {(one.kind, one.window) for one in view.venue.windows}
+    assert {("REQUEST_WEIGHT", "1M"), ("ORDERS", "10S"), ("ORDERS", "1D")} <= kinds
     await live.fault(stream_cut="user")
     await live.until(
-        lambda seen: {one.stream: one.reconnects for one in seen.streams}["user"] == 1,
+        lambda seen: {one.name: one.reconnects for one in seen.venue.streams}["user"] == 1,
         "the reconnect counted",
     )
 

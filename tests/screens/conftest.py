@@ -32,6 +32,7 @@ from engine.contracts.view import (
     OrphanView,
     PackView,
     PositionView,
+    RateWindowView,
     ReconView,
     ReconWatchView,
     SessionView,
@@ -514,6 +515,11 @@ TROUBLE = msgspec.structs.replace(
     orphans=ORPHANS,
     venue=msgspec.structs.replace(
         VENUE,
+        windows=(
+            RateWindowView(kind="REQUEST_WEIGHT", window="1M", used=120, limit=6000),
+            RateWindowView(kind="ORDERS", window="10S", used=80, limit=100),
+            RateWindowView(kind="ORDERS", window="1D", used=None, limit=200000),
+        ),
         streams=(
             msgspec.structs.replace(
                 VENUE.streams[0],
