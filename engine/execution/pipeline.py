@@ -173,12 +173,13 @@ class OrderDesk:
             match outcome:
                 case Accepted(report=report, fills=fills):
                     await self._settler.learn(report, fills)
-                case Rejected(code=code, reason=reason):
+                case Rejected(code=code, reason=reason, advice=advice):
+                    told = _told(reason, advice)
                     await self._core.record(
-                        ENGINE, OrderRejected(client_order_id=order_id, code=code, reason=reason)
+                        ENGINE, OrderRejected(client_order_id=order_id, code=code, reason=told)
                     )
-                case Unknown(cause=cause):
-                    await self._settler.mark_unknown(order_id, cause)
+                case Unknown(cause=cause, advice=advice):
+                    await self._settler.mark_unknown(order_id, _told(cause, advice))
         finally:
             self._settler.answered(order_id)
         return answered
@@ -229,13 +230,14 @@ class OrderDesk:
             case Canceled(reports=reports):
                 for report in reports:
                     await self._settler.learn(report, ())
-            case Rejected(code=code, reason=reason):
+            case Rejected(code=code, reason=reason, advice=advice):
+                told = _told(reason, advice)
                 await self._core.record(
-                    ENGINE, CancelRefused(client_order_id=order_id, code=code, reason=reason)
+                    ENGINE, CancelRefused(client_order_id=order_id, code=code, reason=told)
                 )
                 self._settler.settle_later(order_id)
-            case Unknown(cause=unknown):
-                await self._settler.mark_unknown(order_id, unknown)
+            case Unknown(cause=unknown, advice=advice):
+                await self._settler.mark_unknown(order_id, _told(unknown, advice))
 
     # --- helpers --------------------------------------------------------------------------------
 
@@ -269,3 +271,8 @@ class OrderDesk:
             price=request.price,
             time_in_force=(request.time_in_force or TimeInForce.GTC) if resting else None,
         )
+
+
+def _told(what: str, advice: str) -> str:
+    """What happened, and what the operator does about it, in one line."""
+    return f"{what.rstrip('.')}. {advice}" if advice else what
