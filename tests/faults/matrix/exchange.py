@@ -33,10 +33,6 @@ class Exchange:
         """How often each fault has happened so far."""
         return Counter((await self.faults())["fired"])
 
-    async def stalled(self) -> bool:
-        """Whether a stream is open and silent."""
-        return bool((await self.faults())["stalled"])
-
     # --- the market -----------------------------------------------------------------------------
 
     async def best_bid(self) -> Decimal:

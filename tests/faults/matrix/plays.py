@@ -79,7 +79,7 @@ async def swept_twice(desk: Stage) -> None:
     while not await desk.venue.filled_of(order_id):
         await desk.venue.sell(price, part)
     await desk.middle()
-    await desk.until_heard()
+    await desk.hear_again()
     await desk.venue.sell(price, _EVERYTHING)
 
 

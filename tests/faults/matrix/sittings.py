@@ -20,6 +20,8 @@ SEED = 20261121
 #: Cells with a kill that the suite plays, and how many share a desk.
 KILLED_IN_SUITE = 12
 _AT_ONE_DESK = 4
+#: Killed whatever is drawn: an engine that is started in a halt must trade after it.
+_ALWAYS = ("submit", "halt")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ def share(seed: int = SEED) -> tuple[Sitting, ...]:
         for one, two in zip(alone[::2], alone[1::2], strict=True)
     ]
     wiped = [cell for cell in CELLS if cell.wiped]
-    others = chance.sample([cell for cell in CELLS if not cell.wiped], KILLED_IN_SUITE)
+    rest = [cell for cell in CELLS if not cell.wiped and (cell.operation, cell.fault) != _ALWAYS]
+    others = [cell for cell in CELLS if (cell.operation, cell.fault) == _ALWAYS]
+    others += chance.sample(rest, KILLED_IN_SUITE - len(others))
     killed = [
         Sitting(f"drawn-{at // _AT_ONE_DESK}", tuple(others[at : at + _AT_ONE_DESK]), kill=True)
         for at in range(0, len(others), _AT_ONE_DESK)

@@ -200,13 +200,9 @@ class Stage:
         """Wait until something that was held up must have arrived."""
         await self._until(lambda: time.monotonic() > monotonic_s, "a late answer came")
 
-    async def until_heard(self) -> None:
-        """Wait until no stream is stalled."""
-
-        async def heard() -> bool:
-            return not await self.venue.stalled()
-
-        await self._until(heard, "the stall is over")
+    async def hear_again(self) -> None:
+        """End a stall; what it swallowed stays lost."""
+        await self.field.fault(stream_stall="all", stream_stall_ms=0)
 
     def rose(self, fired: Counter[str]) -> Counter[str]:
         """What happened in this cell, by fault."""

@@ -93,7 +93,9 @@ _CUT = {"stream_cut": "user"}
 _GAP = {"depth_gap": 5}
 _HALT = {"symbol_status": "HALT"}
 _WIPE = {"wipe": True}
-_STALL = {"stream_stall": "user", "stream_stall_ms": 1500}
+#: Until it is ended by hand or cleared.
+_LONG_MS = 60_000
+_STALL = {"stream_stall": "user", "stream_stall_ms": _LONG_MS}
 #: A submit in doubt of which the stream told nothing: only a query can end it.
 _DOUBT = _rest("submit", "-1007")
 _UNTOLD = [_report("lose", "NEW")]
@@ -247,7 +249,7 @@ _STREAM = (
     ),
     Cell(
         *("stream", "stall", "both streams are open and silent", "swept_twice", _ends(FILLED)),
-        {"stream_stall": "all", "stream_stall_ms": 1500},
+        {"stream_stall": "all", "stream_stall_ms": _LONG_MS},
     ),
     Cell(
         *("stream", "halt", "both are cut and back while the symbol is halted", "swept"),
