@@ -15,10 +15,14 @@ from engine.contracts.order import Order
 class OrderTimes(msgspec.Struct, frozen=True, kw_only=True):
     """Microseconds since the engine read the request, 0 where it did not come to that.
 
+    `read_us` is that moment on the machine's monotonic clock: who asks from the same machine can
+    place the marks among its own.
+
     In the order of the way: decided; intent durable (I1); the venue answered; what it said is
     durable.
     """
 
+    read_us: int = 0
     decided_us: int = 0
     durable_us: int = 0
     answered_us: int = 0

@@ -113,6 +113,7 @@ class OrderDesk:
             client_order_id=intent.client_order_id,
             order=self._state.orders.get(intent.client_order_id),
             times=OrderTimes(
+                read_us=begun,
                 decided_us=decided - begun,
                 durable_us=durable - begun,
                 answered_us=answered - begun,

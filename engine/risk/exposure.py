@@ -6,6 +6,7 @@ facts do not say (the caller blocks, I12).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from decimal import Decimal
 
 from engine.contracts.money import ZERO
@@ -88,8 +89,9 @@ def open_count(facts: RiskFacts) -> int:
 
 def sent_since(facts: RiskFacts, span_us: int) -> int:
     """Sends younger than the span; one stamped in the future (the clock was set) counts too."""
-    since = facts.now_us - span_us
-    return sum(map(since.__lt__, facts.recent_submits_us))
+    # They come in the order of time nearly always, and then this looks at each but once, cheaply.
+    times = sorted(facts.recent_submits_us)
+    return len(times) - bisect_right(times, facts.now_us - span_us)
 
 
 def clock_distance_ms(facts: RiskFacts) -> int | None:

@@ -115,8 +115,8 @@ async def test_trades_of_the_overlap_are_told_once(market_with, watch):
     traded = 0
     async with asyncio.timeout(30):
         while quality_of(ours, "market").reconnects < 2:
-            await place(ours, "BUY", "0.001", "60000")
-            await place(theirs, "SELL", "0.001", "60000")
+            await place(ours, "BUY", "0.0001", "60000")
+            await place(theirs, "SELL", "0.0001", "60000")
             traded += 1
     await brings(stream, ours, "market", 60_001)
     ids = [event.trade_id for event in stream.seen if isinstance(event, TradeTick)]
