@@ -152,6 +152,21 @@ class BalanceUpdate(msgspec.Struct, frozen=True, kw_only=True):
 UserEvent = OrderUpdate | BalanceUpdate | StreamUp | StreamDown
 
 
+class PriceBar(msgspec.Struct, frozen=True, kw_only=True):
+    """One closed bar of a symbol: prices in quote, volume in base, `open_time_ms` UTC.
+
+    It covers the time up to and including `close_time_ms`, which has passed.
+    """
+
+    open_time_ms: int
+    close_time_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+
+
 class RateWindow(msgspec.Struct, frozen=True, kw_only=True):
     """One of the venue's calendar windows, such as ORDERS in `10S`; `used` None: not told yet.
 
@@ -241,6 +256,13 @@ class Venue(Protocol):
 
     async def balances(self) -> dict[str, tuple[Decimal, Decimal]]:
         """Asset -> (free, locked), zero balances left out. Raises VenueQueryFailed."""
+
+    async def bars(self, symbol: str, interval: str, limit: int) -> tuple[PriceBar, ...]:
+        """The last closed bars, oldest first, at most `limit` (1 to 1000). Raises VenueQueryFailed.
+
+        `interval` is the venue's word for a bar's length (`5m`, `1d`). The bar that is still open
+        is left out: its close is not a close yet.
+        """
 
     def market_events(self, symbol: str) -> AsyncIterator[MarketEvent]:
         """Endless: book and trades, reconnecting by itself; ends when the venue is closed."""

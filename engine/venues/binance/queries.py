@@ -16,7 +16,7 @@ from engine.contracts.instrument import Instrument
 from engine.venues.binance import translate, wire
 from engine.venues.binance.errors import classify_code
 from engine.venues.binance.rest import RestClient
-from engine.venues.port import OrderReport, VenueQueryFailed
+from engine.venues.port import OrderReport, PriceBar, VenueQueryFailed
 
 PAGE = 1000
 DAY_MS = 24 * 3600 * 1000
@@ -63,6 +63,23 @@ async def depth(rest: RestClient, symbol: str, limit: int) -> wire.DepthSnapshot
         return wire.decode_depth(body)
     except wire.WireError as error:
         raise rest.unreadable("depth", error) from error
+
+
+async def bars(rest: RestClient, symbol: str, interval: str, limit: int) -> tuple[PriceBar, ...]:
+    """Read the last closed bars: one more is asked for, because the last one is open."""
+    params: dict[str, str | int] = {
+        "symbol": symbol,
+        "interval": interval,
+        "limit": min(limit + 1, PAGE),
+    }
+    body = await rest.query("klines", params, weight=2, signed=False)
+    rows = rest.read(wire.DECODE_BARS, body, "klines")
+    now_ms = rest.venue_now_us() // 1000
+    try:
+        closed = [translate.price_bar(row) for row in rows if row.close_time < now_ms]
+    except wire.WireError as error:
+        raise rest.unreadable("klines", error) from error
+    return tuple(closed[-limit:])
 
 
 async def order(rest: RestClient, symbol: str, client_order_id: str) -> OrderReport | None:

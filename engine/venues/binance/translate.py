@@ -18,12 +18,13 @@ from engine.venues.binance.wire import (
     ExecutionReport,
     StreamBalance,
     WireBalance,
+    WireBar,
     WireError,
     WireOrder,
     WireSymbol,
     WireTrade,
 )
-from engine.venues.port import BalanceUpdate, OrderReport, OrderUpdate
+from engine.venues.port import BalanceUpdate, OrderReport, OrderUpdate, PriceBar
 
 
 def money(value: Decimal) -> Decimal:
@@ -137,6 +138,25 @@ def balances(rows: Iterable[WireBalance | StreamBalance]) -> dict[str, tuple[Dec
 def balance_update(event: AccountPosition) -> BalanceUpdate:
     """Translate an outboundAccountPosition."""
     return BalanceUpdate(balances=balances(event.balances))
+
+
+def price_bar(row: WireBar) -> PriceBar:
+    """Translate a bar; raises WireError when a price in it is none.
+
+    Thousands of prices that are read once do not go through the memory of `money`.
+    """
+    prices = [_checked(one) for one in (row.open, row.high, row.low, row.close)]
+    if min(prices) <= 0 or row.close_time < row.open_time:
+        raise WireError(f"the bar of {row.open_time} has no price above zero or ends too soon")
+    return PriceBar(
+        open_time_ms=row.open_time,
+        close_time_ms=row.close_time,
+        open=prices[0],
+        high=prices[1],
+        low=prices[2],
+        close=prices[3],
+        volume=_checked(row.volume),
+    )
 
 
 def instrument(symbol: WireSymbol) -> Instrument:

@@ -30,6 +30,7 @@ from engine.venues.port import (
     ClockReading,
     MarketEvent,
     OrderReport,
+    PriceBar,
     RateUse,
     StreamQuality,
     SubmitOutcome,
@@ -126,6 +127,10 @@ class BinanceVenue:
     async def balances(self) -> dict[str, tuple[Decimal, Decimal]]:
         """Asset -> (free, locked), zeros left out. Raises VenueQueryFailed."""
         return await queries.balances(self._rest)
+
+    async def bars(self, symbol: str, interval: str, limit: int) -> tuple[PriceBar, ...]:
+        """Read the last closed bars, oldest first. Raises VenueQueryFailed."""
+        return await queries.bars(self._rest, symbol, interval, limit)
 
     async def market_events(self, symbol: str) -> AsyncIterator[MarketEvent]:
         """Endless: book and trades; each reader has a connection of its own."""

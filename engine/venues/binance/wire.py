@@ -139,6 +139,18 @@ class DepthSnapshot(msgspec.Struct, frozen=True, rename="camel"):
     asks: tuple[tuple[Decimal, Decimal], ...]
 
 
+class WireBar(msgspec.Struct, frozen=True, array_like=True):
+    """The first seven places of a row of GET klines; times in ms, the close's the last inside."""
+
+    open_time: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    close_time: int
+
+
 # --- market streams ----------------------------------------------------------------------------
 
 
@@ -325,6 +337,7 @@ DECODE_ORDERS = msgspec.json.Decoder(tuple[WireOrder, ...])
 DECODE_ROWS = msgspec.json.Decoder(tuple[msgspec.Raw, ...])
 DECODE_ORDER_LIST = msgspec.json.Decoder(WireOrderList)
 DECODE_TRADES = msgspec.json.Decoder(tuple[WireTrade, ...])
+DECODE_BARS = msgspec.json.Decoder(tuple[WireBar, ...])
 DECODE_ACCOUNT = msgspec.json.Decoder(WireAccount)
 DECODE_INFO = msgspec.json.Decoder(ExchangeInfo)
 _DEPTH = msgspec.json.Decoder(DepthSnapshot)
