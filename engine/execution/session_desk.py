@@ -109,7 +109,11 @@ class SessionDesk:
         self._probes = probes
 
     def require(self, actor: Actor, *roles: Role) -> None:
-        """Refuse an actor whose person does not have one of the roles."""
+        """Refuse an actor whose person has none of the roles, or works as another Unix user.
+
+        The name is the asker's claim; the uid is the kernel's word. Where the roster ties the one
+        to the other, both must fit, or anybody on the socket could speak in anybody's name (I8).
+        """
         person = self._roster.by_id(actor.name)
         if person is None or person.role not in roles:
             wanted = " or ".join(role.value for role in roles)
@@ -118,6 +122,13 @@ class SessionDesk:
                 where="people.toml",
                 todo=f"ask the {wanted}",
                 code="ROLE",
+            )
+        if person.uid is not None and actor.proof != f"peer-uid:{person.uid}":
+            raise Refused(
+                what=f"{person.id} works as Unix user {person.uid}, this is {actor.proof}",
+                where="people.toml",
+                todo="speak in your own name",
+                code="UID_MISMATCH",
             )
 
     async def charter(self, charter: Charter, actor: Actor) -> str:
