@@ -28,7 +28,7 @@ from aiohttp import WSMsgType, web
 from engine.command_line import Commands, Front, told
 from engine.contracts import requests as rq
 from engine.contracts.errors import InputError, PeakError, WorkspaceError
-from engine.contracts.people import Actor, person
+from engine.contracts.people import Actor, Role, person
 from engine.host import Host
 from engine.ops.log import configure
 from engine.setup import Setup, read_setup
@@ -180,6 +180,7 @@ def _reply_routes(host: Host) -> dict[str, Handler]:
 
     async def snapshot(request: web.Request) -> web.StreamResponse:
         _, actor = await _body(request, rq.ReasonRequest)
+        host.parts.session.require(actor, *Role)
         return _reply(await host.parts.ops.snapshot(host.view("auditor"), actor))
 
     async def query(request: web.Request) -> web.StreamResponse:

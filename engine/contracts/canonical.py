@@ -56,5 +56,5 @@ def strict_loads(data: bytes | str, where: str) -> Any:
         return json.loads(
             data, object_pairs_hook=pairs, parse_float=no_float, parse_constant=no_float
         )
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of JSON, of UTF-8, and of a number with thousands of digits
         raise InputError(what=f"not JSON ({error})", where=where) from error
