@@ -1,8 +1,8 @@
 """What a soak must come to.
 
 Memory. The engine keeps the orders, fills and alarms of its workspace in its ledgers, because its
-state is the fold of the journal: that much may grow. Measured with tracemalloc it is 3 kB an order
-with its fills and its share of the sessions; twice that is allowed. Nothing may grow with the
+state is the fold of the journal: that much may grow. Measured with tracemalloc it is 2 kB an order
+with its fills and its share of the sessions; thrice that is allowed. Nothing may grow with the
 market's messages, of which there are some hundred to an order. What is left over is the allocators'
 unrest: a pack that is written and verified inside the engine takes memory for seconds, and the
 allocators give it back later. Before ten minutes are over that unrest, first uses and filling
