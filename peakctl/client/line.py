@@ -1,4 +1,4 @@
-"""Kept connections to the engine's socket: one request at a time on each, no library.
+"""Kept connections to the engine's socket: one request at a time on each, as little as that needs.
 
 Two tongues, as `engine.command_line` tells: HTTP/1.1 for everything, and one JSON line for what a
 person waits for, where every byte that is parsed is waited for too. A command that asks one thing
@@ -15,7 +15,7 @@ from typing import Protocol, cast
 
 import msgspec
 
-from engine.contracts.http1 import NotHttpError, Reader
+from engine.http1 import NotHttpError, Reader
 
 
 class NotConnectedError(ConnectionError):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import aiohttp
 import msgspec
 
-from engine.contracts.http1 import NotHttpError
+from engine.http1 import NotHttpError
 from engine.venues.binance.lines import NotConnectedError
 from engine.venues.binance.taxonomy import (
     CODES,

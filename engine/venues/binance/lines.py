@@ -18,7 +18,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from engine.contracts.errors import ConfigError
-from engine.contracts.http1 import NotHttpError, Reader
+from engine.http1 import NotHttpError, Reader
 
 
 class NotConnectedError(ConnectionError):

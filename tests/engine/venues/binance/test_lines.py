@@ -10,7 +10,7 @@ import pytest
 import uvloop
 
 from engine.contracts.errors import ConfigError
-from engine.contracts.http1 import NotHttpError
+from engine.http1 import NotHttpError
 from engine.venues.binance.lines import Lines, NotConnectedError
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

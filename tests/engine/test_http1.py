@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.contracts.http1 import NotHttpError, Reader
+from engine.http1 import NotHttpError, Reader
 
 COUNTED = b"HTTP/1.1 200 OK\r\nX-Used: 7\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = (
