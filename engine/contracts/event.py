@@ -601,6 +601,17 @@ class IncidentClosed(Event, frozen=True, kw_only=True, tag="incident.closed"):
     text: str
 
 
+class RiskReported(Event, frozen=True, kw_only=True, tag="risk.reported"):
+    """A person asked what may be lost. `document` is the report's exact text (canonical JSON).
+
+    `session_id` is "" outside a session.
+    """
+
+    session_id: str
+    document: str
+    sha256: str
+
+
 class DrillFinished(Event, frozen=True, kw_only=True, tag="drill.finished"):
     """A rehearsed failure with its measured result."""
 
@@ -672,6 +683,7 @@ AnyEvent = (
     | IncidentNoted
     | IncidentClosed
     | DrillFinished
+    | RiskReported
 )
 
 

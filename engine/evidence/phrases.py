@@ -112,6 +112,7 @@ _PHRASES: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.IncidentOpened: lambda e: f"incident {e.incident_id} opened: {e.title}",
     ev.IncidentNoted: lambda e: f"incident {e.incident_id}: {e.text}",
     ev.IncidentClosed: lambda e: f"incident {e.incident_id} closed: {e.text}",
+    ev.RiskReported: lambda e: f"risk report, sha256 {e.sha256}",
     ev.DrillFinished: lambda e: f"drill {e.name}: {'passed' if e.passed else 'FAILED'}",
 }
 

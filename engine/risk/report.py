@@ -32,6 +32,7 @@ class RiskInputs(msgspec.Struct, frozen=True, kw_only=True):
 
     `positions` are valued at the price now; `interval` is the venue's word for one bar (`1d`,
     `5m`) and the horizon of every figure; `window` the bars of each forecast of the backtest.
+    `scope` says whose positions these are, `gaps` what could not be put in, each in words.
     """
 
     session_id: str
@@ -43,6 +44,8 @@ class RiskInputs(msgspec.Struct, frozen=True, kw_only=True):
     level: float
     window: int
     shocks: tuple[Shock, ...]
+    scope: str = ""
+    gaps: tuple[str, ...] = ()
 
 
 class RiskReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,13 +65,14 @@ class RiskReport(msgspec.Struct, frozen=True, kw_only=True):
     tested: Backtest | None
     stressed: tuple[StressResult, ...]
     gaps: tuple[str, ...]
+    scope: str = ""
 
 
 def risk_report(inputs: RiskInputs) -> RiskReport:
     """Compute every part that the inputs allow. Raises InputError for a level that is none."""
     tail.check_level(inputs.level)
     held = tuple(one for one in inputs.positions if one.quantity)
-    gaps: list[str] = []
+    gaps = list(inputs.gaps)
     figures: tuple[tail.TailFigure, ...] = ()
     parts: tuple[tail.Contribution, ...] = ()
     tested = None
@@ -104,6 +108,7 @@ def risk_report(inputs: RiskInputs) -> RiskReport:
         tested=tested,
         stressed=stress(held, inputs.shocks),
         gaps=tuple(gaps),
+        scope=inputs.scope,
     )
 
 
