@@ -190,6 +190,22 @@ class ReconSettings(Section):
     every_seconds: Annotated[int, Field(ge=1, le=600)]
 
 
+class RiskSettings(Section):
+    """The risk report: confidence level, bars of history and their length, backtest window.
+
+    The horizon of every figure is one bar; `window` are the bars of each forecast of the backtest.
+    """
+
+    level: Annotated[
+        Decimal,
+        BeforeValidator(_money),
+        Field(ge=Decimal("0.9"), le=Decimal("0.999"), description='from "0.9" to "0.999"'),
+    ]
+    interval: Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d"]
+    bars: Annotated[int, Field(ge=100, le=1000)]
+    window: Annotated[int, Field(ge=30, le=900)]
+
+
 class GovernanceSettings(Section):
     """Modes a charter may ask for and `venue:account` pairs it may name; neither arms anything."""
 
@@ -214,6 +230,7 @@ class Settings(BaseSettings):
     journal: JournalSettings
     watchdog: WatchdogSettings
     recon: ReconSettings
+    risk: RiskSettings
     governance: GovernanceSettings
 
     @model_validator(mode="after")
@@ -253,6 +270,8 @@ def _together(settings: Settings) -> list[tuple[str, str]]:
                 found.append((f"venue.{key}", "an address, because sandbox.enabled is false"))
             elif not getattr(settings.venue, key).startswith(("https://", "wss://")):
                 found.append((f"venue.{key}", "https:// or wss:// outside environment dev"))
+    if settings.risk.window + 31 > settings.risk.bars:
+        found.append(("risk.window", "at least 31 below risk.bars"))
     if settings.watchdog.heartbeat_ms * 2 > settings.watchdog.grace_seconds * 1000:
         found.append(("watchdog.heartbeat_ms", "at most half of watchdog.grace_seconds"))
     return found
