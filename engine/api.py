@@ -200,9 +200,15 @@ def _reply_routes(host: Host) -> dict[str, Handler]:
         "recon/run": recon,
         "pack/write": pack,
         "snapshot": snapshot,
+        "risk/report": _risk_report,
         "store/query": query,
         "engine/stop": stop_engine,
     }
+
+
+async def _risk_report(request: web.Request) -> web.StreamResponse:
+    _, actor = await _body(request, rq.ReasonRequest)
+    return _reply(await request.app[HOST].parts.risk.report(actor))
 
 
 def _reading_routes(host: Host) -> dict[str, Handler]:

@@ -28,6 +28,7 @@ from engine.execution.probes import Probes
 from engine.execution.recon_desk import ReconDesk
 from engine.execution.recon_watch import ReconWatch
 from engine.execution.release_desk import ReleaseDesk
+from engine.execution.risk_desk import RiskDesk
 from engine.execution.session_desk import SessionDesk
 from engine.execution.settler import Settler
 from engine.execution.venue_link import VenueLink
@@ -169,6 +170,7 @@ class Parts:
             settings.recon.every_seconds,
         )
         self.orphans = OrphanDesk(core, self.session, self.settler, self.venue)
+        self.risk = RiskDesk(core, self.session, self.venue, markets, setup.risk_terms)
         self.pack = PackDesk(
             core,
             self.session,

@@ -19,6 +19,7 @@ from pathlib import Path
 import config
 from config.secrets import resolve
 from config.settings import Effective, Settings, load
+from config.stress import load_shocks
 from engine.contracts.canonical import sha256_hex
 from engine.contracts.documents import Namespace
 from engine.contracts.errors import ConfigError, WorkspaceError
@@ -27,6 +28,7 @@ from engine.execution.approval_desk import ApprovalTerms
 from engine.execution.facts import FactSettings
 from engine.execution.fingerprints import WatchedFiles, code_files
 from engine.execution.pack_desk import PackPlaces
+from engine.execution.risk_desk import RiskTerms
 from engine.execution.session_desk import CharterRules
 from engine.execution.watchdog import WatchdogOrders
 from engine.governance.checklist import parse_runbook
@@ -301,6 +303,19 @@ class Setup:
             recv_window_ms=options.recv_window_ms,
             grace_ms=self.settings.watchdog.grace_seconds * _MS_PER_SECOND,
             log_path=str(self.paths.watchdog_log),
+        )
+
+    @property
+    def risk_terms(self) -> RiskTerms:
+        """What the risk report is made with."""
+        risk = self.settings.risk
+        return RiskTerms(
+            level=risk.level,
+            interval=risk.interval,
+            bars=risk.bars,
+            window=risk.window,
+            symbols=tuple(self.settings.venue.symbols),
+            shocks=lambda: load_shocks(self.paths.workspace),
         )
 
     def runbooks(self) -> dict[str, Checklist]:

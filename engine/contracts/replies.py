@@ -1,4 +1,4 @@
-"""Answers of the control API that are more than the state: what became of one order.
+"""Answers of the control API that are more than the state: one order's fate, a risk report.
 
 `OrderTimes` are the engine's own marks on the way of one order, so that whoever waits can see where
 the time went without asking twice.
@@ -39,3 +39,11 @@ class Submitted(msgspec.Struct, frozen=True, kw_only=True):
     client_order_id: str
     order: Order | None = None
     times: OrderTimes = OrderTimes()
+
+
+class RiskAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of a risk report: its exact text, that text's hash, and the same for people."""
+
+    document: str
+    sha256: str
+    markdown: str

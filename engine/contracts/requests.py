@@ -27,7 +27,7 @@ class CharterRequest(Request, frozen=True, kw_only=True):
 
 
 class ReasonRequest(Request, frozen=True, kw_only=True):
-    """POST /v1/session/{checklist,stop,pause,resume,abort}: a transition with a reason."""
+    """POST /v1/session/{checklist,stop,pause,resume,abort}, /v1/risk/report: with a reason."""
 
     reason: str = ""
 

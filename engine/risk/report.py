@@ -7,7 +7,6 @@ with the reason: absent is not "no risk".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 
 import msgspec
 import numpy as np
@@ -16,36 +15,8 @@ from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.errors import InputError
 from engine.risk import tail
 from engine.risk.backtest import Backtest, backtest
-from engine.risk.stress import Exposed, Shock, StressResult, stress
-
-
-class PriceHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """Closes of one instrument, oldest first, one a bar; `open_times_ms` are the bars' times."""
-
-    symbol: str
-    open_times_ms: tuple[int, ...]
-    closes: tuple[Decimal, ...]
-
-
-class RiskInputs(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the report is made of.
-
-    `positions` are valued at the price now; `interval` is the venue's word for one bar (`1d`,
-    `5m`) and the horizon of every figure; `window` the bars of each forecast of the backtest.
-    `scope` says whose positions these are, `gaps` what could not be put in, each in words.
-    """
-
-    session_id: str
-    at_us: int
-    quote: str
-    positions: tuple[Exposed, ...]
-    histories: tuple[PriceHistory, ...]
-    interval: str
-    level: float
-    window: int
-    shocks: tuple[Shock, ...]
-    scope: str = ""
-    gaps: tuple[str, ...] = ()
+from engine.risk.inputs import PriceHistory, RiskInputs
+from engine.risk.stress import Exposed, StressResult, stress
 
 
 class RiskReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from peakctl.client.replies import (
     Heads,
     QueryResult,
     ReleaseDocument,
+    RiskAnswer,
     SnapshotTaken,
     Submitted,
 )
@@ -222,6 +223,10 @@ class EngineClient(Connection):
     async def snapshot(self) -> SnapshotTaken:
         """Write the whole state to a file, its hash to the journal."""
         return await self._post("snapshot", self._reason(""), SnapshotTaken)
+
+    async def risk_report(self) -> RiskAnswer:
+        """What the positions may lose: asked for now, and kept in the journal."""
+        return await self._post("risk/report", self._reason(""), RiskAnswer, SLOW_SECONDS)
 
     async def release_document(self, reason: str, operator: str, reviewer: str) -> ReleaseDocument:
         """A fresh text for these two to sign, to release the latch for this reason."""

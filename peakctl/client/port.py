@@ -15,7 +15,14 @@ from engine.contracts.decision import Decision
 from engine.contracts.order import OrderType, Side, TimeInForce
 from engine.contracts.session import Charter
 from engine.contracts.view import GoView, KillView, PackView, ReconView, StateView
-from peakctl.client.replies import Heads, QueryResult, ReleaseDocument, SnapshotTaken, Submitted
+from peakctl.client.replies import (
+    Heads,
+    QueryResult,
+    ReleaseDocument,
+    RiskAnswer,
+    SnapshotTaken,
+    Submitted,
+)
 
 
 class Console(Protocol):
@@ -136,6 +143,9 @@ class Console(Protocol):
 
     async def snapshot(self) -> SnapshotTaken:
         """Write the whole state to a file, its hash to the journal."""
+
+    async def risk_report(self) -> RiskAnswer:
+        """What the positions may lose: asked for now, and kept in the journal."""
 
     async def release_document(self, reason: str, operator: str, reviewer: str) -> ReleaseDocument:
         """A fresh text for these two to sign, to release the latch for this reason."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from engine.contracts.replies import OrderTimes, Submitted
+from engine.contracts.replies import OrderTimes, RiskAnswer, Submitted
 from engine.contracts.view import StateView
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "OrderTimes",
     "QueryResult",
     "ReleaseDocument",
+    "RiskAnswer",
     "SnapshotTaken",
     "Submitted",
 ]
