@@ -25,7 +25,7 @@ import structlog
 import uvloop
 from aiohttp import WSMsgType, web
 
-from engine.command_line import Commands, Front, told
+from engine.command_line import Commands, Front, refuse_repeats, told
 from engine.contracts import requests as rq
 from engine.contracts.errors import InputError, PeakError, WorkspaceError
 from engine.contracts.people import Actor, Role, person
@@ -39,6 +39,8 @@ _R = TypeVar("_R", bound=rq.Request)
 
 #: Largest request body: a packet and its signatures fit many times over.
 _MAX_BODY = 1 << 20
+#: Connections that may wait to be taken: a flood must not turn the next caller, a kill, away.
+_BACKLOG = 4096
 #: A console gets at most this many state documents a second; what changes in between coalesces.
 _STREAM_INTERVAL_SECONDS = 0.25
 #: Even when nothing changes the ages do: one document a second keeps the link's age honest.
@@ -74,6 +76,7 @@ async def _body(request: web.Request, kind: type[_R]) -> tuple[_R, Actor]:
         raise InputError(
             what=str(error), where=request.path, todo="see the API's requests"
         ) from error
+    refuse_repeats(raw, request.path)
     return decoded, _actor(request, decoded.person)
 
 
@@ -330,7 +333,9 @@ class _Site(web.UnixSite):
         server = self._runner.server
         assert server is not None, "the runner is set up before its sites"
         self._server = await asyncio.get_running_loop().create_unix_server(
-            lambda: Front(self._commands, server, _uid_of, self._fronts), self._path
+            lambda: Front(self._commands, server, _uid_of, self._fronts),
+            self._path,
+            backlog=_BACKLOG,
         )
 
     async def stop(self) -> None:

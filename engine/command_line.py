@@ -14,6 +14,7 @@ carried through when the asker goes away.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
@@ -67,6 +68,20 @@ def told(error: Exception, where: str) -> tuple[int, dict[str, str]]:
         code="ENGINE_FAULT",
     )
     return 500, fault.to_wire()
+
+
+def refuse_repeats(raw: bytes, where: str) -> None:
+    """Refuse a body that names a field twice: readers disagree on which of the two counts.
+
+    For bytes that were decoded as JSON already. Raises InputError.
+    """
+
+    def once(pairs: list[tuple[str, object]]) -> None:
+        names = [name for name, _ in pairs]
+        if len(set(names)) != len(names):
+            raise InputError(what="a field is named twice", where=where)
+
+    json.loads(raw, object_pairs_hook=once)
 
 
 class Front(asyncio.Protocol):
@@ -137,6 +152,7 @@ class Front(asyncio.Protocol):
             route = asked.route
             decoder, call = self._commands.get(route, _NO_ROUTE)
             body: Request = decoder.decode(asked.body)
+            refuse_repeats(line, route)
             status, answer = 200, await call(body, person(body.person, self._proved()))
         except msgspec.DecodeError as error:
             wrong = InputError(what=str(error), where=route, todo="see the API's requests")
