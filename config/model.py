@@ -135,6 +135,18 @@ class LimitSettings(Section):
     max_orders_per_session: Annotated[int, Field(ge=1, le=200000)]
     max_session_loss: PositiveMoney
     price_collar_bps: Annotated[int, Field(ge=1, le=5000)]
+    price_last_bps: Annotated[int, Field(ge=1, le=5000)]
+    price_book_bps: Annotated[int, Field(ge=1, le=5000)]
+    max_gross_exposure: PositiveMoney
+    max_net_exposure: PositiveMoney
+    max_asset_exposure: PositiveMoney
+    max_orders_per_day: Annotated[int, Field(ge=1, le=200000)]
+    max_messages_per_minute: Annotated[int, Field(ge=1, le=10000)]
+    max_cancels_per_order: PositiveMoney
+    cancels_before_ratio: Annotated[int, Field(ge=1, le=10000)]
+    cooldown_loss_seconds: Annotated[int, Field(ge=0, le=86400)]
+    max_rejects_per_minute: Annotated[int, Field(ge=1, le=1000)]
+    cooldown_rejects_seconds: Annotated[int, Field(ge=0, le=86400)]
 
     def to_limits(self) -> Limits:
         """The same numbers in the engine's words."""

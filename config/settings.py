@@ -37,7 +37,7 @@ from config.sandbox import sandbox_layer
 from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.errors import ConfigError
 from engine.contracts.money import to_text
-from engine.contracts.session import Environment
+from engine.contracts.session import LONGER_IS_TIGHTER, Environment
 
 __all__ = ["ConfigProblems", "Effective", "InputFile", "Settings", "load"]
 
@@ -208,7 +208,11 @@ def _unknown_keys(layers: tuple[Layer, ...]) -> list[str]:
 
 def _unusable(layers: tuple[Layer, ...], environment: Environment) -> list[str]:
     """Every value of every layer that its field refuses, or that loosens a layer below."""
-    directions = {key: -1 for key in known_keys() if key.startswith("limits.")}
+    directions = {
+        key: 1 if key.removeprefix("limits.") in LONGER_IS_TIGHTER else -1
+        for key in known_keys()
+        if key.startswith("limits.")
+    }
     if environment is not Environment.DEV:
         directions |= TIGHTER
     problems = []

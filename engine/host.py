@@ -10,6 +10,7 @@ order through. A kill works in every phase.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import platform
 import socket
@@ -200,6 +201,8 @@ class Host:
             except VenueQueryFailed as error:
                 _log.warning("venue not reached", cause=error.line())
                 await asyncio.sleep(_RECONNECT_SECONDS)
+        with contextlib.suppress(VenueQueryFailed):  # asked again by the polling, or told by trades
+            await self.parts.link.read_last_prices()
         await self.parts.watchdog.start()
         self._spawn(self.parts.watchdog.run(), "watchdog")
         await self._settle_open_orders()

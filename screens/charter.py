@@ -19,6 +19,7 @@ from textual.widgets import Input, Label
 from engine.contracts.errors import InputError
 from engine.contracts.money import parse_decimal, to_text
 from engine.contracts.session import END_STATES, Charter, Limits, Mode
+from peakctl.client.printable import printable
 from screens.base import BASE_CSS, PeakScreen
 from screens.draw import clock, join, text, title
 from screens.lines import Choice, Lines
@@ -54,7 +55,23 @@ LIMIT_FIELDS = (
     Field("max_orders_per_second", "orders a second", "whole"),
     Field("max_orders_per_minute", "orders a minute", "whole"),
     Field("max_orders_per_session", "orders a session", "whole"),
+    Field("max_orders_per_day", "orders a day", "whole"),
+    Field("max_messages_per_minute", "messages a min", "whole"),
+    Field("price_last_bps", "to last trade, bps", "whole"),
+    Field("price_book_bps", "through book, bps", "whole"),
+    Field("max_gross_exposure", "gross, quote", "money"),
+    Field("max_net_exposure", "net, quote", "money"),
+    Field("max_asset_exposure", "one asset, quote", "money"),
+    Field("max_cancels_per_order", "cancels an order", "money"),
+    Field("cancels_before_ratio", "cancels free", "whole"),
+    Field("cooldown_loss_seconds", "after a loss, s", "count"),
+    Field("max_rejects_per_minute", "rejects a minute", "whole"),
+    Field("cooldown_rejects_seconds", "after rejects, s", "count"),
 )
+
+
+#: The least value of the kinds that are whole numbers.
+_LEAST = {"whole": 1, "count": 0}
 
 
 def field_values(charter: Charter) -> dict[str, str]:
@@ -101,9 +118,11 @@ def _read(field: Field, values: dict[str, str]) -> Decimal | int | str:
     words = values[field.name].strip()
     if field.kind == "money":
         return parse_decimal(words, field.label)
-    if field.kind == "whole":
-        if not words.isascii() or not words.isdigit() or len(words) > 9 or int(words) == 0:
-            raise InputError(what=f"{words[:20]!r} is not a whole number over 0", where=field.label)
+    if field.kind in _LEAST:
+        least = _LEAST[field.kind]
+        if not words.isascii() or not words.isdigit() or len(words) > 9 or int(words) < least:
+            what = f"{words[:20]!r} is not a whole number from {least}"
+            raise InputError(what=what, where=field.label)
         return int(words)
     if not words and field.kind == "words":
         raise InputError(what="is empty", where=field.label, todo="fill it in")
@@ -162,7 +181,7 @@ class CharterScreen(PeakScreen):
         first = not self._filled_for
         for box in self.query(Input):
             if not (first and box.value):  # typed before the first state came: keep it
-                box.value = values[box.id or ""]
+                box.value = printable(values[box.id or ""])
         self.query_one("#mode", Choice).choose(charter.mode.value)
         self._filled_for = key
         if first and key == "new":

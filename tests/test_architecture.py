@@ -33,6 +33,16 @@ IMPURE = {
 IMPURE_CALLS = {"open", "print", "input", "eval", "exec", "__import__"}
 CLOCK_METHODS = {"now", "utcnow", "today"}
 
+#: msgspec itself takes typing_extensions along where it is installed.
+ALLOWED_TOPS = set(sys.stdlib_module_names) | {"engine", "msgspec", "typing_extensions"}
+#: What tests check numpy's figures against, and no pure room may know.
+HEAVY = ("scipy", "statsmodels", "arch", "pandas")
+#: Modules of `risk` that judge an order: the numerics of its reports stay out of them.
+ORDER_PATH = (
+    "risk.limits", "risk.facts", "risk.exposure", "risk.headroom", "risk.activity", "risk.conduct",
+    "risk.collars",
+)  # fmt: skip
+
 IMPORT_ROOM = """
 import importlib, json, pkgutil, sys
 sys.modules.update(dict.fromkeys(sys.argv[2:]))
@@ -74,12 +84,19 @@ def test_room_of_the_engine_needs_nothing_of_a_terminal(room: str) -> None:
 
 @pytest.mark.parametrize("room", PURE)
 def test_pure_room_loads_only_contracts_pure_rooms_and_msgspec(room: str) -> None:
-    loaded = modules_after_importing(room)
-    # msgspec itself takes typing_extensions along where it is installed
-    allowed_tops = set(sys.stdlib_module_names) | {"engine", "msgspec", "typing_extensions"}
+    loaded = modules_after_importing(room, *HEAVY)
+    allowed_tops = ALLOWED_TOPS | ({"numpy"} if room == "risk" else set())
     assert {name for name in loaded if name.split(".")[0] not in allowed_tops} == set()
     rooms = {name.split(".")[1] for name in loaded if name.startswith("engine.")}
     assert rooms <= set(PURE)
+    if "numpy" not in loaded:  # which takes threads along for itself
+        assert loaded & {"asyncio", "socket", "threading", "subprocess"} == set()
+
+
+@pytest.mark.parametrize("module", ORDER_PATH)
+def test_order_path_loads_no_numpy_nor_anything_else_heavy(module: str) -> None:
+    loaded = modules_after_importing(module, "numpy", *HEAVY)
+    assert {name for name in loaded if name.split(".")[0] not in ALLOWED_TOPS} == set()
     assert loaded & {"asyncio", "socket", "threading", "subprocess"} == set()
 
 

@@ -53,9 +53,15 @@ END_STATES = frozenset({SessionState.SEALED, SessionState.NO_GO, SessionState.AB
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The hard limits of one session; a charter may only tighten what the config allows.
 
-    Quantities in base, notionals and losses in quote currency, rates per second and minute,
-    `price_collar_bps` in basis points of the mid price (of the last price when the book is missing
-    is not allowed: a missing book blocks).
+    Quantities in base; notionals, exposures and losses in quote; rates per second, minute, session
+    and UTC day. `price_collar_bps` is of the mid price, `price_last_bps` of the last trade,
+    `price_book_bps` how far an order may reach through the far side of the book; what is missing
+    blocks. Exposures are over all symbols at worst, `max_asset_exposure` over those of one base.
+    Messages are orders and cancels. Cancels of a day may be `cancels_before_ratio`, or
+    `max_cancels_per_order` for each order of the day, whichever is more. After a losing close, and
+    after more than `max_rejects_per_minute` rejects, no order leaves for the cooldown.
+
+    A field that charters of older journals do not have has the default of the `dev` ceiling.
     """
 
     max_order_quantity: Decimal
@@ -67,6 +73,22 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_orders_per_session: int
     max_session_loss: Decimal
     price_collar_bps: int
+    price_last_bps: int = 1000
+    price_book_bps: int = 500
+    max_gross_exposure: Decimal = Decimal(500_000)
+    max_net_exposure: Decimal = Decimal(500_000)
+    max_asset_exposure: Decimal = Decimal(500_000)
+    max_orders_per_day: int = 200_000
+    max_messages_per_minute: int = 2000
+    max_cancels_per_order: Decimal = Decimal(10)
+    cancels_before_ratio: int = 100
+    cooldown_loss_seconds: int = 0
+    max_rejects_per_minute: int = 60
+    cooldown_rejects_seconds: int = 2
+
+
+#: Limits of which the larger value is the tighter one.
+LONGER_IS_TIGHTER = frozenset({"cooldown_loss_seconds", "cooldown_rejects_seconds"})
 
 
 class Charter(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,6 +39,7 @@ from engine.orders.machine import Illegal
 from engine.orders.orphans import OrphanBook
 from engine.orders.positions import PositionLedger
 from engine.reconcile.watch import ReconWatch
+from engine.risk.activity import Activity
 
 #: Decides the events of one command from the present state; refuses by raising a PeakError.
 Decide = Callable[["State"], Sequence[AnyEvent]]
@@ -56,6 +57,7 @@ class State:
         self.incidents = IncidentFold()
         self.orphans = OrphanBook()
         self.recon_watch = ReconWatch()
+        self.activity = Activity()
         self.opening_balances: dict[str, dict[str, tuple[Decimal, Decimal]]] = {}
         #: every kill the journal knows, released ones included
         self.kill_ids: set[str] = set()
@@ -75,6 +77,7 @@ class State:
         self.latch.apply(recorded)
         self.alarms.apply(recorded)
         self.incidents.apply(recorded)
+        self.activity.apply(recorded)
         match recorded.event:
             case SessionChartered(session_id=session_id):
                 # Positions are the session's own: what the account held before is in the balances.

@@ -5,7 +5,6 @@ What is not known stays None and blocks (I12). Nothing here decides anything.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from itertools import islice, takewhile
@@ -25,10 +24,10 @@ from engine.governance.latch import LatchState
 from engine.governance.locks import LockFacts, live_locks
 from engine.governance.session import Session
 from engine.orders.positions import net_profit
-from engine.risk.facts import DUPLICATE_WINDOW_US, RiskFacts, duplicate_key
+from engine.risk.conduct import cooldown_us
+from engine.risk.exposure import MINUTE_US, exposures
+from engine.risk.facts import DUPLICATE_WINDOW_US, Exposure, RiskFacts, duplicate_key
 
-#: Rates are counted over at most this long.
-_RATE_WINDOW_US = 60_000_000
 #: More intents than this cannot fall into the duplicate window: the rate limits are far below.
 _LAST_INTENTS = 200
 
@@ -72,10 +71,6 @@ class FactsBuilder:
         self._changed = changed_since_signed
         self._latch_path = latch_path
         self._now_us = now_us
-        #: times of the last minute's intents of one session, and how many of it were looked at
-        self._submits: deque[int] = deque()
-        self._submits_of = ""
-        self._submits_seen = 0
 
     @property
     def latched(self) -> bool:
@@ -140,7 +135,8 @@ class FactsBuilder:
         market = self._markets.get(symbol) if symbol in charter.instruments else None
         best_bid, best_ask = market.best() if market else (None, None)
         now, latched = self._now_us(), self.latched
-        orders = state.orders
+        orders, activity = state.orders, state.activity
+        loss_us, rejects_us = cooldown_us(charter.limits)
         # Intents are in the order of their times: what is older than the first too old one is too.
         repeated_since = now - DUPLICATE_WINDOW_US
         just_now = takewhile(
@@ -158,12 +154,19 @@ class FactsBuilder:
             instrument=market.instrument if market else None,
             best_bid=best_bid,
             best_ask=best_ask,
+            last_price=market.last if market else None,
             book_age_ms=market.book_age_ms() if market else None,
             stale_limit_ms=self._settings.stale_ms,
             position=state.positions.position(symbol).quantity,
+            exposures=self._exposures(),
             open_orders=tuple(orders.open_orders()),
             unknown_orders=len(orders.unknown()),
-            recent_submits_us=self._recent_submits(session.id, now - _RATE_WINDOW_US),
+            recent_submits_us=activity.orders.after(now - MINUTE_US),
+            recent_cancels_us=activity.cancels.after(now - MINUTE_US),
+            recent_rejects_us=activity.rejects.after(now - MINUTE_US - rejects_us),
+            recent_losses_us=activity.losses.after(now - loss_us),
+            day_orders=activity.orders_of_day(now),
+            day_cancels=activity.cancels_of_day(now),
             session_orders=orders.count(session.id),
             session_pnl=self.session_pnl(),
             balances=self._readings.balances,
@@ -175,21 +178,12 @@ class FactsBuilder:
             locks=self._locks(session, latched=latched, now_us=now),
         )
 
-    def _recent_submits(self, session_id: str, since_us: int) -> tuple[int, ...]:
-        """Times of the session's intents after `since_us`, oldest first.
-
-        Each is looked up once, when it is new: every order asks, and a minute has many.
-        """
-        orders = self._state.orders
-        if session_id != self._submits_of:
-            self._submits_of, self._submits_seen = session_id, 0
-            self._submits.clear()
-        count = orders.count(session_id)
-        new = [
-            one.created_us for one in islice(orders.latest(session_id), count - self._submits_seen)
-        ]
-        self._submits.extend(reversed(new))
-        self._submits_seen = count
-        while self._submits and self._submits[0] <= since_us:
-            self._submits.popleft()
-        return tuple(self._submits)
+    def _exposures(self) -> tuple[Exposure, ...] | None:
+        """Each symbol at its worst, valued at its ask while that is fresh."""
+        asks = {symbol: market.best()[1] for symbol, market in self._markets.items()}
+        return exposures(
+            self._state.positions.positions(),
+            self._state.orders.open_orders(),
+            {symbol: market.instrument for symbol, market in self._markets.items()},
+            {symbol: ask for symbol, ask in asks.items() if ask is not None},
+        )

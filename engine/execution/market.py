@@ -85,6 +85,7 @@ class Market:
         self._book_us = 0
         self._trades: deque[TradeTick] = deque(maxlen=_TRADES_KEPT)
         self._trade_us: int | None = None
+        self._before: Decimal | None = None
 
     def hear(self, event: MarketEvent) -> None:
         """Take one market event."""
@@ -129,6 +130,15 @@ class Market:
         bid, ask = self.best()
         return None if bid is None or ask is None else (bid + ask) / 2
 
+    @property
+    def last(self) -> Decimal | None:
+        """Price of the last trade known, in quote, however old; None when none is."""
+        return self._trades[-1].price if self._trades else self._before
+
+    def traded_before(self, price: Decimal) -> None:
+        """Where the symbol last traded before the stream told of a trade, quote."""
+        self._before = price
+
     def view(self) -> MarketView:
         """The market as the screens show it, with its ages."""
         book = self._book
@@ -150,7 +160,7 @@ class Market:
                 )
                 for tick in reversed(self._trades)
             ),
-            last=self._trades[-1].price if self._trades else None,
+            last=self.last,
             book_age_ms=self.book_age_ms(),
             trade_age_ms=trade_age,
             stale=self.stale,

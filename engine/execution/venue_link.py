@@ -39,6 +39,8 @@ _POLL_SECONDS = 10.0
 _HALT_POLL_SECONDS = 2.0
 _RETRY_SECONDS = 1.0
 _US_PER_MS = 1_000
+#: The last closed one ends with the last trade before its end.
+_LAST_BAR = "1m"
 
 
 class VenueLink:
@@ -92,6 +94,16 @@ class VenueLink:
         for symbol, market in self._markets.items():
             market.instrument = await self._venue.instrument(symbol)
 
+    async def read_last_prices(self) -> None:
+        """Read where each symbol last traded, unless the stream told it. Raises VenueQueryFailed.
+
+        The stream tells of trades from now on only, and a quiet market may have none for long.
+        """
+        for symbol, market in self._markets.items():
+            if market.last is None:
+                for bar in await self._venue.bars(symbol, _LAST_BAR, 1):
+                    market.traded_before(bar.close)
+
     async def run_market(self, symbol: str) -> None:
         """Endless: follow the market of one symbol."""
         market = self._markets[symbol]
@@ -134,6 +146,7 @@ class VenueLink:
             try:
                 await self.measure_clock()
                 await self.read_rules()
+                await self.read_last_prices()
                 for symbol in self._markets:
                     await self._settler.look_for_missed(symbol)
                 if self.user.connected:

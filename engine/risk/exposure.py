@@ -7,12 +7,17 @@ facts do not say (the caller blocks, I12).
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
+import msgspec
+
+from engine.contracts.instrument import Instrument
 from engine.contracts.money import ZERO
-from engine.contracts.order import OPEN_STATES, OrderIntent, OrderType, Side
+from engine.contracts.order import OPEN_STATES, Order, OrderIntent, OrderType, Side
 from engine.orders.exact import add, multiply, subtract
-from engine.risk.facts import RiskFacts
+from engine.orders.positions import Position
+from engine.risk.facts import Exposure, RiskFacts, quote_of
 
 BPS = Decimal(10_000)
 SECOND_US = 1_000_000
@@ -80,6 +85,91 @@ def worst_position_now(facts: RiskFacts) -> Decimal | None:
     sides = (worst_position(symbol, side, facts) for side in Side)
     known = [worst for worst in sides if worst is not None]
     return max(ZERO, *known) if known else None
+
+
+def exposures(
+    positions: Mapping[str, Position],
+    open_orders: Iterable[Order],
+    instruments: Mapping[str, Instrument],
+    marks: Mapping[str, Decimal],
+) -> tuple[Exposure, ...] | None:
+    """Every symbol at its worst, before the order: `RiskFacts.exposures`.
+
+    None when a symbol that is held or may come to be held has no instrument, so no assets.
+    """
+    long: dict[str, Decimal] = dict.fromkeys(instruments, ZERO)
+    short = dict(long)
+    for symbol, position in positions.items():
+        long[symbol], short[symbol] = position.quantity, position.quantity.copy_negate()
+    for order in open_orders:
+        intent = order.intent
+        side = long if intent.side is Side.BUY else short
+        rest = max(ZERO, subtract(intent.quantity, order.filled_quantity))
+        side[intent.symbol] = add(side.get(intent.symbol, ZERO), rest)
+    if not long.keys() | short.keys() <= instruments.keys():
+        return None
+    return tuple(
+        Exposure(
+            symbol=symbol,
+            base=one.base,
+            quote=one.quote,
+            longest=long[symbol],
+            shortest=short[symbol],
+            mark=marks.get(symbol),
+        )
+        for symbol, one in instruments.items()
+    )
+
+
+def gross_exposure(facts: RiskFacts, order: OrderIntent | None = None) -> Decimal | None:
+    """All symbols, each at the larger of its worst long and worst short value, quote."""
+    return _total(
+        _with_order(facts, order), quote_of(facts), lambda row: max(row.longest, row.shortest)
+    )
+
+
+def net_exposure(
+    facts: RiskFacts, side: Side, *, with_order: OrderIntent | None = None, base: str | None = None
+) -> Decimal | None:
+    """All symbols (of one base asset, if given) were they all at their longest, or shortest."""
+    rows = _with_order(facts, with_order)
+    if rows is not None and base is not None:
+        rows = tuple(row for row in rows if row.base == base)
+    buys = side is Side.BUY
+    return _total(rows, quote_of(facts), lambda row: row.longest if buys else row.shortest)
+
+
+def _with_order(facts: RiskFacts, order: OrderIntent | None) -> tuple[Exposure, ...] | None:
+    """The rows as they would be with the order sent; None when its symbol has none."""
+    rows = facts.exposures
+    if rows is None or order is None:
+        return rows
+    if order.symbol not in {row.symbol for row in rows}:
+        return None
+    return tuple(_after(row, order) if row.symbol == order.symbol else row for row in rows)
+
+
+def _after(row: Exposure, order: OrderIntent) -> Exposure:
+    if order.side is Side.BUY:
+        return msgspec.structs.replace(row, longest=add(row.longest, order.quantity))
+    return msgspec.structs.replace(row, shortest=add(row.shortest, order.quantity))
+
+
+def _total(
+    rows: tuple[Exposure, ...] | None, quote: str, size: Callable[[Exposure], Decimal]
+) -> Decimal | None:
+    """Sum of size times mark; None when a size that is not zero has no price in `quote`."""
+    if rows is None:
+        return None
+    total = ZERO
+    for row in rows:
+        amount = size(row)
+        if not amount:
+            continue
+        if row.mark is None or row.quote != quote:
+            return None
+        total = add(total, multiply(amount, row.mark))
+    return total
 
 
 def open_count(facts: RiskFacts) -> int:

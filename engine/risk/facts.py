@@ -22,14 +22,32 @@ from engine.contracts.session import Limits, SessionState
 DUPLICATE_WINDOW_US = 1_000_000
 
 
+class Exposure(msgspec.Struct, frozen=True, kw_only=True):
+    """One symbol before the order: how long and how short it would be at worst, in base.
+
+    `longest` is the position if all open buys filled, `shortest` the same for sells with its sign
+    turned; each may be negative. `mark` is its price in quote, None when not known.
+    """
+
+    symbol: str
+    base: str
+    quote: str
+    longest: Decimal
+    shortest: Decimal
+    mark: Decimal | None
+
+
 class RiskFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a check may look at, for orders in one symbol.
 
     Times in µs UTC (`_us`) or ms (`_ms`). `window_from_us` to `window_until_us` is half-open.
     `best_bid` and `best_ask` are prices in quote. `position` is base of the symbol, signed.
     `open_orders` are all orders that may still execute, of any symbol, UNKNOWN ones included.
-    `recent_submits_us` are the sends of this session in at least the last minute. `session_pnl` is
-    net, in quote. `balances` is asset -> (free, locked), assets without balance left out.
+    `exposures` are all symbols held, open or traded. `recent_submits_us` and `recent_cancels_us`
+    are what was sent in at least the last minute, `day_` counts those of the UTC day, of all
+    sessions. `recent_rejects_us` reach back a minute and the cooldown, `recent_losses_us` the
+    cooldown. `session_pnl` is net, in quote. `balances` is asset -> (free, locked), assets without
+    balance left out.
     `intents_hash_recent` is (`duplicate_key`, time) of recent intents. `locks` are the answers of
     `engine.governance.locks.live_locks`.
     """
@@ -44,12 +62,19 @@ class RiskFacts(msgspec.Struct, frozen=True, kw_only=True):
     instrument: Instrument | None
     best_bid: Decimal | None
     best_ask: Decimal | None
+    last_price: Decimal | None
     book_age_ms: int | None
     stale_limit_ms: int
     position: Decimal | None
+    exposures: tuple[Exposure, ...] | None
     open_orders: tuple[Order, ...]
     unknown_orders: int | None
     recent_submits_us: tuple[int, ...]
+    recent_cancels_us: tuple[int, ...]
+    recent_rejects_us: tuple[int, ...]
+    recent_losses_us: tuple[int, ...]
+    day_orders: int
+    day_cancels: int
     session_orders: int
     session_pnl: Decimal | None
     balances: dict[str, tuple[Decimal, Decimal]] | None
@@ -57,6 +82,16 @@ class RiskFacts(msgspec.Struct, frozen=True, kw_only=True):
     clock_limit_ms: int
     intents_hash_recent: tuple[tuple[str, int], ...]
     locks: tuple[Check, ...]
+
+
+def base_of(facts: RiskFacts) -> str:
+    """The base asset, or the word for it."""
+    return facts.instrument.base if facts.instrument else "base"
+
+
+def quote_of(facts: RiskFacts) -> str:
+    """The quote asset, or the word for it."""
+    return facts.instrument.quote if facts.instrument else "quote"
 
 
 @lru_cache(maxsize=1024)

@@ -15,7 +15,18 @@ from engine.contracts.session import END_STATES, Limits
 from screens.base import PeakScreen
 from screens.charter import LIMIT_FIELDS
 from screens.checklist import tally
-from screens.draw import BLANK, cell, clock, countdown, join, mark, text, title, wrap
+from screens.draw import (
+    BLANK,
+    clock,
+    countdown,
+    either,
+    join,
+    mark,
+    table,
+    text,
+    title,
+    wrap,
+)
 from screens.lines import Lines
 from screens.model import Model
 from screens.words import SESSIONS, mark_of
@@ -44,24 +55,25 @@ def waiting_rows(model: Model, width: int) -> list[Content]:
         _pair("runbook", charter.runbook),
         _pair("purpose", charter.purpose),
     ]
-    rows += limit_pairs(charter.limits, width)
     if session.checklist:
-        rows += [BLANK, join(text("your checklist  ", "quiet"), tally(session, model.role))]
+        rows.append(join(text("your checklist  ", "quiet"), tally(session, model.role)))
     if session.state in END_STATES:
-        rows += [BLANK, text("This session has ended.", "loud")]
-    return rows
+        rows.append(text("This session has ended.", "loud"))
+    return [*rows, *limit_columns(charter.limits, width)]
 
 
-def limit_pairs(limits: Limits, width: int) -> list[Content]:
-    """The charter's limits in two columns: what the reviewer's own readings come from."""
-    half = (width - 2) // 2
-    pairs = [
-        cell(join(cell(text(field.label, "quiet"), 20), text(getattr(limits, field.name))), half)
+def limit_columns(limits: Limits, width: int) -> list[Content]:
+    """The charter's limits in three columns: what the reviewer's own readings come from."""
+    gap = 2
+    third = (width - 2 * (gap + 1)) // 3
+    cells = [
+        either(text(field.label, "quiet"), text(getattr(limits, field.name)), third)
         for field in LIMIT_FIELDS
     ]
-    pairs += [BLANK] * (len(pairs) % 2)
-    rows = [join(one, "  ", other) for one, other in zip(pairs[::2], pairs[1::2], strict=True)]
-    return [BLANK, *rows]
+    return [
+        table([tuple(cells[first : first + 3])], (third + gap, third + gap, third), "lll")[0]
+        for first in range(0, len(cells), 3)
+    ]
 
 
 def _pair(label: str, value: str) -> Content:

@@ -12,6 +12,7 @@ from engine.contracts.decision import Check, Verdict
 from engine.contracts.instrument import Instrument
 from engine.contracts.order import Order, OrderIntent, OrderState, OrderType, Side, TimeInForce
 from engine.contracts.session import Limits, SessionState
+from engine.risk.facts import Exposure
 from engine.risk.limits import RiskFacts
 
 NOW = 1_000_000_000
@@ -37,6 +38,18 @@ LIMITS = Limits(
     max_orders_per_session=50,
     max_session_loss=Decimal("100"),
     price_collar_bps=100,
+    price_last_bps=200,
+    price_book_bps=50,
+    max_gross_exposure=Decimal(1001),
+    max_net_exposure=Decimal(1001),
+    max_asset_exposure=Decimal(1001),
+    max_orders_per_day=60,
+    max_messages_per_minute=8,
+    max_cancels_per_order=Decimal("1.5"),
+    cancels_before_ratio=6,
+    cooldown_loss_seconds=30,
+    max_rejects_per_minute=2,
+    cooldown_rejects_seconds=20,
 )
 
 
@@ -75,7 +88,20 @@ class World:
         return msgspec.structs.replace(LIMITS, **changes)
 
     @staticmethod
-    def facts(**changes: Any) -> RiskFacts:
+    def exposure(**changes: Any) -> Exposure:
+        """One symbol, flat, at the ask of 100.10."""
+        base = Exposure(
+            symbol="BTCUSDT",
+            base="BTC",
+            quote="USDT",
+            longest=Decimal(0),
+            shortest=Decimal(0),
+            mark=Decimal("100.10"),
+        )
+        return msgspec.structs.replace(base, **changes)
+
+    @classmethod
+    def facts(cls, **changes: Any) -> RiskFacts:
         base = RiskFacts(
             now_us=NOW,
             session_state=SessionState.LIVE,
@@ -87,12 +113,19 @@ class World:
             instrument=INSTRUMENT,
             best_bid=Decimal("99.90"),
             best_ask=Decimal("100.10"),
+            last_price=Decimal(100),
             book_age_ms=10,
             stale_limit_ms=3000,
             position=Decimal(0),
+            exposures=(cls.exposure(),),
             open_orders=(),
             unknown_orders=0,
             recent_submits_us=(),
+            recent_cancels_us=(),
+            recent_rejects_us=(),
+            recent_losses_us=(),
+            day_orders=0,
+            day_cancels=0,
             session_orders=0,
             session_pnl=Decimal(0),
             balances={

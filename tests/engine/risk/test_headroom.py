@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from engine.contracts.order import Side
-from engine.contracts.session import Limits
+from engine.contracts.session import LONGER_IS_TIGHTER, Limits
 from engine.risk.limits import headroom, tighter
 
 
@@ -35,6 +35,47 @@ def test_headroom_counts_what_is_used(world: Any) -> None:
     assert (seen["CLOCK_OFFSET"].used, seen["SESSION_LOSS"].unit) == ("50", "USDT")
 
 
+def test_headroom_counts_exposure_conduct_and_cooldowns(world: Any) -> None:
+    now, s = world.NOW, 1_000_000
+    eth = world.exposure(symbol="ETHUSDT", base="ETH", longest=Decimal(-2), shortest=Decimal(3))
+    seen = rows(
+        world,
+        exposures=(world.exposure(longest=Decimal(1), mark=Decimal(100)), eth),
+        recent_submits_us=(now, now),
+        recent_cancels_us=(now - 61 * s, now - 1),
+        recent_losses_us=(now - 27 * s + 1,),
+        recent_rejects_us=(now - 10 * s,) * 3,
+        day_orders=6,
+        day_cancels=3,
+    )
+    used = {code: (row.used, row.limit, row.used_percent) for code, row in seen.items()}
+    assert used["MAX_GROSS"] == ("400.3", "1001", 39)
+    assert used["MAX_NET"] == ("300.3", "1001", 30)
+    assert used["MAX_ASSET"] == ("100", "1001", 9)
+    assert used["RATE_DAY"] == ("6", "60", 10)
+    assert used["RATE_MESSAGES"] == ("3", "8", 37)
+    assert used["CANCEL_RATIO"] == ("3", "9", 33)
+    assert used["COOLDOWN_LOSS"] == ("4", "30", 13)
+    assert used["COOLDOWN_REJECTS"] == ("10", "20", 50)
+
+
+def test_exposure_that_is_not_known_reads_as_full_i12(world: Any) -> None:
+    seen = rows(world, exposures=(world.exposure(longest=Decimal(1), mark=None),))
+    for code in ("MAX_GROSS", "MAX_NET", "MAX_ASSET"):
+        assert (seen[code].used, seen[code].used_percent) == ("", 100)
+
+
+def test_exposure_both_ways_below_nothing_is_nothing(world: Any) -> None:
+    hedged = world.exposure(longest=Decimal(-1), shortest=Decimal(-1))
+    assert rows(world, exposures=(hedged,))["MAX_NET"].used == "0"
+
+
+def test_cooldown_of_no_length_says_nothing(world: Any) -> None:
+    seen = rows(world, limits=world.limits(cooldown_loss_seconds=0))
+    assert "COOLDOWN_LOSS" not in seen
+    assert seen["COOLDOWN_REJECTS"].used == "0"
+
+
 def test_profit_uses_nothing_of_the_loss_limit(world: Any) -> None:
     assert rows(world, session_pnl=Decimal(7))["SESSION_LOSS"].used == "0"
 
@@ -51,7 +92,9 @@ def test_limit_of_zero_is_full(world: Any) -> None:
     assert seen["MAX_OPEN_ORDERS"].used_percent == 100
 
 
-FIELDS = [field.name for field in msgspec.structs.fields(Limits)]
+FIELDS = [
+    field.name for field in msgspec.structs.fields(Limits) if field.name not in LONGER_IS_TIGHTER
+]
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -61,6 +104,20 @@ def test_each_limit_may_equal_its_ceiling_and_not_exceed_it(world: Any, field: s
     assert tighter(world.limits(**{field: ceiling - 1}), world.LIMITS) == ()
     assert tighter(world.limits(**{field: ceiling + 1}), world.LIMITS) == (field,)
     assert tighter(world.limits(**{field: type(ceiling)(-1)}), world.LIMITS) == (field,)
+
+
+@pytest.mark.parametrize("field", sorted(LONGER_IS_TIGHTER))
+def test_cooldown_may_be_longer_than_its_floor_and_not_shorter(world: Any, field: str) -> None:
+    floor = getattr(world.LIMITS, field)
+    assert tighter(world.limits(**{field: floor}), world.LIMITS) == ()
+    assert tighter(world.limits(**{field: floor + 1}), world.LIMITS) == ()
+    assert tighter(world.limits(**{field: floor - 1}), world.LIMITS) == (field,)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_limit_of_zero_is_as_tight_as_can_be(world: Any, field: str) -> None:
+    zero = type(getattr(world.LIMITS, field))(0)
+    assert tighter(world.limits(**{field: zero}), world.LIMITS) == ()
 
 
 @pytest.mark.parametrize("value", ["NaN", "sNaN", "Infinity"])

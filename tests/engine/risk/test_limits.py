@@ -42,8 +42,10 @@ def test_no_code_of_the_specification_is_left_out() -> None:
     assert {code for code, _ in CHECKS} == {
         "LOCKS", "SESSION_STATE", "WINDOW", "LATCH", "ATTENDANCE", "DATA_AGE", "CLOCK_OFFSET",
         "UNKNOWN_ORDERS", "VENUE_FILTER", "MAX_QUANTITY", "MAX_NOTIONAL", "MAX_POSITION",
-        "MAX_OPEN_ORDERS", "RATE_SECOND", "RATE_MINUTE", "RATE_SESSION", "PRICE_COLLAR",
-        "SESSION_LOSS", "BALANCE", "DUPLICATE",
+        "MAX_GROSS", "MAX_NET", "MAX_ASSET", "MAX_OPEN_ORDERS", "RATE_SECOND", "RATE_MINUTE",
+        "RATE_SESSION", "RATE_DAY", "RATE_MESSAGES", "CANCEL_RATIO", "COOLDOWN_LOSS",
+        "COOLDOWN_REJECTS", "PRICE_COLLAR", "PRICE_LAST", "PRICE_BOOK", "SESSION_LOSS", "BALANCE",
+        "DUPLICATE",
     }  # fmt: skip
 
 

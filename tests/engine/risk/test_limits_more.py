@@ -1,0 +1,283 @@
+"""Exposure, rates of a day, messages, cancel ratio, cooldowns and the two further collars.
+
+As in `test_limits`: allowed at the limit, blocked one unit over it, blocked when a fact is missing.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from engine.contracts.decision import Check, Verdict
+from engine.contracts.order import Order, OrderType, Side
+from engine.orders.positions import Position
+from engine.risk.exposure import exposures
+from engine.risk.facts import Exposure
+from engine.risk.limits import check_order
+
+D = Decimal
+NOW = 1_000_000_000
+S = 1_000_000
+
+
+def answer(world: Any, code: str, intent: Any = None, **facts: Any) -> Check:
+    decision = check_order(intent or world.intent(), world.facts(**facts))
+    (check,) = [check for check in decision.checks if check.code == code]
+    return check
+
+
+def row(symbol: str, longest: str, shortest: str, mark: str | None = "100", **more: str) -> Any:
+    """An exposure in another symbol."""
+    return Exposure(
+        symbol=symbol,
+        base=more.get("base", symbol.removesuffix("USDT")),
+        quote=more.get("quote", "USDT"),
+        longest=D(longest),
+        shortest=D(shortest),
+        mark=None if mark is None else D(mark),
+    )
+
+
+BTC_FLAT = row("BTCUSDT", "0", "0", "100.1")
+
+FACTS = [
+    # code, fact, allowed at the limit, blocked just over it
+    ("RATE_DAY", "day_orders", 59, 60),
+    ("RATE_MESSAGES", "recent_cancels_us", (NOW - 59_999_999,) * 7, (NOW - 59_999_999,) * 8),
+    ("RATE_MESSAGES", "recent_cancels_us", (NOW - 60_000_000,) * 9, (NOW + 5,) * 8),
+    ("CANCEL_RATIO", "day_cancels", 6, 7),
+    ("COOLDOWN_LOSS", "recent_losses_us", (NOW - 30 * S,), (NOW - 30 * S + 1,)),
+    ("COOLDOWN_LOSS", "recent_losses_us", (), (NOW + 5 * S,)),
+    ("COOLDOWN_REJECTS", "recent_rejects_us", (NOW, NOW), (NOW, NOW, NOW)),
+    (
+        "COOLDOWN_REJECTS",
+        "recent_rejects_us",
+        (NOW - 60 * S, NOW - 3, NOW),
+        (NOW - 60 * S + 1, NOW - 3, NOW),
+    ),
+    (
+        "COOLDOWN_REJECTS",
+        "recent_rejects_us",
+        (NOW - 20 * S,) * 3,
+        (NOW - 20 * S + 1,) * 3,
+    ),
+    ("PRICE_LAST", "last_price", D("98.04"), D("98.03")),
+    ("PRICE_LAST", "last_price", D("102.04"), D("102.05")),
+    ("MAX_GROSS", "exposures", (BTC_FLAT, row("ETHUSDT", "9.009", "0")), None),
+    (
+        "MAX_GROSS",
+        "exposures",
+        (BTC_FLAT, row("ETHUSDT", "9.009", "0")),
+        (BTC_FLAT, row("ETHUSDT", "9.0091", "0")),
+    ),
+    (
+        "MAX_GROSS",
+        "exposures",
+        (BTC_FLAT, row("ETHUSDT", "0", "9.009")),
+        (BTC_FLAT, row("ETHUSDT", "0", "9.0091")),
+    ),
+    (
+        "MAX_NET",
+        "exposures",
+        (BTC_FLAT, row("ETHUSDT", "9.009", "99")),
+        (BTC_FLAT, row("ETHUSDT", "9.0091", "0")),
+    ),
+    (
+        "MAX_ASSET",
+        "exposures",
+        (row("BTCUSDT", "9", "-9", "100.1"), row("ETHUSDT", "99", "0")),
+        (row("BTCUSDT", "9.0001", "0", "100.1"),),
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "fact", "allowed", "over"), FACTS)
+def test_fact_at_the_limit_is_allowed_and_one_unit_over_is_not(
+    world: Any, code: str, fact: str, allowed: Any, over: Any
+) -> None:
+    assert answer(world, code, **{fact: allowed}).verdict is Verdict.ALLOW
+    refused = answer(world, code, **{fact: over})
+    assert refused.verdict is Verdict.BLOCK
+    assert refused.text.startswith(f"{code}: ")
+
+
+def test_new_codes_allow_in_a_good_world(world: Any) -> None:
+    for code in {row[0] for row in FACTS} | {"PRICE_BOOK"}:
+        assert answer(world, code).verdict is Verdict.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("code", "facts"),
+    [
+        ("PRICE_LAST", {"last_price": None}),
+        ("PRICE_LAST", {"last_price": D(0)}),
+        ("PRICE_LAST", {"last_price": D(-1)}),
+        ("PRICE_BOOK", {"best_bid": None}),
+        ("PRICE_BOOK", {"best_ask": D("99.89")}),
+        ("MAX_GROSS", {"exposures": None}),
+        ("MAX_NET", {"exposures": None}),
+        ("MAX_ASSET", {"exposures": None}),
+        ("MAX_GROSS", {"exposures": ()}),  # the order's own symbol is not among them
+        ("MAX_NET", {"exposures": ()}),
+        ("MAX_ASSET", {"exposures": ()}),
+        ("MAX_GROSS", {"exposures": (row("BTCUSDT", "0", "0", None),)}),
+        ("MAX_NET", {"exposures": (row("BTCUSDT", "0", "0", None),)}),
+        ("MAX_ASSET", {"exposures": (row("BTCUSDT", "0", "0", None),)}),
+        ("MAX_GROSS", {"exposures": (BTC_FLAT, row("ETHUSDT", "1", "0", None))}),
+        ("MAX_NET", {"exposures": (BTC_FLAT, row("ETHBTC", "1", "0", "0.05", quote="BTC"))}),
+    ],
+)
+def test_missing_fact_blocks_with_the_code_of_its_check_i12(
+    world: Any, code: str, facts: Any
+) -> None:
+    assert answer(world, code, **facts).verdict is Verdict.BLOCK
+
+
+def test_price_of_a_symbol_that_is_flat_does_not_matter(world: Any) -> None:
+    rows = (BTC_FLAT, row("ETHUSDT", "0", "0", None), row("ETHBTC", "0", "0", quote="BTC"))
+    for code in ("MAX_GROSS", "MAX_NET", "MAX_ASSET"):
+        assert answer(world, code, exposures=rows).verdict is Verdict.ALLOW
+
+
+def test_exposure_is_of_the_side_of_the_order(world: Any) -> None:
+    sell, short = world.intent(side=Side.SELL), (row("BTCUSDT", "-9", "9.1", "100.1"),)
+    for code in ("MAX_GROSS", "MAX_NET", "MAX_ASSET"):
+        assert answer(world, code, sell, exposures=short).verdict is Verdict.BLOCK
+        assert answer(world, code, exposures=short).verdict is Verdict.ALLOW
+        assert answer(world, code, sell, exposures=short).value == "1011.01"
+
+
+def test_order_that_adds_nothing_to_the_gross_is_allowed_over_the_limit(world: Any) -> None:
+    long = (row("BTCUSDT", "20", "-20", "100.1"),)
+    sell = world.intent(side=Side.SELL)
+    assert answer(world, "MAX_GROSS", sell, exposures=long).text == "adds nothing to 2002 USDT"
+    assert answer(world, "MAX_GROSS", exposures=long).verdict is Verdict.BLOCK
+
+
+def test_asset_is_counted_over_all_symbols_with_that_base_and_no_other(world: Any) -> None:
+    other = row("BTCFDUSD", "0.0001", "0", "1", base="BTC")
+    full = row("BTCUSDT", "9", "0", "100.1")
+    assert answer(world, "MAX_ASSET", exposures=(full, other)).verdict is Verdict.BLOCK
+    elsewhere = row("ETHUSDT", "0.0001", "0", "1")
+    assert answer(world, "MAX_ASSET", exposures=(full, elsewhere)).verdict is Verdict.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "verdict"),
+    [
+        (Side.BUY, "100.60", Verdict.ALLOW),  # 49.95 bps over the ask
+        (Side.BUY, "100.61", Verdict.BLOCK),
+        (Side.BUY, "90", Verdict.ALLOW),  # rests: it reaches through nothing
+        (Side.SELL, "99.41", Verdict.ALLOW),
+        (Side.SELL, "99.40", Verdict.BLOCK),
+        (Side.SELL, "110", Verdict.ALLOW),
+    ],
+)
+def test_price_may_reach_through_the_far_side_so_much_and_no_more(
+    world: Any, side: Side, price: str, verdict: Verdict
+) -> None:
+    assert answer(world, "PRICE_BOOK", world.intent(side=side, price=D(price))).verdict is verdict
+
+
+def test_exact_bound_of_the_book_collar_is_allowed(world: Any) -> None:
+    edge = {"best_bid": D(100), "best_ask": D(100)}
+    for side, price, over in ((Side.BUY, "100.5", "100.51"), (Side.SELL, "99.5", "99.49")):
+        at, past = (world.intent(side=side, price=D(one)) for one in (price, over))
+        assert answer(world, "PRICE_BOOK", at, **edge).verdict is Verdict.ALLOW
+        assert answer(world, "PRICE_BOOK", at, **edge).value == "50"
+        assert answer(world, "PRICE_BOOK", past, **edge).verdict is Verdict.BLOCK
+
+
+def test_exact_bound_of_the_last_trade_is_allowed(world: Any) -> None:
+    for price, verdict in (("102", Verdict.ALLOW), ("102.01", Verdict.BLOCK)):
+        check = answer(world, "PRICE_LAST", world.intent(price=D(price)))
+        assert check.verdict is verdict
+
+
+def test_market_order_is_judged_by_the_best_opposite_price(world: Any) -> None:
+    assert answer(world, "PRICE_BOOK", world.market(Side.BUY)).value == "0"
+    assert answer(world, "PRICE_LAST", world.market(Side.BUY)).value == "10"
+    assert answer(world, "PRICE_LAST", world.market(Side.SELL), last_price=D(90)).value == "1100"
+    without = answer(world, "PRICE_LAST", world.market(Side.BUY), best_bid=None)
+    assert without.verdict is Verdict.BLOCK
+
+
+@pytest.mark.parametrize("code", ["PRICE_COLLAR", "PRICE_LAST", "PRICE_BOOK"])
+def test_limit_order_without_a_price_meets_no_collar(world: Any, code: str) -> None:
+    bare = world.intent(type=OrderType.LIMIT, price=None)
+    assert answer(world, code, bare).text == f"{code}: price is not known"
+
+
+def test_cancels_of_the_day_may_be_so_many_for_each_order(world: Any) -> None:
+    assert answer(world, "CANCEL_RATIO", day_orders=10, day_cancels=15).verdict is Verdict.ALLOW
+    assert answer(world, "CANCEL_RATIO", day_orders=10, day_cancels=16).verdict is Verdict.BLOCK
+    assert answer(world, "CANCEL_RATIO", day_orders=3, day_cancels=6).limit == "6"
+
+
+def test_orders_and_cancels_are_messages(world: Any) -> None:
+    sent = {"recent_submits_us": (NOW,) * 4, "recent_cancels_us": (NOW,) * 3}
+    check = answer(world, "RATE_MESSAGES", **sent)
+    assert (check.verdict, check.value, check.headroom) == (Verdict.ALLOW, "8", "1")
+
+
+def test_cooldown_says_how_long_it_lasts(world: Any) -> None:
+    refused = answer(world, "COOLDOWN_LOSS", recent_losses_us=(NOW - 99 * S, NOW - 28_500_000))
+    assert refused.text == "COOLDOWN_LOSS: 1.5 s left of 30 s after a losing close"
+    assert (refused.value, refused.limit, refused.unit) == ("1.5", "0", "s")
+    burst = answer(world, "COOLDOWN_REJECTS", recent_rejects_us=(NOW,) * 3)
+    assert burst.text.endswith("20 s left of 20 s after more than 2 rejects in 60 s")
+
+
+def test_cooldown_of_no_length_never_blocks(world: Any) -> None:
+    bounds = world.limits(cooldown_loss_seconds=0, cooldown_rejects_seconds=0)
+    recent = {"recent_losses_us": (NOW,), "recent_rejects_us": (NOW,) * 9}
+    for code in ("COOLDOWN_LOSS", "COOLDOWN_REJECTS"):
+        assert answer(world, code, limits=bounds, **recent).verdict is Verdict.ALLOW
+
+
+def test_rejects_count_by_their_times_and_not_by_their_order(world: Any) -> None:
+    mixed = (NOW, NOW - 70 * S, NOW - 1, NOW - 2)
+    assert answer(world, "COOLDOWN_REJECTS", recent_rejects_us=mixed).verdict is Verdict.BLOCK
+
+
+@pytest.mark.parametrize("limit", ["max_gross_exposure", "max_net_exposure", "max_asset_exposure"])
+@pytest.mark.parametrize("value", ["NaN", "sNaN", "Infinity"])
+def test_limit_that_is_not_a_number_blocks(world: Any, limit: str, value: str) -> None:
+    bounds = world.limits(**{limit: D(value)})
+    assert check_order(world.intent(), world.facts(limits=bounds)).verdict is Verdict.BLOCK
+
+
+# --- where exposures come from -------------------------------------------------------------------
+
+
+def held(symbol: str, quantity: str) -> Position:
+    return Position(symbol=symbol, base="BTC", quote="USDT", quantity=D(quantity))
+
+
+def rows_of(world: Any, positions: dict[str, Position], orders: tuple[Order, ...]) -> Any:
+    instruments = {"BTCUSDT": world.INSTRUMENT}
+    return exposures(positions, orders, instruments, {"BTCUSDT": D(100)})
+
+
+def test_exposure_is_the_position_and_all_that_may_still_fill(world: Any) -> None:
+    orders = (
+        world.open_order(Side.BUY, "3", "1"),
+        world.open_order(Side.SELL, "4"),
+        world.open_order(Side.BUY, "1", "2"),  # told more than it asked for: nothing rests
+    )
+    (seen,) = rows_of(world, {"BTCUSDT": held("BTCUSDT", "-1.5")}, orders)
+    assert (seen.longest, seen.shortest, seen.mark) == (D("0.5"), D("5.5"), D(100))
+    assert (seen.base, seen.quote) == ("BTC", "USDT")
+
+
+def test_symbol_without_orders_or_position_is_flat(world: Any) -> None:
+    (seen,) = rows_of(world, {}, ())
+    assert (seen.longest, seen.shortest) == (0, 0)
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_symbol_that_has_no_instrument_makes_all_exposure_unknown(world: Any, side: Side) -> None:
+    assert rows_of(world, {"ETHUSDT": held("ETHUSDT", "1")}, ()) is None
+    assert rows_of(world, {}, (world.open_order(side, symbol="ETHUSDT"),)) is None
