@@ -50,6 +50,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("go_to('seal')", "f7", "seal", "show lessons and the pack"),
     Action("go_to('alarms')", "f8", "alarms", "show the alarms"),
     Action("go_to('venue')", "ctrl+o", "venue", "show streams, running reconciliation, orphans"),
+    Action("go_to('risk')", "ctrl+y", "risk", "show the risk report", footer=False),
     Action(
         "go_to('stopped')", "ctrl+k", "kill info", "show the kill's stages and proof", footer=False
     ),
@@ -128,13 +129,15 @@ ACTIONS: tuple[Action, ...] = (
         OPERATOR,
         True,
     ),
+    Action("ask_risk", "ctrl+r", "new report", "make a risk report; it is journaled", ("risk",)),
+    Action("other_scope", "left,right", "other sheet", "session or account", ("risk",)),
     Action("cancel_orphan", "c,delete", "cancel", "cancel the marked orphan", ("venue",), OPERATOR),
     Action(
         "app.leave",
         "escape",
         "back",
         "back to the session's own step",
-        ("stopped", "alarms", "venue"),
+        ("stopped", "alarms", "venue", "risk"),
     ),
 )
 
@@ -147,7 +150,7 @@ def actions_of(screen: str, role: str) -> tuple[Action, ...]:
 
 
 #: How a key is written for people.
-_NAMES = {"escape": "Esc", "enter": "Enter"}
+_NAMES = {"escape": "Esc", "enter": "Enter", "left": "◂", "right": "▸"}
 
 
 def key_name(key: str) -> str:

@@ -7,6 +7,7 @@ from screens.base import PeakScreen
 from screens.checklist import ChecklistScreen
 from screens.live import LiveScreen
 from screens.reconcile import ReconcileScreen
+from screens.risk import RiskScreen
 from screens.seal import SealScreen
 from screens.stopped import KillScreen
 from screens.venue import VenueScreen
@@ -19,4 +20,5 @@ SHARED: tuple[type[PeakScreen], ...] = (
     KillScreen,
     AlarmsScreen,
     VenueScreen,
+    RiskScreen,
 )

@@ -203,8 +203,8 @@ def _backtest(sheet: RiskSheet) -> list[str]:
 
 
 def _stress(sheet: RiskSheet) -> list[str]:
-    if not sheet.stress:
-        return []
+    if not sheet.stress or not sheet.positions:
+        return []  # zeros of positions that are not there would look like safety
     lines = ["## Stress", "", f"| shock | kind | P&L, {sheet.quote} | |", "|---|---|--:|---|"]
     for one in sheet.stress:
         remark = _cell(one.text)
