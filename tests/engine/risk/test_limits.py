@@ -388,11 +388,13 @@ def test_allowed_means_inside_every_limit(
     decision = check_order(intent, world.facts(position=position, session_pnl=pnl))
     limits = world.LIMITS
     worth = quantity * (price if side is Side.BUY else max(price, D("99.90")))
+    far = D("100.10") if side is Side.BUY else D("99.90")
     inside = (
         quantity <= limits.max_order_quantity
         and worth <= limits.max_order_notional
         and position * side.sign + quantity <= limits.max_position
         and abs(price - 100) * 10_000 <= 100 * limits.price_collar_bps
+        and (price - far) * side.sign * 10_000 <= far * limits.price_book_bps
         and -pnl <= limits.max_session_loss
         and quantity * price >= world.INSTRUMENT.min_notional
     )
