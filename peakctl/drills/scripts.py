@@ -29,7 +29,8 @@ async def kill_switch(ground: Ground) -> None:
     await ground.go_live()
     await ground.rest_many(_RESTING)
     started = time.monotonic()
-    ground.measured["latch_answered_ms"] = await _killed(ground)
+    ground.measured["latch_answered_ms"] = await _press(ground)
+    await _proven(ground)
     ground.measured["proven_ms"] = since_ms(started)
     ground.measured["open_at_venue"] = len(await ground.open_at_venue())
     ground.measured["orders_let_through"] = await ground.let_through([_MARKET_ORDER] * 3)
@@ -108,7 +109,8 @@ async def flash_volatility(ground: Ground) -> None:
     view = await ground.state()
     state = view.session.state.value if view.session else ""
     ground.measured["paused"] = int(state in {"paused", "stopping", "stopped", "killed"})
-    await _killed(ground)
+    await _press(ground)
+    await _proven(ground)
     ground.measured["open_at_venue"] = len(await ground.open_at_venue())
 
 
@@ -137,7 +139,8 @@ async def orphan_order(ground: Ground) -> None:
         one.intent.client_order_id == stranger.client_order_id for one in view.orders
     )
     started = time.monotonic()
-    await _killed(ground)
+    await _press(ground)
+    await _proven(ground)
     ground.measured["canceled_by_kill_ms"] = since_ms(started)
     ground.measured["open_at_venue"] = len(await ground.open_at_venue())
 
@@ -159,13 +162,16 @@ async def full_session(ground: Ground) -> None:
     ground.measured["seconds"] = since_ms(started) // 1000
 
 
-async def _killed(ground: Ground) -> int:
-    """The kill key's own path, until it is proven. Returns how long the latch took, ms."""
+async def _press(ground: Ground) -> int:
+    """The kill key's own path. Returns how long the latch took, ms."""
     answer = await asyncio.to_thread(
         send_kill, ground.workspace.socket, person="alice", reason="drill", source="drill"
     )
-    await ground.until(lambda view: view.kill.state == "PROVEN", "the kill proven")
     return round(answer.elapsed_ms)
+
+
+async def _proven(ground: Ground) -> None:
+    await ground.until(lambda view: view.kill.state == "PROVEN", "the kill proven")
 
 
 def _settled(view: StateView) -> bool:

@@ -46,8 +46,9 @@ SYNC_PAUSE_S = 0.2
 FIRST_EVENT_S = 0.25
 #: Levels asked for when only the update id matters.
 PROBE_LEVELS = 5
-#: Public trades remembered, so that one which comes twice is told once.
-TRADES_REMEMBERED = 1000
+#: Public trades remembered, so that one which comes twice is told once: more than an overlap of two
+#: connections carries on a bad day, or on a machine that is far behind.
+TRADES_REMEMBERED = 20_000
 #: Refused for the rate budget: that says nothing about the stream.
 WITHHELD = frozenset({"RATE_RESERVED", "-1003", "HTTP_429", "HTTP_418"})
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 
-def proof_without_asking() -> None:
-    """The kill cancels nothing and believes that nothing is open."""
+def nothing_is_canceled() -> None:
+    """The kill cancels nothing, and the venue's list of open orders looks empty to it."""
     from engine.venues.binance.venue import BinanceVenue
     from engine.venues.port import Canceled
 
@@ -84,7 +84,7 @@ def pack_changed_after_sealing() -> None:
 
 
 DEEDS: dict[str, Callable[[], None]] = {
-    "kill_switch": proof_without_asking,
+    "kill_switch": nothing_is_canceled,
     "engine_crash": sleeping_watchdog,
     "forced_disconnect": nothing_is_stale,
     "flash_volatility": loss_is_not_looked_at,
