@@ -1,4 +1,4 @@
-"""Small charts as SVG text: lines, steps and marks over time, with axes that a person can read.
+"""Small charts as SVG text: lines, steps, marks over time, and bars, with axes for people.
 
 Pure and deterministic: coordinates are rounded to a tenth of a pixel, so the same series give the
 same bytes. Nothing here is interactive and nothing is fetched. Floats are pixels only; the labels
@@ -16,6 +16,9 @@ import msgspec
 WIDTH, HEIGHT = 900, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 90, 20, 14, 34
 _TICKS = 5
+
+#: Room of a bar chart for names at the left and values at the right, and the height of a row.
+_BAR_LEFT, _BAR_RIGHT, _BAR_ROW = 200, 200, 20
 
 #: Colours are written into the picture itself: not every reader applies a page's style inside it.
 COLOURS = {
@@ -45,6 +48,14 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     shape: str
     points: tuple[tuple[int, float], ...]
     kind: str
+
+
+class Bar(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a bar chart; `label` is its value in the caller's own words."""
+
+    name: str
+    value: float
+    label: str
 
 
 class Axis(msgspec.Struct, frozen=True):
@@ -81,6 +92,40 @@ def chart(title: str, unit: str, series: Sequence[Series]) -> str:
         + "</svg>"
     )
     return f"<figure><figcaption>{caption} {legend}</figcaption>{svg}</figure>"
+
+
+def bar_chart(title: str, unit: str, bars: Sequence[Bar]) -> str:
+    """Bars from a common zero, one a row in the order given; or a sentence when there are none."""
+    if not bars:
+        return f"<figure><figcaption>{escape(title)}</figcaption><p>no data</p></figure>"
+    across = _axis(
+        min(0.0, *(one.value for one in bars)),
+        max(0.0, *(one.value for one in bars)),
+        _BAR_LEFT,
+        WIDTH - _BAR_RIGHT,
+        pad=0.0,
+    )
+    zero = f"{across.place(0):.1f}"
+    height = _BAR_ROW * len(bars) + 8
+    body = [f'<line stroke="#777" x1="{zero}" x2="{zero}" y1="0" y2="{height}"/>']
+    for place, one in enumerate(bars):
+        top = 4 + place * _BAR_ROW
+        ends = sorted((across.place(0), across.place(one.value)))
+        shape = f'x="{ends[0]:.1f}" y="{top + 3}" width="{ends[1] - ends[0]:.1f}" height="14"'
+        colour = COLOURS["sell" if one.value < 0 else "buy"]
+        middle = f'y="{top + 14}" {_LABEL}'
+        body.append(
+            f'<rect fill="{colour}" {shape}/>'
+            f'<text x="{_BAR_LEFT - 10}" text-anchor="end" {middle}>{escape(one.name)}</text>'
+            f'<text x="{WIDTH - _BAR_RIGHT + 8}" {middle}>{escape(one.label)}</text>'
+        )
+    caption = f"{escape(title)} ({escape(unit)})"
+    svg = (
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(caption)}">'
+        + "".join(body)
+        + "</svg>"
+    )
+    return f"<figure><figcaption>{caption}</figcaption>{svg}</figure>"
 
 
 def _thinned(one: Series) -> Series:

@@ -18,6 +18,7 @@ from engine.contracts.order import Side
 from engine.contracts.session import Charter
 from engine.evidence.chart import Series, chart
 from engine.evidence.phrases import phrase
+from engine.evidence.risk_part import risk_section
 from engine.evidence.text import printable, stamp
 from engine.orders.positions import PositionLedger, unrealized
 
@@ -54,6 +55,7 @@ def page(records: Sequence[ev.Recorded]) -> bytes:
         *_charts(records),
         "<h2>Limit use</h2>",
         _limit_use(records),
+        *risk_section(records),
         "<h2>Approvals and interventions</h2>",
         _timeline(records),
     ]

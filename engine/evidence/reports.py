@@ -17,6 +17,7 @@ from engine.contracts.session import Charter, Checklist
 from engine.evidence.figures import equity, metrics, trades
 from engine.evidence.page import page
 from engine.evidence.phrases import phrase
+from engine.evidence.risk_part import risk_files
 from engine.evidence.text import plain_line, stamp
 from engine.ops.incidents import Incident, IncidentFold
 
@@ -67,6 +68,8 @@ def session_records(records: Iterable[ev.Recorded], session_id: str) -> list[ev.
 def build_reports(records: Sequence[ev.Recorded], session_id: str) -> dict[str, bytes]:
     """Every report of the session except recon.json itself: file name -> bytes.
 
+    `risk.json` and `risk.md` are there only when a risk report was made.
+
     `records` may be the whole journal; only the session's are used.
     """
     mine = session_records(records, session_id)
@@ -83,7 +86,7 @@ def build_reports(records: Sequence[ev.Recorded], session_id: str) -> dict[str, 
         ("lessons.md", lessons),
         ("report.html", page),
     )
-    return {name: build(mine) for name, build in builders}
+    return {name: build(mine) for name, build in builders} | risk_files(mine)
 
 
 def runlog(records: Sequence[ev.Recorded]) -> bytes:
