@@ -50,12 +50,12 @@ def stream_rows(model: Model, width: int) -> list[Content]:
     return [
         title(f"Streams of {venue.name}", width, text(f"clock {offset}", "quiet")),
         *table(rows, _STREAM_WIDTHS, "llrrrrr"),
-        cell(_budget(venue), width),
+        cell(_budget(venue, width), width),
     ]
 
 
-def _budget(venue: VenueView) -> Content:
-    """How much of each of the venue's limits is used; or that it wants silence."""
+def _budget(venue: VenueView, width: int) -> Content:
+    """How much of each of the venue's limits is used, as many as fit; or that it wants silence."""
     if venue.silent_ms:
         words = f"■ the venue wants silence for {age(venue.silent_ms)}: only cancels go out"
         return text(words, "now")
@@ -68,6 +68,8 @@ def _budget(venue: VenueView) -> Content:
         name = _WINDOWS.get(one.kind, one.kind.lower())
         used = "?" if one.used is None else str(one.used)
         parts.append(text(f"{name} {one.window} {used}/{one.limit}", "soon" if near else "quiet"))
+    while len(parts) > 1 and sum(part.cell_length + 3 for part in parts) - 3 > width:
+        parts.pop()
     return Content("   ").join(parts)
 
 
