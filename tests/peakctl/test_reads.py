@@ -83,6 +83,7 @@ READS = [
     ("latch", "show"),
     ("orphan", "list"),
     ("recon", "--watch"),
+    ("risk", "report", "--person", "alice"),
     ("runbook",),
     ("runbook", "kill"),
     ("store", "query", "select seq, kind from events order by seq limit 3", "--person", "alice"),
