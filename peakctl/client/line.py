@@ -9,13 +9,12 @@ a GET is asked again when a kept connection turned out to be closed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, cast
 
 import msgspec
 
 from engine.http1 import NotHttpError, Reader
+from engine.kept_line import KeptLine, Reads
 
 
 class NotConnectedError(ConnectionError):
@@ -27,9 +26,9 @@ class Lines:
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
-        self._idle: list[_Line] = []
-        self._idle_lines: list[_Line] = []
-        self._all: set[_Line] = set()
+        self._idle: list[KeptLine] = []
+        self._idle_lines: list[KeptLine] = []
+        self._all: set[KeptLine] = set()
 
     async def request(self, method: str, target: str, body: bytes | None, seconds: float) -> Reader:
         """Send one request and read its answer, all within `seconds`.
@@ -70,7 +69,7 @@ class Lines:
             line.hang_up()
         await asyncio.gather(*(line.gone.wait() for line in lines))
 
-    async def _exchange(self, line: _Line, content: bytes) -> Reader:
+    async def _exchange(self, line: KeptLine, content: bytes) -> Reader:
         reader = Reader()
         await self._ask(line, content, reader)
         if reader.reusable:
@@ -79,36 +78,29 @@ class Lines:
             line.hang_up()
         return reader
 
-    async def _ask(self, line: _Line, content: bytes, reader: _Reads) -> None:
+    async def _ask(self, line: KeptLine, content: bytes, reader: Reads) -> None:
         try:
             await line.ask(content, reader)
         except BaseException:
             line.hang_up()
             raise
 
-    def _kept(self, idle: list[_Line]) -> _Line | None:
+    def _kept(self, idle: list[KeptLine]) -> KeptLine | None:
         while idle:
             line = idle.pop()
             if line.open:
                 return line
         return None
 
-    async def _made(self) -> _Line:
+    async def _made(self) -> KeptLine:
         loop = asyncio.get_running_loop()
         try:
             _, line = await loop.create_unix_connection(
-                lambda: _Line(self._all, loop.create_future), self._path
+                lambda: KeptLine(self._all, loop), self._path
             )
         except OSError as error:
             raise NotConnectedError(*error.args) from error
         return line
-
-
-class _Reads(Protocol):
-    """What makes an answer of bytes."""
-
-    def feed(self, received: bytes) -> bool:
-        """Take more bytes; True when the answer is whole. Raises NotHttpError."""
 
 
 class LineReader:
@@ -121,6 +113,10 @@ class LineReader:
         """Take more bytes; True at the end of the line."""
         self._received += received
         return received.endswith(b"\n")
+
+    def finish(self) -> bool:
+        """A line that was cut off is none."""
+        return False
 
     def parsed(self) -> tuple[int, bytes]:
         """Status and body. Raises NotHttpError for what is no such line."""
@@ -137,60 +133,3 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 _ANSWER = msgspec.json.Decoder(_Answer)
-
-
-class _Line(asyncio.Protocol):
-    """One connection and the one answer it waits for."""
-
-    def __init__(self, every: set[_Line], new_future: Callable[[], asyncio.Future[None]]) -> None:
-        self.gone = asyncio.Event()
-        self._every = every
-        self._new_future = new_future
-        self._reader: _Reads = Reader()
-        self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[None] | None = None
-
-    @property
-    def open(self) -> bool:
-        """Whether a request may be written."""
-        return self._transport is not None and not self._transport.is_closing()
-
-    async def ask(self, content: bytes, reader: _Reads) -> None:
-        """Write the request and wait until `reader` has its whole answer."""
-        if self._transport is None:
-            raise ConnectionResetError("closed before the request")
-        self._reader = reader
-        self._answer = self._new_future()
-        self._transport.write(content)
-        await self._answer
-
-    def hang_up(self) -> None:
-        """End the connection at once."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        # uvloop's transports have the methods and not the base class.
-        self._transport = cast(asyncio.Transport, transport)
-        self._every.add(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Read on; bytes that nobody asked for end the connection."""
-        answer = self._answer
-        if answer is None or answer.done():
-            self.hang_up()
-            return
-        try:
-            if self._reader.feed(data):
-                answer.set_result(None)
-        except NotHttpError as error:
-            answer.set_exception(error)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits."""
-        self._every.discard(self)
-        self._transport = None
-        self.gone.set()
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(exc or ConnectionResetError("closed unanswered"))

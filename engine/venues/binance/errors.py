@@ -74,6 +74,7 @@ TRANSPORT: tuple[tuple[type[BaseException], str, str], ...] = (
     (aiohttp.ServerTimeoutError, "TIMEOUT", "no answer in time"),
     (TimeoutError, "TIMEOUT", "no answer in time"),
     (aiohttp.ServerDisconnectedError, "RESET", "connection closed unanswered"),
+    (ConnectionResetError, "RESET", "connection closed unanswered"),
     (aiohttp.ClientPayloadError, "RESET", "answer cut short"),
     (aiohttp.ClientOSError, "RESET", "connection broken"),
     (aiohttp.ClientResponseError, "UNDECODABLE", "answer is not HTTP"),

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-from aiohttp import ConnectionTimeoutError, ServerDisconnectedError
+from aiohttp import ConnectionTimeoutError
 from multidict import CIMultiDict
 from yarl import URL
 
 from engine.contracts.errors import ConfigError
-from engine.http1 import NotHttpError, Reader
+from engine.http1 import Reader
+from engine.kept_line import KeptLine
 
 
 class NotConnectedError(ConnectionError):
@@ -53,28 +54,30 @@ class Lines:
         self._tls: ssl.SSLContext | None = None
         self._connect_timeout_s = connect_timeout_s
         self._keep_alive_s = keep_alive_s
-        self._idle: list[_Line] = []
-        self._all: set[_Line] = set()
+        self._idle: list[KeptLine] = []
+        self._all: set[KeptLine] = set()
         self.closed = False
 
     async def request(self, method: str, target: str, timeout_s: float) -> Answer:
         """Send one request for `target` (path and query) and read the answer.
 
         Raises NotConnectedError and ConnectionTimeoutError when nothing left; TimeoutError,
-        NotHttpError or ServerDisconnectedError when the outcome is not known.
+        NotHttpError or ConnectionResetError when the outcome is not known.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
         length = "Content-Length: 0\r\n" if method == "POST" else ""
         request = f"{method} {self._prefix}{target} HTTP/1.1\r\n{self._head}{length}\r\n".encode()
+        reader = Reader()
         line = self._kept(loop.time())
         if line is not None:
             try:
-                return await self._ask(line, request, until)
-            except ServerDisconnectedError:
-                if method == "POST" or line.reader.begun:
+                return await self._ask(line, request, reader, until)
+            except ConnectionResetError:
+                if method == "POST" or reader.begun:
                     raise
-        return await self._ask(await self._made(until), request, until)
+                reader = Reader()
+        return await self._ask(await self._made(until), request, reader, until)
 
     async def close(self) -> None:
         """Hang up; what is under way fails as a lost connection."""
@@ -84,9 +87,9 @@ class Lines:
             line.hang_up()
         await asyncio.gather(*(line.gone.wait() for line in lines))
 
-    async def _ask(self, line: _Line, request: bytes, until: float) -> Answer:
+    async def _ask(self, line: KeptLine, request: bytes, reader: Reader, until: float) -> Answer:
         try:
-            reader = await line.ask(request, until)
+            await line.ask(request, reader, until)
         except BaseException:
             line.hang_up()
             raise
@@ -97,7 +100,7 @@ class Lines:
             line.hang_up()
         return Answer(reader.status, CIMultiDict(reader.headers), reader.body)
 
-    def _kept(self, now: float) -> _Line | None:
+    def _kept(self, now: float) -> KeptLine | None:
         """The connection that was used last: its way is the warmest."""
         while self._idle:
             line = self._idle.pop()
@@ -106,7 +109,7 @@ class Lines:
             line.hang_up()
         return None
 
-    async def _made(self, until: float) -> _Line:
+    async def _made(self, until: float) -> KeptLine:
         loop = asyncio.get_running_loop()
         if self._secure and self._tls is None:
             self._tls = await asyncio.to_thread(ssl.create_default_context)
@@ -114,83 +117,10 @@ class Lines:
         try:
             async with asyncio.timeout(limit):
                 _, line = await loop.create_connection(
-                    lambda: _Line(self._all, loop), self._host, self._port, ssl=self._tls
+                    lambda: KeptLine(self._all, loop), self._host, self._port, ssl=self._tls
                 )
         except TimeoutError as error:
             raise ConnectionTimeoutError("no connection in time") from error
         except OSError as error:
             raise NotConnectedError(error.errno, "no connection") from error
         return line
-
-
-class _Line(asyncio.Protocol):
-    """One connection and the one answer it waits for."""
-
-    def __init__(self, every: set[_Line], loop: asyncio.AbstractEventLoop) -> None:
-        self.reader = Reader()
-        self.idle_since = 0.0
-        self.gone = asyncio.Event()
-        self._every = every
-        self._loop = loop
-        self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[Reader] | None = None
-
-    @property
-    def open(self) -> bool:
-        """Whether a request may be written."""
-        return self._transport is not None and not self._transport.is_closing()
-
-    async def ask(self, request: bytes, until: float) -> Reader:
-        """Write the request and wait for its whole answer, until `until` (loop time)."""
-        self.reader = Reader()
-        if self._transport is None or self._transport.is_closing():
-            raise ServerDisconnectedError
-        answer: asyncio.Future[Reader] = self._loop.create_future()
-        self._answer = answer
-        timer = self._loop.call_at(until, self._fail, TimeoutError("no answer in time"))
-        try:
-            self._transport.write(request)
-            return await answer
-        finally:
-            timer.cancel()
-            self._answer = None
-
-    def hang_up(self) -> None:
-        """End the connection at once."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        # uvloop's transports have the methods and not the base class.
-        self._transport = cast(asyncio.Transport, transport)
-        self._every.add(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Read on; bytes that nobody asked for end the connection."""
-        answer = self._answer
-        if answer is None or answer.done():
-            self.hang_up()
-            return
-        try:
-            if self.reader.feed(data):
-                answer.set_result(self.reader)
-        except NotHttpError as error:
-            self._fail(error)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits."""
-        self._every.discard(self)
-        self._transport = None
-        self.gone.set()
-        answer = self._answer
-        if answer is None or answer.done():
-            return
-        if exc is None and self.reader.finish():
-            answer.set_result(self.reader)
-        else:
-            self._fail(ServerDisconnectedError())
-
-    def _fail(self, error: Exception) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
