@@ -19,6 +19,7 @@ from tests.benchmarks.order_path import order_rows
 from tests.benchmarks.pack import pack_rows
 from tests.benchmarks.recon import recon_rows
 from tests.benchmarks.restart import restart_rows
+from tests.benchmarks.risk import risk_rows
 from tests.benchmarks.sandbox_rate import sandbox_rows
 from tests.benchmarks.stream_rate import stream_rows
 from tests.benchmarks.table import Row, render
@@ -46,6 +47,7 @@ BENCHMARKS: dict[str, Measure] = {
     "recon": lambda quick: recon_rows(100_000 if quick else 1_000_000),
     "console": lambda quick: console_rows(3, 5.0, 30) if quick else console_rows(),
     "pack": lambda quick: pack_rows(100_000 if quick else 1_000_000),
+    "risk": lambda quick: risk_rows(100 if quick else 300),
     "stream": lambda quick: stream_rows(1 if quick else 5),
     "sandbox": lambda quick: sandbox_rows(1_000 if quick else 4_000),
 }
