@@ -282,8 +282,8 @@ def _together(settings: Settings) -> list[tuple[str, str]]:
                 found.append((f"venue.{key}", "an address, because sandbox.enabled is false"))
             elif not getattr(settings.venue, key).startswith(("https://", "wss://")):
                 found.append((f"venue.{key}", "https:// or wss:// outside environment dev"))
-    if settings.risk.window + 31 > settings.risk.bars:
-        found.append(("risk.window", "at least 31 below risk.bars"))
+    if settings.risk.window + 32 > settings.risk.bars:
+        found.append(("risk.window", "at least 32 below risk.bars"))
     if settings.watchdog.heartbeat_ms * 2 > settings.watchdog.grace_seconds * 1000:
         found.append(("watchdog.heartbeat_ms", "at most half of watchdog.grace_seconds"))
     return found

@@ -18,7 +18,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 90, 20, 14, 34
 _TICKS = 5
 
 #: Room of a bar chart for names at the left and values at the right, and the height of a row.
-_BAR_LEFT, _BAR_RIGHT, _BAR_ROW = 200, 200, 20
+_BAR_LEFT, _BAR_RIGHT, _BAR_ROW = 260, 200, 20
 
 #: Colours are written into the picture itself: not every reader applies a page's style inside it.
 COLOURS = {

@@ -103,7 +103,7 @@ def test_the_page_draws_each_shock_from_zero(story: Any, chain: Any) -> None:
     assert raw.count("<rect ") == 2 * len(SHOCKS)
     fall = re.search(r'<rect fill="#b3261e" x="(\S+)" y="7" width="(\S+)"', raw)
     assert fall is not None
-    assert (float(fall[1]), float(fall[2])) == (200.0, 500.0), "the worst fills the plot"
+    assert (float(fall[1]), float(fall[2])) == (260.0, 440.0), "the worst fills the plot"
     assert "-6,000.00" in raw
     assert "(NOT all covered)" in raw
     assert "<script" not in raw
