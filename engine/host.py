@@ -33,6 +33,7 @@ from engine.execution.facts import Readings
 from engine.execution.market import Market
 from engine.execution.session_desk import current_session
 from engine.governance.transitions import Cause
+from engine.journal.heads import refuse_rewritten
 from engine.journal.writer import Journal, JournalFailed
 from engine.ops.metrics import Metrics
 from engine.orders.machine import Illegal
@@ -80,6 +81,7 @@ class Host:
             clock_us=wall_us,
         )
         journal = self._journal = opened.journal
+        refuse_rewritten(journal, setup.paths.heads)
         state = State()
         for recorded in journal.read():
             state.apply(recorded)

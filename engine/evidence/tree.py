@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from engine.contracts.errors import IntegrityError
+from engine.journal.segments import lines_in
 
 _CHUNK = 1 << 20
 _MAX_DEPTH = 8
@@ -85,7 +86,7 @@ def lines_of(folder: Path, name: str) -> Iterator[bytes]:
         open_regular(folder, name) as descriptor,
         os.fdopen(os.dup(descriptor), "rb", buffering=_CHUNK) as handle,
     ):
-        yield from handle
+        yield from lines_in(handle)
 
 
 @contextmanager

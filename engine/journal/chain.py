@@ -25,6 +25,9 @@ from engine.contracts.people import Actor
 
 ZERO_HASH = "0" * 64
 
+#: No line is longer, newline included: what is written must be read back, and in our memory.
+MAX_LINE = 1 << 28
+
 #: Equal digits of two unrelated sha256: 4 of 64 are expected, 32 happen never.
 _DIGITS_BY_CHANCE = 32
 
@@ -154,6 +157,10 @@ def walk(lines: Iterable[bytes], start: Link, where: str, before: str = "") -> W
     rest = iter(lines)
     for line in rest:
         if line[-1:] != b"\n":
+            if len(line) >= MAX_LINE:
+                broken(
+                    f"{where}:{size - start.size + 1}", "a line of this length was never written"
+                )
             tail = line + b"".join(rest)
             break
         mark = line.rfind(b',"ts":')

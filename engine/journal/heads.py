@@ -122,6 +122,29 @@ def extends(old: Head, new: Head, journal: HeadSource) -> bool:
     )
 
 
+def refuse_rewritten(journal: HeadSource, folder: Path) -> None:
+    """Refuse a journal that is not a continuation of the newest head in the folder.
+
+    A head is signed once its events are on the disk, so no crash explains a journal without them:
+    somebody cut or replaced it. Raises IntegrityError naming the head and the way out.
+    """
+    signed = read_heads(folder)
+    if not signed:
+        return
+    newest = signed[-1]
+    if newest.head.size > journal.size:
+        found = f"the journal ends after {journal.size} events, {newest.head.size} were signed for"
+    elif journal.head_at(newest.head.size) != newest.head.hash:
+        found = f"the journal's first {newest.head.size} events are not those that were signed for"
+    else:
+        return
+    raise IntegrityError(
+        what=found,
+        where=str(newest.path),
+        todo="bring the journal back from a copy, or compare with the reviewer's own heads",
+    )
+
+
 def _replace(path: Path, text: str) -> None:
     draft = path.with_name(path.name + ".partial")
     with draft.open("wb") as file:

@@ -10,15 +10,20 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from engine.contracts.canonical import sha256_hex
 from engine.contracts.errors import IntegrityError, WorkspaceError
 from engine.contracts.event import JournalRepaired, SegmentOpened
-from engine.journal.chain import Link, broken, decode_line, walk
+from engine.journal.chain import MAX_LINE, Link, broken, decode_line, walk
 
 _NAME = re.compile(r"[0-9]{6}\.jsonl")
 
@@ -62,6 +67,29 @@ def segment_paths(folder: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
+@contextmanager
+def open_segment(path: Path) -> Iterator[BufferedReader]:
+    """Open one file of the journal for reading: a plain file, not a link, a fifo or a device.
+
+    Raises IntegrityError for anything else: it would keep us waiting, or never end.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        broken(str(path), f"the journal file cannot be read ({error.strerror})")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        broken(str(path), "the journal file is not a plain file")
+    with os.fdopen(descriptor, "rb") as file:
+        yield file
+
+
+def lines_in(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of an open file; one that is longer than any of ours comes in parts of no end."""
+    return iter(partial(file.readline, MAX_LINE), b"")
+
+
 def verify_folder(folder: Path) -> Verified:
     """Walk the raw chain of all files. Raises IntegrityError naming file and line."""
     paths = segment_paths(folder)
@@ -70,8 +98,8 @@ def verify_folder(folder: Path) -> Verified:
     tail = b""
     before = ""
     for path in paths:
-        with path.open("rb") as lines:
-            walked = walk(lines, link, str(path), before)
+        with open_segment(path) as file:
+            walked = walk(lines_in(file), link, str(path), before)
         if walked.first_line and segments:
             check_opening(walked.first_line, path, paths[len(segments) - 1].name)
         count = walked.link.size - link.size
@@ -141,8 +169,10 @@ def read_lines(segments: tuple[Segment, ...], from_seq: int, until: int) -> Iter
         start = max(from_seq, segment.first_seq)
         if start >= end:
             continue
-        with segment.path.open("rb") as lines:
-            yield from itertools.islice(lines, start - segment.first_seq, end - segment.first_seq)
+        with open_segment(segment.path) as file:
+            yield from itertools.islice(
+                lines_in(file), start - segment.first_seq, end - segment.first_seq
+            )
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,15 +10,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 import msgspec
 
 from engine.contracts.errors import IntegrityError
 from engine.journal.chain import ZERO_HASH, Link, check_form, line_hash, walk
 from engine.journal.heads import Head
-from engine.journal.segments import check_opening, check_tail, segment_paths
+from engine.journal.segments import (
+    check_opening,
+    check_tail,
+    lines_in,
+    open_segment,
+    segment_paths,
+)
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -79,7 +85,7 @@ class _Reading:
         paths = segment_paths(self.folder)
         for path in paths:
             digest = hashlib.sha256()
-            with path.open("rb") as file:
+            with open_segment(path) as file:
                 walked = walk(self._checked(file, path, digest), self.link, str(path), before)
             if previous_name and walked.first_line:
                 opening = check_opening(walked.first_line, path, previous_name)
@@ -97,8 +103,8 @@ class _Reading:
             previous_name, previous_sha256 = path.name, digest.hexdigest()
             before = f"{path}:{count}"
 
-    def _checked(self, lines: IO[bytes], path: Path, digest: hashlib._Hash) -> Iterator[bytes]:
-        for number, line in enumerate(lines, start=1):
+    def _checked(self, lines: BufferedReader, path: Path, digest: hashlib._Hash) -> Iterator[bytes]:
+        for number, line in enumerate(lines_in(lines), start=1):
             digest.update(line)
             if line[-1:] == b"\n":
                 check_form(line, f"{path}:{number}")

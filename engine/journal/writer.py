@@ -20,13 +20,20 @@ from pathlib import Path
 import msgspec
 
 from engine.contracts.errors import InputError, WorkspaceError
-from engine.contracts.event import AnyEvent, JournalRepaired, Recorded, SegmentOpened
+from engine.contracts.event import (
+    AnyEvent,
+    JournalRepaired,
+    Recorded,
+    SegmentOpened,
+    kind_of,
+)
 from engine.contracts.people import Actor, automaton
-from engine.journal.chain import ZERO_HASH, Link, decode_line, encode_line, line_hash
+from engine.journal.chain import MAX_LINE, ZERO_HASH, Link, decode_line, encode_line, line_hash
 from engine.journal.commit import Committer, JournalFailed, System, Work
 from engine.journal.segments import (
     Segment,
     Verified,
+    open_segment,
     read_lines,
     repair_tail,
     segment_name,
@@ -100,7 +107,7 @@ class Journal:
         self._segments = list(verified.segments) or [Segment(folder / segment_name(1), 0, 0)]
         self._segment_hash = hashlib.sha256()
         if verified.segments:
-            with self._segments[-1].path.open("rb") as file:
+            with open_segment(self._segments[-1].path) as file:
                 self._segment_hash = hashlib.file_digest(file, "sha256")
 
     def _start(self, commit_interval_ms: int, system: System) -> None:
@@ -206,6 +213,8 @@ class Journal:
         def add(by: Actor, event: AnyEvent) -> Recorded:
             nonlocal size, head, count
             line = encode_line(size, head, ts_us, by, event)
+            if len(line) >= MAX_LINE:
+                raise InputError(what="an event too large for the journal", where=kind_of(event))
             recorded = Recorded(seq=size, ts_us=ts_us, actor=by, event=event)
             lines.append((recorded, line))
             pending.append(line)

@@ -73,11 +73,11 @@ def session_of(fold: SessionFold, session_id: str) -> Session:
 
 
 def _lines(journal: Path) -> Iterator[tuple[str, bytes]]:
-    from engine.journal.segments import segment_paths  # noqa: PLC0415
+    from engine.journal.segments import lines_in, open_segment, segment_paths  # noqa: PLC0415
 
     for path in segment_paths(journal):
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
+        with open_segment(path) as file:
+            for number, line in enumerate(lines_in(file), start=1):
                 if line.endswith(b"\n"):
                     yield f"{path.name}:{number}", line
 
