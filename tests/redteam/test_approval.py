@@ -38,7 +38,7 @@ def refused(desk: Desk, answer: Answer, *codes: str) -> None:
     desk.nothing_was_approved()
 
 
-# --- who signs -----------------------------------------------------------------------------------
+# --- who signs ------------------------------------------------------------------------------------
 
 
 def test_the_operator_signs_the_reviewers_decision(desk: Desk) -> None:
@@ -112,7 +112,7 @@ def test_somebody_speaks_in_the_name_of_a_person_with_another_unix_user(
     refused(desk, desk.post(route, person="carol", **body), "UID_MISMATCH")
 
 
-# --- what is signed ------------------------------------------------------------------------------
+# --- what is signed -------------------------------------------------------------------------------
 
 
 def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[str], str]:
@@ -231,7 +231,7 @@ def test_the_reviewer_types_another_code_than_the_packets(desk: Desk, code: str)
     refused(desk, desk.cosign(document), "SHORT_CODE")
 
 
-# --- the form of a signature ---------------------------------------------------------------------
+# --- the form of a signature ----------------------------------------------------------------------
 
 
 def reblob(change: Callable[[bytes], bytes]) -> Callable[[str], str]:
@@ -291,7 +291,7 @@ def test_a_good_signature_in_another_form(desk: Desk, how: str) -> None:
     refused(desk, answer, "REVIEWER_SIGNATURE", "VERIFIERS_DISAGREE", "INPUT", "INVALID_INPUT")
 
 
-# --- lists of keys that ssh-keygen follows and we do not -----------------------------------------
+# --- lists of keys that ssh-keygen follows and we do not ------------------------------------------
 
 
 def _line(principal: str, options: str, public: str) -> str:
@@ -411,7 +411,7 @@ def test_a_revocation_list_in_either_form_stops_the_key(
     assert not checker.check("rev:bob", Namespace.COSIGN, b"x\n", signature).ok
 
 
-# --- what changes between the two signatures -----------------------------------------------------
+# --- what changes between the two signatures ------------------------------------------------------
 
 
 @contextmanager
@@ -497,7 +497,7 @@ def test_a_checklist_answer_is_changed_after_the_packet(desk: Desk) -> None:
         refused(desk, answer, "ILLEGAL_TRANSITION", "STATE", "ITEM", "CHECKLIST")
 
 
-# --- the operator's half -------------------------------------------------------------------------
+# --- the operator's half --------------------------------------------------------------------------
 
 
 def test_the_reviewer_signs_in_the_operators_place(desk: Desk) -> None:
@@ -568,7 +568,7 @@ def test_an_order_is_sent_before_anything_was_approved(desk: Desk) -> None:
     assert desk.field.events("order.intended") == []
 
 
-# --- the charter ---------------------------------------------------------------------------------
+# --- the charter ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

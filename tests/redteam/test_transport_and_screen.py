@@ -53,7 +53,7 @@ def _inodes(pid: int) -> set[str]:
     found = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            target = os.readlink(entry)
+            target = str(entry.readlink())
         except FileNotFoundError:
             continue
         if target.startswith("socket:["):
@@ -165,7 +165,7 @@ NOT_REQUESTS: dict[str, bytes] = {
         b'{"route":"order/submit","body":{"person":"alice","symbol":"BTCUSDT","side":"BUY",'
         b'"type":"MARKET","quantity":"1","quantity":"2"}}\n'
     ),
-    "two lines at once": b'{"route":"order/submit","body":{}}\n{"route":"order/submit","body":{}}\n',
+    "two lines at once": b'{"route":"order/submit","body":{}}\n' * 2,
 }
 
 
@@ -255,7 +255,7 @@ def test_nobody_but_the_operator_attends(tmp_path: Path, loop: Loop) -> None:
     loop.run(play())
 
 
-# --- floods, and the kill that must come through ---------------------------------------------------
+# --- floods, and the kill that must come through --------------------------------------------------
 
 
 def _kill_and_release(desk: Desk) -> float:
@@ -455,7 +455,7 @@ def test_no_secret_is_in_the_list_of_processes(desk: Desk) -> None:
         if entry.name.isdigit():
             try:
                 arguments = (entry / "cmdline").read_bytes()
-                here = os.readlink(entry / "cwd") == str(desk.place.root)
+                here = (entry / "cwd").readlink() == desk.place.root
             except OSError:
                 continue
             looked += here
