@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from config.scenarios import is_file_name, scenario_names
 from engine.contracts.errors import InputError
 from engine.contracts.money import parse_decimal, plain
-from engine.contracts.session import Environment, Limits, Mode
+from engine.contracts.session import BreakerTerms, Environment, Limits, Mode
 
 #: What may be asked for at all, per environment. Code, not configuration (I5).
 MODES: dict[Environment, frozenset[Mode]] = {
@@ -153,6 +153,20 @@ class LimitSettings(Section):
         return Limits(**self.model_dump())
 
 
+class BreakerSettings(Section):
+    """What trips the loss breakers; units as in `engine.contracts.session.BreakerTerms`."""
+
+    max_day_loss: PositiveMoney
+    max_week_loss: PositiveMoney
+    max_drawdown_bps: Annotated[int, Field(ge=1, le=2000)]
+    max_losses_in_a_row: Annotated[int, Field(ge=1, le=1000)]
+    max_pauses_per_hour: Annotated[int, Field(ge=1, le=1000)]
+
+    def to_terms(self) -> BreakerTerms:
+        """The same numbers in the engine's words."""
+        return BreakerTerms(**self.model_dump())
+
+
 class SessionSettings(Section):
     """Times of a session: seconds, milliseconds and minutes as the names say."""
 
@@ -235,6 +249,7 @@ class Settings(BaseSettings):
     venue: VenueSettings
     sandbox: SandboxSettings
     limits: LimitSettings
+    breakers: BreakerSettings
     session: SessionSettings
     market: MarketSettings
     clock: ClockSettings

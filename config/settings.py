@@ -211,7 +211,7 @@ def _unusable(layers: tuple[Layer, ...], environment: Environment) -> list[str]:
     directions = {
         key: 1 if key.removeprefix("limits.") in LONGER_IS_TIGHTER else -1
         for key in known_keys()
-        if key.startswith("limits.")
+        if key.startswith(("limits.", "breakers."))
     }
     if environment is not Environment.DEV:
         directions |= TIGHTER

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from engine.execution.approval_desk import ApprovalDesk
+from engine.execution.breaker_desk import BreakerDesk
 from engine.execution.conditions import Conditions
 from engine.execution.core import Core
 from engine.execution.facts import FactsBuilder, Readings
@@ -205,6 +206,7 @@ class Parts:
                 hold_latch=self.latch.hold,
                 take_reports=self.reports.take,
                 check_conditions=self.conditions.check,
+                check_breakers=BreakerDesk(core, self.facts, self.kill, self.ops.raise_alarm).check,
                 raise_alarm=self.ops.raise_alarm,
             ),
         )

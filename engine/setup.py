@@ -228,6 +228,7 @@ class Setup:
             environment=settings.environment,
             stale_ms=settings.market.stale_ms,
             clock_limit_ms=settings.clock.limit_ms,
+            breakers=settings.breakers.to_terms(),
             modes_allowed=frozenset(settings.governance.modes),
             allow_list=frozenset(
                 (venue, account)

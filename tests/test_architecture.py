@@ -40,7 +40,7 @@ HEAVY = ("scipy", "statsmodels", "arch", "pandas")
 #: Modules of `risk` that judge an order: the numerics of its reports stay out of them.
 ORDER_PATH = (
     "risk.limits", "risk.facts", "risk.exposure", "risk.headroom", "risk.activity", "risk.conduct",
-    "risk.collars",
+    "risk.collars", "risk.breakers", "risk.losses",
 )  # fmt: skip
 
 IMPORT_ROOM = """

@@ -222,6 +222,18 @@ class SessionMoved(Event, frozen=True, kw_only=True, tag="session.moved"):
     reason: str = ""
 
 
+class BreakerTripped(Event, frozen=True, kw_only=True, tag="breaker.tripped"):
+    """A loss breaker went over its limit: `action` PAUSE or KILL follows by itself."""
+
+    session_id: str
+    name: str
+    action: str
+    value: Decimal
+    limit: Decimal
+    unit: str
+    lifted_by: str
+
+
 class NoteAdded(Event, frozen=True, kw_only=True, tag="note.added"):
     """A line for the runlog."""
 
@@ -643,6 +655,7 @@ AnyEvent = (
     | GoVoided
     | ApprovalRefused
     | SessionMoved
+    | BreakerTripped
     | NoteAdded
     | AttendanceLost
     | AttendanceRegained

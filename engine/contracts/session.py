@@ -91,6 +91,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 LONGER_IS_TIGHTER = frozenset({"cooldown_loss_seconds", "cooldown_rejects_seconds"})
 
 
+class BreakerTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What the breakers of `engine.risk.breakers` trip over. Losses in quote, rolling.
+
+    The drawdown in basis points of the peak of equity; over 2000 counts as 2000.
+    """
+
+    max_day_loss: Decimal = Decimal(20_000)
+    max_week_loss: Decimal = Decimal(50_000)
+    max_drawdown_bps: int = 2000
+    max_losses_in_a_row: int = 100
+    max_pauses_per_hour: int = 100
+
+
 class Charter(msgspec.Struct, frozen=True, kw_only=True):
     """What the session may do. Times in µs UTC; the change window is half-open [from, until)."""
 

@@ -85,6 +85,10 @@ _PHRASES: dict[type[ev.Event], Callable[[Any], str]] = {
             for asset, (free, locked) in sorted(e.balances.items())
         )
     ),
+    ev.BreakerTripped: lambda e: (
+        f"BREAKER {e.name} tripped: {to_text(e.value)} {e.unit} is over {to_text(e.limit)},"
+        f" {e.action}; lifted by {e.lifted_by}"
+    ),
     ev.KillLatched: lambda e: f"KILL latched from {e.source}: {e.reason}",
     ev.KillStage: lambda e: f"kill: {e.stage} after {e.elapsed_us} µs {e.detail}",
     ev.KillVerdict: lambda e: (

@@ -40,6 +40,7 @@ from engine.orders.orphans import OrphanBook
 from engine.orders.positions import PositionLedger
 from engine.reconcile.watch import ReconWatch
 from engine.risk.activity import Activity
+from engine.risk.losses import LossBook
 
 #: Decides the events of one command from the present state; refuses by raising a PeakError.
 Decide = Callable[["State"], Sequence[AnyEvent]]
@@ -58,6 +59,7 @@ class State:
         self.orphans = OrphanBook()
         self.recon_watch = ReconWatch()
         self.activity = Activity()
+        self.losses = LossBook()
         self.opening_balances: dict[str, dict[str, tuple[Decimal, Decimal]]] = {}
         #: every kill the journal knows, released ones included
         self.kill_ids: set[str] = set()
@@ -78,6 +80,7 @@ class State:
         self.alarms.apply(recorded)
         self.incidents.apply(recorded)
         self.activity.apply(recorded)
+        self.losses.apply(recorded)
         match recorded.event:
             case SessionChartered(session_id=session_id):
                 # Positions are the session's own: what the account held before is in the balances.

@@ -15,7 +15,7 @@ import msgspec
 from engine.contracts.decision import Check
 from engine.contracts.errors import Refused
 from engine.contracts.money import ZERO
-from engine.contracts.session import Environment, Mode
+from engine.contracts.session import BreakerTerms, Environment, Mode
 from engine.execution.clock import wall_us
 from engine.execution.core import State
 from engine.execution.latch_file import latch_present
@@ -24,6 +24,7 @@ from engine.governance.latch import LatchState
 from engine.governance.locks import LockFacts, live_locks
 from engine.governance.session import Session
 from engine.orders.positions import net_profit
+from engine.risk.breakers import Reading, readings
 from engine.risk.conduct import cooldown_us
 from engine.risk.exposure import MINUTE_US, exposures
 from engine.risk.facts import DUPLICATE_WINDOW_US, Exposure, RiskFacts, duplicate_key
@@ -49,6 +50,7 @@ class FactSettings(msgspec.Struct, frozen=True, kw_only=True):
     clock_limit_ms: int
     modes_allowed: frozenset[Mode]
     allow_list: frozenset[tuple[str, str]]
+    breakers: BreakerTerms = BreakerTerms()
 
 
 class FactsBuilder:
@@ -176,6 +178,21 @@ class FactsBuilder:
                 (duplicate_key(order.intent), order.created_us) for order in just_now
             ),
             locks=self._locks(session, latched=latched, now_us=now),
+        )
+
+    def breakers(self) -> tuple[Reading, ...]:
+        """Where the loss breakers stand, open positions at the mid; none without a session."""
+        session = self._state.sessions.current
+        if session is None:
+            return ()
+        mids = {symbol: market.mid() for symbol, market in self._markets.items()}
+        market = self._markets.get(next(iter(session.charter.instruments), ""))
+        return readings(
+            self._state.losses,
+            self._settings.breakers,
+            market.instrument.quote if market else "quote",
+            {symbol: mid for symbol, mid in mids.items() if mid is not None},
+            self._now_us(),
         )
 
     def _exposures(self) -> tuple[Exposure, ...] | None:

@@ -2,7 +2,7 @@
 
 Once a tick it compares what must hold with what holds; what no longer holds is acted on by rule:
 attendance lost pauses and cancels what rests, a window that ended winds the session down, anything
-signed that has changed voids the approval (I6) and winds down.
+signed that has changed voids the approval (I6) and winds down, a loss breaker pauses or kills.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ class GuardActs:
     hold_latch: Callable[[], Awaitable[None]]
     take_reports: Callable[[], Awaitable[None]]
     check_conditions: Callable[[], Awaitable[None]]
+    check_breakers: Callable[[], Awaitable[None]]
     raise_alarm: RaiseAlarm
 
 
@@ -124,6 +125,8 @@ class Guard:
         await self._check_attendance(session)
         if session.state is SessionState.GO_NOGO:
             await self._acts.expire_request()
+        if session.state in _TRADING:
+            await self._acts.check_breakers()
         if session.state in _TRADING:
             await self._check_approval(session)
         if session.state in _TRADING:

@@ -199,7 +199,10 @@ class ViewBuilder:
     def _limits(self, session: Session | None) -> tuple[HeadroomView, ...]:
         if session is None or not session.charter.instruments:
             return ()
-        return headroom(self._facts.risk(session.charter.instruments[0]))
+        return (
+            *headroom(self._facts.risk(session.charter.instruments[0])),
+            *(reading.row() for reading in self._facts.breakers()),
+        )
 
     def _alarms(self) -> tuple[AlarmView, ...]:
         return self._state.alarms.active_views()

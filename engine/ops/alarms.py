@@ -131,6 +131,12 @@ ALARMS: dict[str, AlarmDefinition] = {
             "Stop the session; do not ask for a larger limit today.",
         ),
         _row(
+            "BREAKER",
+            1,
+            "a loss breaker tripped",
+            "Stop and find out why; resume only when both of you know what was lost and how.",
+        ),
+        _row(
             "DISK_LOW",
             2,
             "little disk space is left for the journal",

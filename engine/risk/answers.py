@@ -60,7 +60,7 @@ def at_most(
         else f"{code}: {name} {shown} {unit} is over {bound} {unit}",
         value=shown,
         limit=bound,
-        headroom=bound if left is None else number(left) if left > 0 else "0",
+        headroom=bound if left is None else number(max(left, 0)),
         unit=unit,
     )
 

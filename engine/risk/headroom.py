@@ -48,7 +48,7 @@ def tighter(limits: Limits, ceiling: Limits) -> tuple[str, ...]:
 
 def headroom(facts: RiskFacts) -> tuple[HeadroomView, ...]:
     """How much of each limit is used now; what is not known reads as 100 % used."""
-    return tuple(_headroom_row(*row) for row in (*_held(facts), *_sent(facts), *_trusted(facts)))
+    return tuple(headroom_row(*row) for row in (*_held(facts), *_sent(facts), *_trusted(facts)))
 
 
 def _held(facts: RiskFacts) -> tuple[_Row, ...]:
@@ -111,9 +111,10 @@ def _as_tight(field: str, value: Decimal | int, ceiling: Decimal | int) -> bool:
     return 0 <= value <= ceiling
 
 
-def _headroom_row(
+def headroom_row(
     code: str, text: str, used: Decimal | int | None, limit: Decimal | int, unit: str
 ) -> HeadroomView:
+    """One row; what is not known, and a limit of nothing, is full."""
     percent = 100
     if used is not None and limit > 0:
         percent = int(Decimal(used) * 100 / Decimal(limit))

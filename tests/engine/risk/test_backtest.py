@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from engine.contracts.errors import InputError
-from engine.risk.backtest import backtest, basel_zone, christoffersen, kupiec
+from engine.risk import backtest as module
+from engine.risk.backtest import LikelihoodRatio, backtest, basel_zone, christoffersen, kupiec
 
 
 def series(observations: int, *hits: int) -> list[bool]:
@@ -40,6 +41,25 @@ def test_the_zones_probability_is_scipys_binomial(
     hits = data.draw(st.integers(0, min(observations, 200)))
     expected = stats.binom.cdf(hits, observations, rate)
     assert basel_zone(observations, hits, rate)[1] == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("name", "hits", "zone"), [("GREEN", 4, "yellow"), ("YELLOW", 9, "red")])
+def test_a_zone_ends_below_its_limit(
+    monkeypatch: pytest.MonkeyPatch, name: str, hits: int, zone: str
+) -> None:
+    monkeypatch.setattr(module, f"{name}_BELOW", basel_zone(250, hits, 0.01)[1])
+    assert basel_zone(250, hits, 0.01)[0] == zone
+
+
+def test_a_p_value_of_five_percent_is_as_expected() -> None:
+    test = LikelihoodRatio(statistic=3.84, p_value=0.05)
+    assert module._direction(250, 9, 0.01, test) == "as expected"
+
+
+def test_five_expected_exceptions_and_a_year_of_days_are_enough() -> None:
+    assert not any("expected" in one for one in backtest(series(500, 1), 0.01).warnings)
+    assert not any("observations" in one for one in backtest(series(250, 1), 0.01).warnings)
+    assert any("observations" in one for one in backtest(series(249, 1), 0.01).warnings)
 
 
 def test_kupiec_is_zero_at_the_expected_rate() -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.contracts.decision import Check, Verdict
 from engine.contracts.order import Order, OrderType, Side
 from engine.orders.positions import Position
-from engine.risk.exposure import exposures
+from engine.risk.exposure import exposures, least_notional
 from engine.risk.facts import Exposure
 from engine.risk.limits import check_order
 
@@ -132,7 +133,38 @@ def test_new_codes_allow_in_a_good_world(world: Any) -> None:
 def test_missing_fact_blocks_with_the_code_of_its_check_i12(
     world: Any, code: str, facts: Any
 ) -> None:
-    assert answer(world, code, **facts).verdict is Verdict.BLOCK
+    refused = answer(world, code, **facts)
+    assert refused.verdict is Verdict.BLOCK
+    assert refused.text.endswith("is not known")
+
+
+@pytest.mark.parametrize("code", ["MAX_NET", "MAX_ASSET", "MAX_GROSS"])
+def test_headroom_of_an_exposure_is_what_is_left_before_the_order(world: Any, code: str) -> None:
+    held = (row("BTCUSDT", "3", "-3", "100.1"),)
+    assert answer(world, code, exposures=held).headroom == "700.7"
+    assert answer(world, code, exposures=(row("BTCUSDT", "30", "0", "100.1"),)).headroom == "0"
+
+
+@pytest.mark.parametrize(("side", "words"), [(Side.BUY, "longest"), (Side.SELL, "shortest")])
+def test_position_is_named_by_its_side(world: Any, side: Side, words: str) -> None:
+    text = answer(world, "MAX_POSITION", world.intent(side=side)).text
+    assert text.startswith(f"{words} position")
+
+
+def test_quantity_and_price_of_nothing_are_no_multiples(world: Any) -> None:
+    loose = msgspec.structs.replace(world.INSTRUMENT, min_quantity=D(0))
+    nothing = answer(world, "VENUE_FILTER", world.intent(quantity=D(0)), instrument=loose)
+    assert "quantity 0 is not a multiple" in nothing.text
+    free = answer(world, "VENUE_FILTER", world.intent(price=D(0)))
+    assert "price 0 is not a multiple" in free.text
+
+
+def test_least_worth_of_an_order_is_at_its_price_or_the_book_moved_against_it(world: Any) -> None:
+    facts = world.facts()
+    assert least_notional(world.intent(price=D(101)), facts) == 101
+    assert least_notional(world.market(Side.BUY), facts) == D("100.10")
+    assert least_notional(world.market(Side.SELL), facts) == D("98.901")
+    assert least_notional(world.market(Side.SELL), world.facts(best_bid=None)) is None
 
 
 def test_price_of_a_symbol_that_is_flat_does_not_matter(world: Any) -> None:

@@ -11,8 +11,17 @@ import numpy as np
 import pytest
 
 from engine.contracts.errors import InputError
+from engine.contracts.risk import DOCUMENT_TYPE
 from engine.risk import report as risk
-from engine.risk.report_text import to_document, to_markdown
+from engine.risk.report_text import (
+    _amount,
+    read_document,
+    sheet_markdown,
+    to_document,
+    to_markdown,
+    to_sheet,
+    write_document,
+)
 from engine.risk.stress import EVERY, Exposed, Shock
 
 MINUTE_MS = 60_000
@@ -157,3 +166,31 @@ def test_where_cornish_fisher_does_not_hold_a_dash_stands() -> None:
         )
     )
     assert "| cornish-fisher | - | - | not valid here" in to_markdown(report)
+
+
+def test_a_document_of_another_type_is_refused_and_its_own_is_read() -> None:
+    text = write_document("s1", 1, [to_sheet(risk.risk_report(inputs()))])
+    assert read_document(text).session_id == "s1"
+    with pytest.raises(InputError, match="of type 'other'"):
+        read_document(text.replace(f'"{DOCUMENT_TYPE}"'.encode(), b'"other"'))
+
+
+def test_probabilities_have_six_places_and_amounts_two() -> None:
+    sheet = to_sheet(risk.risk_report(inputs()))
+    assert sheet.backtest is not None
+    assert len(sheet.backtest.zone_probability.partition(".")[2]) == 6
+    assert len((sheet.figures[0].var or "").partition(".")[2]) == 2
+
+
+@pytest.mark.parametrize(("value", "text"), [(-0.001, "0.00"), (-0.01, "-0.01"), (0.5, "0.50")])
+def test_nothing_lost_has_no_sign(value: float, text: str) -> None:
+    assert _amount(value) == text
+
+
+def test_a_test_that_could_not_be_made_is_a_dash() -> None:
+    sheet = to_sheet(risk.risk_report(inputs()))
+    assert sheet.backtest is not None
+    without = msgspec.structs.replace(sheet.backtest, independence=None, conditional=None)
+    text = sheet_markdown(msgspec.structs.replace(sheet, backtest=without))
+    assert "| Christoffersen, independence | - | - |" in text
+    assert "| Kupiec, coverage | - | - |" not in text

@@ -37,6 +37,19 @@ def test_losses_are_positive_and_historical_var_is_the_type_7_quantile() -> None
     assert figure.note == "rests on 6 observations"
 
 
+def test_ten_observations_carry_a_tail() -> None:
+    figure = tail.historical(np.arange(-50.0, 51.0), 0.91)
+    assert (figure.tail, figure.note) == (10, "")
+
+
+def test_a_constant_series_has_no_moments() -> None:
+    assert tail.moments(np.full(30, 5.0)) == (0.0, 0.0)
+
+
+def test_an_expansion_that_stands_still_at_one_point_does_not_increase() -> None:
+    assert not tail.expansion_increases(0.0, 8.0)  # the derivative is z²
+
+
 def test_between_two_observations_var_is_interpolated() -> None:
     losses = np.arange(40.0)
     assert tail.historical(losses, 0.99).var == pytest.approx(0.99 * 39)

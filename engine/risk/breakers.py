@@ -1,0 +1,132 @@
+"""Loss breakers: what trips, over which time, what follows, and who may lift it. Pure.
+
+A breaker is a row of data. What it is measured by is a fold of the journal (`losses`) and the
+marks of this moment, so a restart measures nothing anew. At the limit is allowed, one unit over
+trips. A measure that is not known trips nothing, and reads as used up: an order that needs the
+same prices is blocked by its own checks (I12).
+
+The drawdown from the peak of equity stops hard at 20 %. That number is here and not in any
+configuration, which can only make it tighter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from engine.contracts.money import ZERO
+from engine.contracts.session import BreakerTerms
+from engine.contracts.view import HeadroomView
+from engine.orders.exact import add, share, subtract
+from engine.risk.exposure import BPS
+from engine.risk.headroom import headroom_row
+from engine.risk.losses import LossBook
+
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+WEEK_US = 7 * DAY_US
+
+#: Hard stop: basis points of the peak.
+HARD_DRAWDOWN_BPS = 2_000
+
+
+class Action(StrEnum):
+    """What a tripped breaker does. PAUSE: no order until a person resumes. KILL: as the key."""
+
+    PAUSE = "PAUSE"
+    KILL = "KILL"
+
+
+class Breaker(msgspec.Struct, frozen=True, kw_only=True):
+    """One row. `look_back_us` 0: since the session began, or since a person last resumed."""
+
+    name: str
+    text: str
+    look_back_us: int
+    limit: Decimal
+    unit: str
+    action: Action
+    lifted_by: str
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """A breaker and where it stands; `used` None is not known."""
+
+    breaker: Breaker
+    used: Decimal | None
+
+    @property
+    def over(self) -> bool:
+        """Whether it trips."""
+        return self.used is not None and self.used > self.breaker.limit
+
+    def row(self) -> HeadroomView:
+        """How close it is."""
+        one = self.breaker
+        return headroom_row(one.name, one.text, self.used, one.limit, one.unit)
+
+
+_RESUMER = "operator, by resuming"
+_TWO = "operator and reviewer, by releasing the latch"
+
+
+def breakers(terms: BreakerTerms, quote: str) -> tuple[Breaker, ...]:
+    """Every breaker under these terms."""
+    drawdown = Decimal(min(terms.max_drawdown_bps, HARD_DRAWDOWN_BPS))
+    day, week = terms.max_day_loss, terms.max_week_loss
+    rows = (
+        ("DAY_LOSS", "loss of 24 h, realised", DAY_US, day, quote, Action.PAUSE),
+        ("DAY_LOSS_MARKED", "loss of 24 h, marked", DAY_US, day, quote, Action.PAUSE),
+        ("WEEK_LOSS", "loss of 7 days, realised", WEEK_US, week, quote, Action.PAUSE),
+        ("WEEK_LOSS_MARKED", "loss of 7 days, marked", WEEK_US, week, quote, Action.PAUSE),
+        ("DRAWDOWN", "drawdown from the peak", 0, drawdown, "bps", Action.KILL),
+        ("LOSSES_IN_A_ROW", "losing closes in a row", 0, terms.max_losses_in_a_row, "orders",
+         Action.PAUSE),
+        ("AUTO_PAUSES", "automatic pauses in 1 h", HOUR_US, terms.max_pauses_per_hour, "pauses",
+         Action.KILL),
+    )  # fmt: skip
+    return tuple(
+        Breaker(
+            name=name,
+            text=text,
+            look_back_us=look_back_us,
+            limit=Decimal(limit),
+            unit=unit,
+            action=action,
+            lifted_by=_RESUMER if action is Action.PAUSE else _TWO,
+        )
+        for name, text, look_back_us, limit, unit, action in rows
+    )
+
+
+def readings(
+    book: LossBook, terms: BreakerTerms, quote: str, marks: Mapping[str, Decimal], now_us: int
+) -> tuple[Reading, ...]:
+    """Where every breaker stands. `marks` is the price of each symbol that has one, quote."""
+    unrealised = book.unrealised(marks)
+    measured = {
+        "DRAWDOWN": _drawdown_bps(book, unrealised),
+        "LOSSES_IN_A_ROW": Decimal(book.losses_in_a_row),
+        "AUTO_PAUSES": Decimal(len(book.pauses.after(now_us - HOUR_US))),
+    }
+    for name, span in (("DAY_LOSS", DAY_US), ("WEEK_LOSS", WEEK_US)):
+        earned = book.earned_after(now_us - span)
+        measured[name] = _loss(earned)
+        measured[f"{name}_MARKED"] = None if unrealised is None else _loss(add(earned, unrealised))
+    rows = breakers(terms, quote)
+    return tuple(Reading(breaker=row, used=measured[row.name]) for row in rows)
+
+
+def _loss(earned: Decimal) -> Decimal:
+    return max(ZERO, earned.copy_negate())
+
+
+def _drawdown_bps(book: LossBook, unrealised: Decimal | None) -> Decimal | None:
+    """How far equity is under its peak, bps of the peak; None when either is not known."""
+    if unrealised is None or book.peak is None or book.equity is None or not book.peak > 0:
+        return None
+    fall = subtract(book.peak, add(book.equity, unrealised))
+    return share(_loss(fall.copy_negate()), BPS, book.peak)

@@ -1,0 +1,143 @@
+"""What was earned and lost, fill by fill, over all sessions: the fold behind the breakers. Pure.
+
+A fold of the journal and nothing else: a restart ends in the same figures, the peak included. All
+sessions count together, so that a new session does not begin with a loss forgotten.
+
+Equity is the quote balance that the venue showed when the session asked for its go, plus what was
+earned since, plus what is held at its mark. Its peak is taken at our own fills, each symbol at its
+last fill's price: those prices are in the journal. (Base held before the session is left out, which
+makes the equity smaller and a drawdown larger.)
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Mapping
+from decimal import Decimal
+
+from engine.contracts import event as ev
+from engine.contracts.money import ZERO
+from engine.contracts.session import SessionState
+from engine.orders.exact import add, subtract
+from engine.orders.positions import (
+    Position,
+    PositionLedger,
+    fees_in_quote,
+    split_symbol,
+    unrealized,
+)
+from engine.risk.activity import Times
+
+#: Causes of a pause that no person asked for.
+AUTOMATIC = frozenset({"risk_pause", "recon_red", "attendance_lost"})
+
+
+class LossBook:
+    """Profit and loss of the account as the journal has it, folded in place."""
+
+    def __init__(self) -> None:
+        self.pauses = Times()
+        #: quote balance at the session's begin plus what was realised since; None: not read yet
+        self.equity: Decimal | None = None
+        #: highest equity of the session at any of its fills
+        self.peak: Decimal | None = None
+        #: breakers that tripped in this session and that nobody has lifted
+        self.tripped: set[str] = set()
+        self._instruments: tuple[str, ...] = ()
+        self._positions = PositionLedger()
+        self._last_prices: dict[str, Decimal] = {}
+        self._earned: list[Decimal] = []
+        self._at = array("q")
+        self._highest = array("q")
+        self._closes: dict[str, Decimal] = {}
+
+    @property
+    def losses_in_a_row(self) -> int:
+        """Orders in a row, the last ones, that closed at a loss; since a person last resumed."""
+        count = 0
+        for earned in reversed(self._closes.values()):
+            if earned >= 0:
+                break
+            count += 1
+        return count
+
+    def earned_after(self, since_us: int) -> Decimal:
+        """Realised after fees by all fills later than `since_us`, quote."""
+        begin = bisect_right(self._highest, since_us)
+        total = ZERO
+        for at_us, earned in zip(self._at[begin:], self._earned[begin:], strict=True):
+            if at_us > since_us:
+                total = add(total, earned)
+        return total
+
+    def unrealised(self, marks: Mapping[str, Decimal]) -> Decimal | None:
+        """What all that is held would earn at these marks; None when one has no mark."""
+        total = ZERO
+        for symbol, position in self._positions.positions().items():
+            if not position.quantity:
+                continue
+            if symbol not in marks:
+                return None
+            total = add(total, unrealized(position, marks[symbol]))
+        return total
+
+    def apply(self, recorded: ev.Recorded) -> None:
+        """Fold one event. Total: what does not concern it changes nothing."""
+        match recorded.event:
+            case ev.OrderFilled():
+                self._fill(recorded, recorded.event)
+            case ev.SessionChartered(charter=charter):
+                self._instruments = charter.instruments
+                self.equity = self.peak = None
+                self._lift()
+            case ev.BalancesRead(moment="opening", balances=balances):
+                self._open(balances)
+            case ev.SessionMoved(after=SessionState.PAUSED, cause=cause) if cause in AUTOMATIC:
+                self.pauses.add(recorded.ts_us)
+            case ev.SessionMoved(cause="resume"):
+                self._lift()
+            case ev.BreakerTripped(name=name):
+                self.tripped.add(name)
+
+    def _lift(self) -> None:
+        """A person looked, or a new session began: what counts in a row begins again."""
+        self.tripped.clear()
+        self._closes.clear()
+
+    def _open(self, balances: dict[str, tuple[Decimal, Decimal]]) -> None:
+        quotes = {split_symbol(symbol)[1] for symbol in self._instruments}
+        if len(quotes) != 1:
+            return  # two currencies have no sum
+        free, locked = balances.get(quotes.pop(), (ZERO, ZERO))
+        self.equity = add(free, locked)
+        self._mark_peak()
+
+    def _fill(self, recorded: ev.Recorded, event: ev.OrderFilled) -> None:
+        fill = event.fill
+        before = self._positions.position(fill.symbol)
+        if not self._positions.apply(recorded):
+            return
+        earned = subtract(_net(self._positions.position(fill.symbol)), _net(before))
+        self._last_prices[fill.symbol] = fill.price
+        self._earned.append(earned)
+        self._at.append(recorded.ts_us)
+        self._highest.append(max(recorded.ts_us, self._highest[-1] if self._highest else 0))
+        if before.quantity * fill.side.sign < 0:
+            name = fill.client_order_id
+            self._closes[name] = add(self._closes.pop(name, ZERO), earned)
+        if self.equity is not None:
+            self.equity = add(self.equity, earned)
+            self._mark_peak()
+
+    def _mark_peak(self) -> None:
+        held = self.unrealised(self._last_prices)
+        if self.equity is not None and held is not None:
+            now = add(self.equity, held)
+            self.peak = now if self.peak is None else max(self.peak, now)
+
+
+def _net(position: Position) -> Decimal:
+    """Realised less the fees that have a price, quote."""
+    fees, _unpriced = fees_in_quote(position, {})
+    return subtract(position.realized, fees)
