@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.contracts.canonical import sha256_hex
+from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.documents import Namespace
 from engine.governance.wordlist import short_code
 from peakctl.ceremony import new_nonce
@@ -132,6 +132,36 @@ def test_json_gives_the_words_back_exactly(signed: Workspace, cli: Run) -> None:
     shown = json.loads(cli("session", "show", "--json", "-w", str(signed.root)).stdout)
     assert shown["charter"]["purpose"] == EVIL
     assert " ".join(EVIL.split()) in [text for _, _, text in shown["runlog"]]
+
+
+def test_the_risk_report_is_its_own_bytes_and_says_when_it_is_not_whole(
+    signed: Workspace, cli: Run
+) -> None:
+    asked = ("risk", "report", "--person", "alice", "-w", str(signed.root))
+    document = cli(*asked, "--json").stdout
+    kept = cli(
+        *("store", "query", "select count(*) as reports from events where kind = 'risk.reported'"),
+        *("--json", "--person", "alice", "-w", str(signed.root)),
+    )
+    assert json.loads(kept.stdout)[0]["reports"] >= 1
+    assert canonical(json.loads(document)).decode() + "\n" == document
+    assert [one["scope"] for one in json.loads(document)["sheets"]] == ["session", "account"]
+    shocks = signed.root / "config" / "stress.toml"
+    shocks.write_text("[[shock]]\nname = 'x'\n")
+    try:
+        done = cli(*asked)
+    finally:
+        shocks.unlink()
+    assert done.returncode == 1
+    assert "the report is not whole: stress: config/stress.toml" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "What could not be computed" in done.stdout
+
+
+def test_a_risk_report_without_an_engine_is_exit_5(demo: Workspace, cli: Run) -> None:
+    done = cli("risk", "report", "--person", "alice", "-w", str(demo.root))
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_no_go_from_the_command_line_is_recorded_and_is_a_no(
