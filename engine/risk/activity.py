@@ -55,6 +55,7 @@ class Activity:
         self._orders_by_day: Counter[int] = Counter()
         self._cancels_by_day: Counter[int] = Counter()
         self._positions = PositionLedger()
+        self._held: dict[str, Position] = {}
 
     def orders_of_day(self, now_us: int) -> int:
         """How many orders the UTC day of `now_us` has."""
@@ -81,13 +82,17 @@ class Activity:
             case ev.SessionChartered(session_id=session_id):
                 # Positions are the session's own, as everywhere.
                 self._positions = PositionLedger(session_id=session_id)
+                self._held.clear()
 
     def _fill(self, recorded: ev.Recorded, event: ev.OrderFilled) -> None:
-        before = self._positions.position(event.fill.symbol)
         if not self._positions.apply(recorded):
             return
+        symbol = event.fill.symbol
+        before, after = self._held.get(symbol), self._positions.position(symbol)
+        self._held[symbol] = after
+        if before is None:
+            return
         closes = before.quantity * event.fill.side.sign < 0
-        after = self._positions.position(event.fill.symbol)
         if closes and subtract(_earned(after), _earned(before)) < 0:
             self.losses.add(recorded.ts_us)
 

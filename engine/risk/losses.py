@@ -12,7 +12,7 @@ makes the equity smaller and a drawdown larger.)
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -47,9 +47,14 @@ class LossBook:
         self._instruments: tuple[str, ...] = ()
         self._positions = PositionLedger()
         self._last_prices: dict[str, Decimal] = {}
+        self._held: dict[str, Position] = {}
         self._earned: list[Decimal] = []
+        #: what all fills before the n-th earned together, so that a week costs as little as a day
+        self._sums: list[Decimal] = [ZERO]
         self._at = array("q")
         self._highest = array("q")
+        #: fills stamped earlier than one before them: the clock was set back
+        self._late: list[int] = []
         self._closes: dict[str, Decimal] = {}
 
     @property
@@ -65,16 +70,16 @@ class LossBook:
     def earned_after(self, since_us: int) -> Decimal:
         """Realised after fees by all fills later than `since_us`, quote."""
         begin = bisect_right(self._highest, since_us)
-        total = ZERO
-        for at_us, earned in zip(self._at[begin:], self._earned[begin:], strict=True):
-            if at_us > since_us:
-                total = add(total, earned)
+        total = subtract(self._sums[-1], self._sums[begin])
+        for place in self._late[bisect_left(self._late, begin) :]:
+            if self._at[place] <= since_us:
+                total = subtract(total, self._earned[place])
         return total
 
     def unrealised(self, marks: Mapping[str, Decimal]) -> Decimal | None:
         """What all that is held would earn at these marks; None when one has no mark."""
         total = ZERO
-        for symbol, position in self._positions.positions().items():
+        for symbol, position in self._held.items():
             if not position.quantity:
                 continue
             if symbol not in marks:
@@ -115,20 +120,28 @@ class LossBook:
 
     def _fill(self, recorded: ev.Recorded, event: ev.OrderFilled) -> None:
         fill = event.fill
-        before = self._positions.position(fill.symbol)
         if not self._positions.apply(recorded):
             return
-        earned = subtract(_net(self._positions.position(fill.symbol)), _net(before))
+        before, after = self._held.get(fill.symbol), self._positions.position(fill.symbol)
+        self._held[fill.symbol] = after
         self._last_prices[fill.symbol] = fill.price
-        self._earned.append(earned)
-        self._at.append(recorded.ts_us)
-        self._highest.append(max(recorded.ts_us, self._highest[-1] if self._highest else 0))
-        if before.quantity * fill.side.sign < 0:
+        earned = subtract(_net(after), _net(before) if before else ZERO)
+        self._keep(recorded.ts_us, earned)
+        if before and before.quantity * fill.side.sign < 0:
             name = fill.client_order_id
             self._closes[name] = add(self._closes.pop(name, ZERO), earned)
         if self.equity is not None:
             self.equity = add(self.equity, earned)
             self._mark_peak()
+
+    def _keep(self, at_us: int, earned: Decimal) -> None:
+        highest = max(at_us, self._highest[-1] if self._highest else at_us)
+        if highest != at_us:
+            self._late.append(len(self._at))
+        self._at.append(at_us)
+        self._highest.append(highest)
+        self._earned.append(earned)
+        self._sums.append(add(self._sums[-1], earned))
 
     def _mark_peak(self) -> None:
         held = self.unrealised(self._last_prices)

@@ -270,6 +270,19 @@ def test_trade_told_twice_counts_once(story: Story) -> None:
     assert story.used("DAY_LOSS") == 10
 
 
+@given(
+    st.lists(st.tuples(st.integers(-9, 9), st.integers(90, 110)), max_size=12), st.integers(-10, 10)
+)
+def test_earned_after_a_moment_is_what_a_look_at_all_finds(
+    world: Any, trips: list[tuple[int, int]], since: int
+) -> None:
+    story = Story(world)
+    for ts_us, sell in trips:
+        story.trip("100", str(sell), ts_us)
+    expected = sum(sell - 100 for ts_us, sell in trips if ts_us > since)
+    assert story.book.earned_after(since) == expected
+
+
 _STEPS = st.lists(
     st.tuples(st.sampled_from(list(Side)), st.integers(1, 3), st.integers(80, 120)), max_size=20
 )
