@@ -180,7 +180,9 @@ class PackDesk:
             await self._close_market(session)
             head = self._heads.write()
             around = self._surroundings(session, head.text.encode("ascii"), head.signature)
-            records = [*self._core.journal.read(0, head.head.size)]
+            # Decoded one by one, off the loop: a whole journal of objects is many times a session,
+            # and what it takes for a second the allocators keep.
+            records = self._core.journal.read(0, head.head.size)
             inputs = await asyncio.to_thread(gather, records, session.id, around)
             folder = self._places.sessions / folder_name(inputs.started_us, session.id)
             written = await asyncio.to_thread(write_pack, folder, inputs)

@@ -84,6 +84,8 @@ class Database:
                 "wal_autocheckpoint": "1MB",
                 "memory_limit": settings.memory_limit,
                 "threads": settings.threads,
+                # Without it DuckDB's allocator keeps what a query took until the next one runs.
+                "allocator_background_threads": True,
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
             },

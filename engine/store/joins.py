@@ -130,7 +130,13 @@ def differing(engine: FillTable, journal: FillTable, venue: FillTable) -> Differ
     slices = 1 + max(len(side) for side in sides.values()) // _SLICE_ROWS
     left: dict[str, list[FillRow]] = {name: [] for name in _SIDES}
     agreed = 0
-    connection = duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": ""})
+    connection = duckdb.connect(
+        config={
+            "memory_limit": _MEMORY,
+            "temp_directory": "",
+            "allocator_background_threads": True,
+        }
+    )
     try:
         for name, side in sides.items():
             connection.register(f"{name}_rows", side.table())
