@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 #: operator -> what it may be mistaken for, and the name of the mistake
@@ -28,9 +28,13 @@ CHANGES: dict[type[ast.cmpop], tuple[tuple[type[ast.cmpop], str], ...]] = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """One changed comparison. `place` counts the operators of the file; `line` is for people."""
+    """One changed comparison. `place` counts the operators of the file; `line` is for people.
+
+    `text` is the file as it was when the mutants were made: it may be edited while they run.
+    """
 
     file: Path
+    text: str = field(repr=False, compare=False)
     place: int
     change: str
     line: int
@@ -51,12 +55,12 @@ class _Walk(ast.NodeVisitor):
         self.found: list[tuple[ast.Compare, int, str]] = []
         self._functions: list[str] = []
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:  # noqa: N802  (the visitor's name)
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         self._functions.append(node.name)
         self.generic_visit(node)
         self._functions.pop()
 
-    def visit_Compare(self, node: ast.Compare) -> None:  # noqa: N802  (the visitor's name)
+    def visit_Compare(self, node: ast.Compare) -> None:
         where = ".".join(self._functions) or "module"
         self.found += [(node, place, where) for place in range(len(node.ops))]
         self.generic_visit(node)
@@ -70,13 +74,15 @@ def _comparisons(tree: ast.Module) -> list[tuple[ast.Compare, int, str]]:
 
 def mutants_of(file: Path) -> Iterator[Mutant]:
     """All mutants of a file, in reading order."""
-    tree = ast.parse(file.read_text())
+    source = file.read_text(encoding="utf-8")
+    tree = ast.parse(source)
     for place, (node, op, function) in enumerate(_comparisons(tree)):
         before, kept = ast.unparse(node), node.ops[op]
         for operator, change in CHANGES[type(kept)]:
             node.ops[op] = operator()
             yield Mutant(
                 file=file,
+                text=source,
                 place=place,
                 change=change,
                 line=node.lineno,
@@ -89,7 +95,7 @@ def mutants_of(file: Path) -> Iterator[Mutant]:
 
 def source_of(mutant: Mutant) -> str:
     """The file's source with the mutant in it."""
-    tree = ast.parse(mutant.file.read_text())
+    tree = ast.parse(mutant.text)
     node, op, _function = _comparisons(tree)[mutant.place]
     operator = next(new for new, change in CHANGES[type(node.ops[op])] if change == mutant.change)
     node.ops[op] = operator()

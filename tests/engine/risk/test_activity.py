@@ -152,6 +152,13 @@ def test_short_that_is_bought_back_higher_is_a_loss(story: Story) -> None:
     assert story.fold.losses.after(0) == (2,)
 
 
+def test_fee_of_opening_again_is_no_loss(story: Story) -> None:
+    story.fill(1, Side.BUY, "1", "100")
+    story.fill(2, Side.SELL, "1", "101")
+    story.fill(3, Side.BUY, "1", "100", "1")
+    assert story.fold.losses.after(0) == ()
+
+
 def test_trade_told_twice_loses_once(story: Story) -> None:
     story.fill(1, Side.BUY, "2", "100", trade_id="t1")
     story.fill(2, Side.SELL, "1", "90", trade_id="t2")
