@@ -156,6 +156,9 @@ class MarketRecorder:
             self._chunks[kind] = []
             self._number[kind] += 1
             self._write(pa.concat_tables(chunks), f"{kind}-{self._number[kind]:06d}.parquet")
+            # Arrow's allocator keeps what a file took, in every thread that ever wrote one.
+            chunks.clear()
+            pa.default_memory_pool().release_unused()
 
     def _write(self, table: pa.Table, name: str) -> None:
         path = self._folder / name
