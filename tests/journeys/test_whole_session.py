@@ -23,12 +23,11 @@ def test_from_charter_to_sealed_pack(desk: Desk) -> None:
     operator.wait_for("● LIVE")
     reviewer.wait_for("● LIVE")
 
-    bid = Decimal(desk.status()["market"]["bids"][0][0])
-    place_order(operator, "0.002", str((bid * Decimal("0.998")).quantize(Decimal("0.01"))))
+    place_order(operator, "0.002", _price(desk, "bids", "0.99"))
     operator.wait_for("1 open")
     place_order(operator, "0.003")
     operator.wait_for(r"filled\s+BUY\s+0\.003")
-    place_order(operator, "0.4", str(bid + 1))
+    place_order(operator, "0.4", _price(desk, "asks", "1.002"))
     operator.wait_for(r"0002 ◐ part|0002 ● filled")
 
     operator.press("c")
@@ -37,7 +36,7 @@ def test_from_charter_to_sealed_pack(desk: Desk) -> None:
     operator.press("ctrl+l")
     operator.press("all as expected", "enter")
     desk.until_status(lambda seen: seen["session"]["runlog"][-1].endswith("all as expected"))
-    place_order(operator, "0.002", str((bid * Decimal("0.998")).quantize(Decimal("0.01"))))
+    place_order(operator, "0.002", _price(desk, "bids", "0.99"))
     operator.wait_for("0003 ○ resting")
     others = _other_terminals(desk)
     assert others["session"]["state"] == "live"
@@ -75,6 +74,12 @@ def test_from_charter_to_sealed_pack(desk: Desk) -> None:
     said = desk.command("verify", str(pack), "--allowed-signers", signers, code=1)
     assert "data/reports/runlog.md" in said
     assert _stock_tools(pack, signers, desk.workspace.parent) == 1
+
+
+def _price(desk: Desk, side: str, factor: str) -> str:
+    """The best price of a side now, moved so far that no market gets there while somebody types."""
+    best = Decimal(desk.status()["market"][side][0][0])
+    return str((best * Decimal(factor)).quantize(Decimal("0.01")))
 
 
 def _other_terminals(desk: Desk) -> dict[str, dict[str, str]]:
