@@ -101,7 +101,7 @@ def _survived(status: int) -> bool:
 
 def warm() -> None:
     """Load what the tests need beside the mutants' room, once for all processes."""
-    for name in ("numpy", "scipy.stats", "statsmodels.api", "arch"):
+    for name in ("numpy", "scipy.stats"):
         importlib.import_module(name)
 
 
