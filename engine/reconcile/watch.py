@@ -12,7 +12,8 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.contracts.event import ReconChecked, Recorded, SessionChartered, WatchedBreak
+from engine.contracts.event import ReconChecked, Recorded, SessionChartered
+from engine.contracts.events.recon import WatchedBreak
 from engine.reconcile.causes import CAUSES, IN_MOTION, RED, YELLOW
 
 #: So many runs in a row make a red break certain enough to act on.

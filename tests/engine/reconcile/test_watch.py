@@ -7,7 +7,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.contracts.event import AnyEvent, ReconChecked, Recorded, WatchedBreak
+from engine.contracts.event import AnyEvent, ReconChecked, Recorded
+from engine.contracts.events.recon import WatchedBreak
 from engine.contracts.people import ENGINE
 from engine.reconcile.causes import CAUSES
 from engine.reconcile.watch import CONFIRMED_RUNS, ReconWatch, verdicts
