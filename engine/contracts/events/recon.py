@@ -60,7 +60,7 @@ class BreakAnswered(Event, frozen=True, kw_only=True, tag="recon.answered"):
 
 
 class ReconSigned(Event, frozen=True, kw_only=True, tag="recon.signed"):
-    """One person signed the reconciliation report."""
+    """One person signed the reconciliation report. `counter` is a hardware key's, else None."""
 
     session_id: str
     run_id: str
@@ -68,6 +68,7 @@ class ReconSigned(Event, frozen=True, kw_only=True, tag="recon.signed"):
     report_sha256: str
     signature: str
     fingerprint: str
+    counter: int | None = None
 
 
 class LessonsWritten(Event, frozen=True, kw_only=True, tag="lessons.written"):
@@ -86,12 +87,13 @@ class PackWritten(Event, frozen=True, kw_only=True, tag="pack.written"):
 
 
 class PackSigned(Event, frozen=True, kw_only=True, tag="pack.signed"):
-    """One person signed the pack's tag manifest."""
+    """One person signed the pack's tag manifest. `counter` is a hardware key's, else None."""
 
     session_id: str
     role: Role
     tagmanifest_sha256: str
     fingerprint: str
+    counter: int | None = None
 
 
 class PackSealed(Event, frozen=True, kw_only=True, tag="pack.sealed"):

@@ -52,18 +52,23 @@ class GoRequested(Event, frozen=True, kw_only=True, tag="go.requested"):
 
 
 class GoSigned(Event, frozen=True, kw_only=True, tag="go.signed"):
-    """The operator's signature over the packet, verified twice. `signature` is armoured SSHSIG."""
+    """The operator's signature over the packet, verified twice. `signature` is armoured SSHSIG.
+
+    `counter` is the hardware key's signature counter, None for any other key.
+    """
 
     session_id: str
     packet_sha256: str
     signature: str
     fingerprint: str
+    counter: int | None = None
 
 
 class GoDecided(Event, frozen=True, kw_only=True, tag="go.decided"):
-    """The reviewer's decision, verified: GO arms, NO-GO ends the session.
+    """The reviewer's decision, verified: GO arms, NO-GO ends the session, ABSTAIN decides nothing.
 
-    `cosign` is the exact text of cosign.json. `signals` lists the same-person signals.
+    `cosign` is the exact text of cosign.json. `signals` lists the same-person signals. `counter` is
+    the hardware key's signature counter, None for any other key.
     """
 
     session_id: str
@@ -74,6 +79,7 @@ class GoDecided(Event, frozen=True, kw_only=True, tag="go.decided"):
     signature: str
     fingerprint: str
     signals: dict[str, str]
+    counter: int | None = None
 
 
 class GoVoided(Event, frozen=True, kw_only=True, tag="go.voided"):
