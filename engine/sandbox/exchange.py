@@ -117,5 +117,9 @@ class Exchange:
         """Whether queries show this order (the hide fault)."""
         return not self.faults.hidden(order.created_us, self.clock_us())
 
+    def cancelable(self, order: Order) -> bool:
+        """Whether a cancel finds this order (the hide fault)."""
+        return not self.faults.hide_from_cancels or self.visible(order)
+
     def _give_back(self, account: Account, maker: bool) -> None:  # noqa: FBT001  (a callback)
         self.limits.uncount_order(account.name, self.clock_us(), 5 if maker else 1)

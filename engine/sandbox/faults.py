@@ -140,7 +140,8 @@ class FaultRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
       `filters` change at run time. `wipe`: orders and trades of accounts gone, balances reset, keys
       kept, ids go on.
     * `clock_skew_ms`: the venue's clock is so far ahead. `hide_order_ms`: younger orders are in no
-      query's answer. `open_orders_lag_ms`: openOrders as it was so long ago. `ban_ms`: 418 for
+      query's answer; with `hide_from_cancels` no cancel finds them either, as if they were still on
+      their way to the book. `open_orders_lag_ms`: openOrders as it was so long ago. `ban_ms`: 418 for
       everybody for so long. 0 ends each.
     * `for_ms`: what this request sets (status, filters, clock, lags, pongs) and what of its `rest`
       and `reports` is left ends after so long.
@@ -166,6 +167,7 @@ class FaultRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     wipe: bool = False
     clock_skew_ms: int | None = None
     hide_order_ms: Count | None = None
+    hide_from_cancels: bool | None = None
     open_orders_lag_ms: Count | None = None
     ban_ms: Count | None = None
     for_ms: Count = 0
@@ -211,6 +213,7 @@ class Faults:
         self.cut_after_s = DAY_S
         self.clock_skew_us = 0
         self.hide_order_ms = 0
+        self.hide_from_cancels = False
         self.open_orders_lag_ms = 0
         self.ban_until_us = 0
 
@@ -252,6 +255,8 @@ class Faults:
             self.fired["clock_skew"] += 1
         if request.hide_order_ms is not None:
             self.hide_order_ms = request.hide_order_ms
+        if request.hide_from_cancels is not None:
+            self.hide_from_cancels = request.hide_from_cancels
         if request.open_orders_lag_ms is not None:
             self.open_orders_lag_ms = request.open_orders_lag_ms
         if request.ban_ms is not None:

@@ -173,6 +173,8 @@ def _cancel(exchange: Exchange, account: Account, params: Params) -> object:
         )
     if only is not None and order.status != only.removeprefix("ONLY_"):
         raise VenueError(-2011, "Order was not canceled due to cancel restrictions.")
+    if not exchange.cancelable(order):
+        raise unknown_order()
     exchange.matching.cancel(order, cancel_id, exchange.clock_us())
     exchange.settle()
     return documents.canceled(exchange.rules, order, cancel_id, params.unit_us)
@@ -181,7 +183,8 @@ def _cancel(exchange: Exchange, account: Account, params: Params) -> object:
 def _cancel_all(exchange: Exchange, account: Account, params: Params) -> object:
     check_symbol(exchange, params.required("symbol"))
     params.finish()
-    open_orders = sorted(account.open_orders.values(), key=lambda order: order.order_id)
+    found = filter(exchange.cancelable, account.open_orders.values())
+    open_orders = sorted(found, key=lambda order: order.order_id)
     if not open_orders:
         raise unknown_order()
     answer = []

@@ -18,12 +18,17 @@ class KillLatched(Event, frozen=True, kw_only=True, tag="kill.latched"):
 
 
 class KillStage(Event, frozen=True, kw_only=True, tag="kill.stage"):
-    """One stage of the kill, µs after the latch was asked for."""
+    """One stage of the kill, µs after the latch was asked for.
+
+    `monotonic_us` is when it was on the machine's monotonic clock, which no step of the wall clock
+    moves; only differences within one boot mean anything (0: not noted).
+    """
 
     kill_id: str
     stage: str
     elapsed_us: int
     detail: str
+    monotonic_us: int = 0
 
 
 class KillVerdict(Event, frozen=True, kw_only=True, tag="kill.verdict"):
@@ -36,6 +41,7 @@ class KillVerdict(Event, frozen=True, kw_only=True, tag="kill.verdict"):
     open_orders: tuple[str, ...]
     positions: dict[str, Decimal]
     detail: str = ""
+    monotonic_us: int = 0
 
 
 class LatchReleased(Event, frozen=True, kw_only=True, tag="latch.released"):
