@@ -18,6 +18,13 @@ import msgspec
 
 from engine.contracts.errors import IntegrityError
 from engine.contracts.events.base import Event
+from engine.contracts.events.dual import (
+    DualGranted,
+    DualRefused,
+    DualRequested,
+    DualSigned,
+    DualWithdrawn,
+)
 from engine.contracts.events.engine import (
     ConfigNoticed,
     EngineRecovered,
@@ -67,6 +74,13 @@ from engine.contracts.events.order import (
     OrphanEnded,
     OrphanFound,
 )
+from engine.contracts.events.pack import (
+    PackRevised,
+    PackRevisionSigned,
+    PackRevisionWritten,
+    TableFile,
+    TablesExported,
+)
 from engine.contracts.events.recon import (
     BreakAnswered,
     LessonsWritten,
@@ -111,6 +125,11 @@ __all__ = [
     "ChecklistStarted",
     "ConfigNoticed",
     "DrillFinished",
+    "DualGranted",
+    "DualRefused",
+    "DualRequested",
+    "DualSigned",
+    "DualWithdrawn",
     "EngineRecovered",
     "EngineStarted",
     "EngineStopped",
@@ -145,6 +164,9 @@ __all__ = [
     "OrphanCancelRequested",
     "OrphanEnded",
     "OrphanFound",
+    "PackRevised",
+    "PackRevisionSigned",
+    "PackRevisionWritten",
     "PackSealed",
     "PackSigned",
     "PackWritten",
@@ -159,6 +181,8 @@ __all__ = [
     "SessionMoved",
     "SnapshotTaken",
     "StoreRebuilt",
+    "TableFile",
+    "TablesExported",
     "VenueConnected",
     "VenueDisconnected",
     "WatchdogActed",
@@ -215,6 +239,11 @@ AnyEvent = (
     | KillVerdict
     | LatchReleased
     | WatchdogActed
+    | DualRequested
+    | DualSigned
+    | DualGranted
+    | DualRefused
+    | DualWithdrawn
     | ReconRun
     | ReconChecked
     | BreakAnswered
@@ -223,6 +252,10 @@ AnyEvent = (
     | PackWritten
     | PackSigned
     | PackSealed
+    | TablesExported
+    | PackRevisionWritten
+    | PackRevisionSigned
+    | PackRevised
     | AlarmRaised
     | AlarmAcknowledged
     | AlarmCleared

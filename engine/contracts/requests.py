@@ -69,6 +69,34 @@ class SignRequest(Request, frozen=True, kw_only=True):
     signature: str
 
 
+class PackSignRequest(SignRequest, frozen=True, kw_only=True):
+    """POST /v1/pack/sign: the tag manifest, and each report that is signed by itself.
+
+    `documents` maps the name of such a report in the pack to an armoured SSHSIG over its bytes.
+    """
+
+    documents: dict[str, str] = {}
+
+
+class ReviseRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/pack/revise: write a revision of a sealed pack, for both to sign.
+
+    `lessons` replaces the lessons (one to three), `incident` adds to the incidents; one of them is
+    needed.
+    """
+
+    session_id: str
+    reason: str
+    lessons: tuple[str, ...] = ()
+    incident: str = ""
+
+
+class RevisionSignRequest(SignRequest, frozen=True, kw_only=True):
+    """POST /v1/pack/revision/sign: a signature over the tag manifest of the open revision."""
+
+    session_id: str
+
+
 class CosignRequest(Request, frozen=True, kw_only=True):
     """POST /v1/go/cosign: the exact text of cosign.json and the reviewer's signature over it."""
 

@@ -173,6 +173,25 @@ class PackView(msgspec.Struct, frozen=True, kw_only=True):
     signed_by: tuple[str, ...] = ()
 
 
+class PackDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /v1/pack/document: the exact text of one file of a written pack or revision."""
+
+    name: str
+    text: str
+
+
+class RevisionView(msgspec.Struct, frozen=True, kw_only=True):
+    """One revision of a sealed pack: `stage` is `written` or `sealed`; `signed_by` holds roles."""
+
+    session_id: str
+    number: int
+    stage: str
+    folder: str
+    revises: str
+    tagmanifest_sha256: str
+    signed_by: tuple[str, ...] = ()
+
+
 class StageView(msgspec.Struct, frozen=True, kw_only=True):
     """One stage of a kill with its time since the request, µs."""
 

@@ -79,11 +79,15 @@ class LessonsWritten(Event, frozen=True, kw_only=True, tag="lessons.written"):
 
 
 class PackWritten(Event, frozen=True, kw_only=True, tag="pack.written"):
-    """The pack's files are written; both people sign the tag manifest next."""
+    """The pack's files are written; both people sign the tag manifest next.
+
+    `set_aside` names the folder that the leftover of an interrupted writing was moved to.
+    """
 
     session_id: str
     folder: str
     tagmanifest_sha256: str
+    set_aside: str = ""
 
 
 class PackSigned(Event, frozen=True, kw_only=True, tag="pack.signed"):
