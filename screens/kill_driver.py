@@ -9,6 +9,7 @@ Nothing is debounced: each press is sent, in a modal, with an input focused, dur
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Protocol, cast
 
@@ -19,6 +20,10 @@ from textual.message import Message
 from peakctl.keys import ACTIONS
 
 KILL_KEYS = frozenset(key for row in ACTIONS if row.id == "kill" for key in row.keys.split(","))
+
+#: While the event loop computes, each wait of the input thread or the sender for the interpreter's
+#: lock lasts this long (5 ms by default, and a press needs about ten of them).
+LOCK_WAIT_SECONDS = 0.0005
 
 
 class Killable(Protocol):
@@ -31,6 +36,11 @@ class Killable(Protocol):
 
 class KillDriver(LinuxDriver):
     """Linux terminal driver with the kill key taken out first."""
+
+    def start_application_mode(self) -> None:
+        """Start the input thread, which must not wait long for a loop that computes."""
+        sys.setswitchinterval(LOCK_WAIT_SECONDS)
+        super().start_application_mode()
 
     def process_message(self, message: Message) -> None:
         """Runs in the input thread for every key."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from tests.benchmarks import journal_store
 from tests.benchmarks.console import console_rows
+from tests.benchmarks.kill_key import kill_key_rows
 from tests.benchmarks.kill_path import kill_rows, latch_rows
 from tests.benchmarks.order_path import order_rows
 from tests.benchmarks.pack import pack_rows
@@ -41,6 +42,7 @@ Measure = Callable[[bool], list[Row]]
 BENCHMARKS: dict[str, Measure] = {
     "order": lambda quick: order_rows(100 if quick else 300),
     "kill": lambda quick: kill_rows(1 if quick else 3),
+    "kill_key": lambda quick: kill_key_rows(4 if quick else 12),
     "latch": lambda quick: latch_rows(30 if quick else 100),
     "journal": lambda quick: _journal_rows(quick=quick),
     "restart": lambda quick: restart_rows(100_000 if quick else 1_000_000),

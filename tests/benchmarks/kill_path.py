@@ -88,7 +88,7 @@ async def _round(place: Desk) -> tuple[int, list[float], list[float]]:
         await _rest_ours(operator)
         bare, heard = await _bare_rounds(place, venue, 0)
         pressed_us, _ = await asyncio.to_thread(_press, place)
-        await _proven(operator)
+        await proven(operator)
         more, more_heard = await _bare_rounds(place, venue, 4)
     return pressed_us, bare + more, heard + more_heard
 
@@ -120,7 +120,8 @@ def _press(place: Desk) -> tuple[int, float]:
     return pressed_us, answer.elapsed_ms
 
 
-async def _proven(operator: Seat) -> None:
+async def proven(operator: Seat) -> None:
+    """Wait until the kill is proven."""
     await operator.until(lambda seen: seen.kill.state == "PROVEN", "proof", _PROOF_SECONDS)
 
 
@@ -182,13 +183,13 @@ async def _latches(place: Desk, presses: int) -> tuple[list[float], list[float]]
         for _ in range(presses):
             bare.append(await asyncio.to_thread(write_durably, path))
             answered.append((await asyncio.to_thread(_press, place))[1])
-            await _proven(operator)
-            await _release(place, operator, signers)
+            await proven(operator)
+            await release(place, operator, signers)
     return answered, bare
 
 
-async def _release(place: Desk, operator: Seat, signers: list[Signer]) -> None:
-    """Both people sign the latch open again, so that the next press sets it anew."""
+async def release(place: Desk, operator: Seat, signers: list[Signer]) -> None:
+    """Have both people sign the latch open again, so that the next press sets it anew."""
     _status, reply = await asyncio.to_thread(
         exchange, place.workspace.socket, "GET", _RELEASE_ROUTE, time.monotonic() + 10
     )
