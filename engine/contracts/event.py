@@ -45,6 +45,7 @@ from engine.contracts.events.kill import (
     LatchReleased,
     WatchdogActed,
 )
+from engine.contracts.events.limits import LadderStepped, LimitLoosened, LimitTightened
 from engine.contracts.events.ops import (
     AlarmAcknowledged,
     AlarmCleared,
@@ -146,8 +147,11 @@ __all__ = [
     "KillLatched",
     "KillStage",
     "KillVerdict",
+    "LadderStepped",
     "LatchReleased",
     "LessonsWritten",
+    "LimitLoosened",
+    "LimitTightened",
     "MarketRecorded",
     "NoteAdded",
     "OrderAcknowledged",
@@ -264,6 +268,9 @@ AnyEvent = (
     | IncidentClosed
     | DrillFinished
     | RiskReported
+    | LimitTightened
+    | LimitLoosened
+    | LadderStepped
 )
 
 

@@ -118,6 +118,15 @@ _PHRASES: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.IncidentClosed: lambda e: f"incident {e.incident_id} closed: {e.text}",
     ev.RiskReported: lambda e: f"risk report, sha256 {e.sha256}",
     ev.DrillFinished: lambda e: f"drill {e.name}: {'passed' if e.passed else 'FAILED'}",
+    ev.LimitTightened: lambda e: (
+        f"limit {e.name} tightened from {to_text(e.before)} to {to_text(e.after)}: {e.reason}"
+    ),
+    ev.LimitLoosened: lambda e: (
+        f"limit {e.name} loosened by two from {to_text(e.before)} to {to_text(e.after)}: {e.reason}"
+    ),
+    ev.LadderStepped: lambda e: (
+        f"ladder of {e.environment}: step {e.before} -> {e.after} ({e.step}), {e.cause}: {e.reason}"
+    ),
 }
 
 #: Events that a person reading the story does not need: the chain's own, and a final agreement.

@@ -63,9 +63,24 @@ class RiskReported(Event, frozen=True, kw_only=True, tag="risk.reported"):
 
 
 class DrillFinished(Event, frozen=True, kw_only=True, tag="drill.finished"):
-    """A rehearsed failure with its measured result."""
+    """A rehearsed failure with its measured result, as the engine judged it.
+
+    `criteria` are the bounds by measure that it was held against, `fault` why it could not be
+    carried to its end. The rest describes the drill's own desk, read from the journal it left
+    (`journal_size` lines that end in `journal_head`): the version and code that it ran, when it
+    began and ended (µs UTC), and the tag manifest of a pack that it sealed ("" for none).
+    """
 
     drill_id: str
     name: str
     passed: bool
     measured: dict[str, str]
+    criteria: dict[str, str] = {}  # noqa: RUF012  (msgspec copies it)
+    fault: str = ""
+    version: str = ""
+    code_sha256: str = ""
+    started_us: int = 0
+    ended_us: int = 0
+    journal_size: int = 0
+    journal_head: str = ""
+    tagmanifest_sha256: str = ""
