@@ -40,7 +40,7 @@ class KillDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         """Start the input thread, which must not wait long for a loop that computes."""
         sys.setswitchinterval(LOCK_WAIT_SECONDS)
-        super().start_application_mode()
+        super().start_application_mode()  # type: ignore[no-untyped-call]  # the library's
 
     def process_message(self, message: Message) -> None:
         """Runs in the input thread for every key."""

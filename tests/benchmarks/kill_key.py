@@ -127,9 +127,9 @@ def _by_hold(ours: list[list[float]], bare: list[list[float]]) -> list[Row]:
                 "part of it",
             )
         )
-    firsts = [[block[0] for block in side] for side in (ours, bare)]
-    worst = (max(side) for side in firsts)
-    rows.append(compared("kill key: the press that latches, most, ms", *worst, "part of it"))
+    mine_first, bare_first = (max(block[0] for block in side) for side in (ours, bare))
+    name = "kill key: the press that latches, most, ms"
+    rows.append(compared(name, mine_first, bare_first, "part of it"))
     return rows
 
 
