@@ -163,6 +163,38 @@ class OrphanView(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class DualView(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for an act that two people grant. `stage`: pending, granted or withdrawn.
+
+    `document` is the exact text that both sign; whoever shows it hashes and reads these bytes.
+    `signed_by` holds persons. `refused` says why a signature or the act was refused last; `code`
+    and `closed_reason` why it was withdrawn.
+    """
+
+    id: str
+    purpose: str
+    stage: str
+    document: str
+    sha256: str
+    reason: str
+    requested_by: str
+    operator: str
+    reviewer: str
+    requested_us: int
+    expires_us: int
+    signed_by: tuple[str, ...] = ()
+    refused: str = ""
+    code: str = ""
+    closed_reason: str = ""
+    closed_by: str = ""
+    closed_us: int | None = None
+
+    def waits_for(self, person: str) -> bool:
+        """Whether this person's signature is what is missing, or one of the two."""
+        named = person in {self.operator, self.reviewer}
+        return self.stage == "pending" and named and person not in self.signed_by
+
+
 class PackView(msgspec.Struct, frozen=True, kw_only=True):
     """The pack: `stage` is `writing`, `written`, `sealed`. `tagmanifest` is the text to sign."""
 
@@ -193,15 +225,19 @@ class RevisionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageView(msgspec.Struct, frozen=True, kw_only=True):
-    """One stage of a kill with its time since the request, µs."""
+    """One stage of a kill with its time since the request, µs; and on the monotonic clock."""
 
     stage: str
     elapsed_us: int
     detail: str
+    monotonic_us: int = 0
 
 
 class KillView(msgspec.Struct, frozen=True, kw_only=True):
-    """The latch and the last kill. `state`: READY, LATCHED, PROVEN, UNCONFIRMED."""
+    """The latch and the last kill. `state`: READY, LATCHED, PROVEN, UNCONFIRMED.
+
+    `held_in`: where the latch holds now, of memory, journal, file, aside and watchdog.
+    """
 
     state: str
     kill_id: str = ""
@@ -212,6 +248,7 @@ class KillView(msgspec.Struct, frozen=True, kw_only=True):
     open_orders: tuple[str, ...] = ()
     positions: dict[str, Decimal] = {}
     detail: str = ""
+    held_in: tuple[str, ...] = ()
 
 
 class StreamView(msgspec.Struct, frozen=True, kw_only=True):
@@ -346,3 +383,5 @@ class StateView(msgspec.Struct, frozen=True, kw_only=True):
     next_step_reviewer: str
     recon_watch: ReconWatchView = ReconWatchView(state="never")
     orphans: tuple[OrphanView, ...] = ()
+    #: those that wait first, oldest first, then the last decided ones, newest first
+    dual: tuple[DualView, ...] = ()

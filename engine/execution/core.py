@@ -19,6 +19,8 @@ from engine.contracts.event import (
     BalancesRead,
     EngineStarted,
     KillLatched,
+    OrderLost,
+    OrderRejected,
     OrphanAdopted,
     OrphanCancelRequested,
     OrphanEnded,
@@ -29,6 +31,7 @@ from engine.contracts.event import (
     WatchdogActed,
 )
 from engine.contracts.people import Actor
+from engine.governance.dual_book import DualBook
 from engine.governance.latch import LatchFold
 from engine.governance.session import SessionFold
 from engine.journal.writer import Journal, JournalFailed
@@ -60,9 +63,12 @@ class State:
         self.recon_watch = ReconWatch()
         self.activity = Activity()
         self.losses = LossBook()
+        self.dual = DualBook()
         self.opening_balances: dict[str, dict[str, tuple[Decimal, Decimal]]] = {}
         #: every kill the journal knows, released ones included
         self.kill_ids: set[str] = set()
+        #: orders of which the venue could tell nothing (any more), with the journal's time, µs UTC
+        self.given_up: dict[str, int] = {}
         #: the effective config of the last start
         self.config_sha256 = ""
         #: wall time of the last thing the watchdog did that is journaled, µs UTC
@@ -81,6 +87,7 @@ class State:
         self.incidents.apply(recorded)
         self.activity.apply(recorded)
         self.losses.apply(recorded)
+        self.dual.apply(recorded)
         match recorded.event:
             case SessionChartered(session_id=session_id):
                 # Positions are the session's own: what the account held before is in the balances.
@@ -94,6 +101,11 @@ class State:
                 self.opening_balances[read.session_id] = read.balances
             case KillLatched(kill_id=kill_id):
                 self.kill_ids.add(kill_id)
+            case (
+                OrderLost(client_order_id=name)
+                | OrderRejected(client_order_id=name, code="NEVER_ACCEPTED")
+            ):
+                self.given_up[name] = recorded.ts_us
             case EngineStarted(config_sha256=config_sha256):
                 self.config_sha256 = config_sha256
             case WatchdogActed(at_us=at_us):
