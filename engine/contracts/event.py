@@ -18,6 +18,14 @@ import msgspec
 
 from engine.contracts.errors import IntegrityError
 from engine.contracts.events.base import Event
+from engine.contracts.events.changes import (
+    ConfigChanged,
+    ConfigLoaded,
+    ConfigNoticed,
+    PeopleChanged,
+    PeopleLoaded,
+    PeopleNoticed,
+)
 from engine.contracts.events.dual import (
     DualGranted,
     DualRefused,
@@ -26,7 +34,6 @@ from engine.contracts.events.dual import (
     DualWithdrawn,
 )
 from engine.contracts.events.engine import (
-    ConfigNoticed,
     EngineRecovered,
     EngineStarted,
     EngineStopped,
@@ -124,6 +131,8 @@ __all__ = [
     "CancelRefused",
     "CancelRequested",
     "ChecklistStarted",
+    "ConfigChanged",
+    "ConfigLoaded",
     "ConfigNoticed",
     "DrillFinished",
     "DualGranted",
@@ -174,6 +183,9 @@ __all__ = [
     "PackSealed",
     "PackSigned",
     "PackWritten",
+    "PeopleChanged",
+    "PeopleLoaded",
+    "PeopleNoticed",
     "ReconChecked",
     "ReconRun",
     "ReconSigned",
@@ -206,7 +218,12 @@ AnyEvent = (
     | VenueDisconnected
     | MarketRecorded
     | SnapshotTaken
+    | ConfigLoaded
+    | ConfigChanged
     | ConfigNoticed
+    | PeopleLoaded
+    | PeopleChanged
+    | PeopleNoticed
     | SessionChartered
     | ChecklistStarted
     | ItemAnswered

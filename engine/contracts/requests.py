@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
+from engine.contracts.documents import Purpose
 from engine.contracts.order import OrderType, Side, TimeInForce
 from engine.contracts.session import Charter
 
@@ -178,6 +179,43 @@ class ReleaseRequest(Request, frozen=True, kw_only=True):
     document: str
     operator_signature: str
     reviewer_signature: str
+
+
+class DualRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/dual/request: ask for an act that two people grant, and be one of the two.
+
+    `subject` names what the act is about, as the purpose wants it; an empty `operator` or
+    `reviewer` is the session's, or the only one whom the roster has.
+    """
+
+    purpose: Purpose
+    subject: dict[str, str]
+    reason: str
+    operator: str = ""
+    reviewer: str = ""
+
+
+class DualSignRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/dual/sign: a signature over the request's document; with the second one it is done.
+
+    `signer` is whose signature it is, when another person hands it in ("" = the asking person's
+    own); `typed_code` the short code that the signer typed, "" when signed from a file.
+    """
+
+    request_id: str
+    sha256: str
+    signature: str
+    signer: str = ""
+    typed_code: str = ""
+    #: the client's own observations of itself: tty, loginuid, ssh peer
+    signals: dict[str, str] = {}
+
+
+class DualWithdrawRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/dual/withdraw: take back one's own request, or decline the other's."""
+
+    request_id: str
+    reason: str
 
 
 class QueryRequest(Request, frozen=True, kw_only=True):

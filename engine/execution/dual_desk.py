@@ -1,0 +1,611 @@
+"""Dual control: acts beside go/no-go that two people grant (`engine.governance.dual`).
+
+The way of a request: one of the two asks, with a reason (`request`); the desk builds the exact
+document and journals it; both sign the same bytes (`sign`, in any order, from their own process or
+from a file); at the second signature everything is judged anew, what the act needs is measured
+anew, and `dual.granted` is journaled in one decision with the act's own events. A refusal is
+journaled too and ends nothing: the request waits until it expires (300 s at most), is withdrawn,
+or something it binds has changed. Its age is kept on the monotonic clock in memory: after a
+restart it is not known, so what was pending then is void (I12).
+
+**To tie in a purpose**, subclass `Act` and put an instance into the table that `engine.parts` gives
+the desk (`DualDesk(..., acts={Purpose.LOOSEN: LoosenAct(...)})`):
+
+* `check(state, subject)` raises Refused when the act is not allowed now. Pure, asked at the
+  request, at each signature and, under the decision lock, at the grant.
+* `events(state, subject, grant)` gives the act's own events; they are journaled right after
+  `dual.granted`. Pure. All that they say must come from `subject` or `state`: `subject` is what
+  both signed.
+* `describe(state, asked)` (optional) makes the signed subject out of what was asked for: add every
+  fact that a signer must see (old value, new value, ceiling). The default takes exactly the fields
+  named in `fields` and nothing else.
+* `measure(subject)` (optional, async) reads the world anew just before the grant: values go into
+  `dual.granted` or `dual.refused`; a `denied` refuses the grant.
+* `done(subject, grant)` (optional, async) runs after the grant is durable.
+
+A client asks with `client.dual_request(Purpose.LOOSEN, {...}, reason)` and signs with
+`client.dual_sign(...)`; the consoles' and `peakctl dual` do the rest for every purpose.
+"""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from engine.contracts.canonical import sha256_hex
+from engine.contracts.errors import InputError, PeakError, Refused
+from engine.contracts.event import (
+    AnyEvent,
+    DualGranted,
+    DualRefused,
+    DualRequested,
+    DualSigned,
+    DualWithdrawn,
+)
+from engine.contracts.people import ENGINE, Actor, Person, Role, person
+from engine.contracts.requests import DualRequest, DualSignRequest, DualWithdrawRequest
+from engine.contracts.view import DualView
+from engine.execution.approval_desk import ApprovalTerms, Bound
+from engine.execution.clock import monotonic_us, wall_us
+from engine.execution.core import Core, State
+from engine.execution.session_desk import SessionDesk
+from engine.governance.dual import (
+    BOUND,
+    Denied,
+    DualContent,
+    DualFacts,
+    Purpose,
+    Signed,
+    Signer,
+    build_dual,
+    document_type,
+    judge_dual,
+    judge_signature,
+    namespace_of,
+)
+from engine.governance.dual_book import PENDING, Request
+from engine.governance.people import Roster, usable_in
+from engine.governance.session import Session
+from engine.governance.shapes import Head
+from engine.governance.verdict import SignatureVerdict
+from engine.governance.wordlist import same_code
+from engine.signatures.check import Checker
+
+_REASON_LIMIT = 500
+_MOST_PENDING = 8
+_SHOWN = 12
+_SIGNALS = ("loginuid", "audit_session", "tty", "ssh_peer")
+_SIGNAL_LIMIT = 200
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What was read anew for an act, by name, and why it forbids the act, if it does."""
+
+    values: dict[str, str] = {}
+    denied: Denied | None = None
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """What two people have granted: the exact document, its reason, both people and signatures."""
+
+    request_id: str
+    document: str
+    document_sha256: str
+    reason: str
+    operator: str
+    reviewer: str
+    operator_signature: str
+    reviewer_signature: str
+    requested_by: str
+
+
+class Act(ABC):
+    """One purpose, as the desk needs it. See the module's docstring."""
+
+    #: the fields of the subject, where `describe` is not overridden
+    fields: tuple[str, ...] = ()
+
+    def describe(self, state: State, asked: Mapping[str, str]) -> dict[str, str]:
+        """The whole subject to sign, out of what was asked for. Raises InputError, Refused."""
+        if set(asked) != set(self.fields):
+            raise InputError(
+                what=f"the subject has the fields {', '.join(sorted(asked))[:80] or 'none'}",
+                where="dual control",
+                todo=f"name exactly: {', '.join(self.fields) or 'none'}",
+            )
+        return dict(asked)
+
+    @abstractmethod
+    def check(self, state: State, subject: Mapping[str, str]) -> None:
+        """Raise Refused when the act is not allowed now."""
+
+    @abstractmethod
+    def events(self, state: State, subject: Mapping[str, str], grant: Grant) -> Sequence[AnyEvent]:
+        """The act's own events, journaled with `dual.granted`."""
+
+    async def measure(self, subject: Mapping[str, str]) -> Measured:
+        """Read anew what the act depends on, just before the grant."""
+        return Measured()
+
+    async def done(self, subject: Mapping[str, str], grant: Grant) -> None:
+        """Follow up on a grant that is durable."""
+
+
+class DualDesk:
+    """Requests, signatures and grants of one engine."""
+
+    def __init__(
+        self,
+        core: Core,
+        session: SessionDesk,
+        roster: Roster,
+        checker: Checker,
+        bound: Bound,
+        terms: ApprovalTerms,
+        acts: Mapping[Purpose, Act],
+    ) -> None:
+        self._core = core
+        self._session = session
+        self._roster = roster
+        self._checker = checker
+        self._bound = bound
+        self._terms = terms
+        self._acts = acts
+        #: when each pending document was asked for, monotonic µs, by its sha256
+        self._asked_us: dict[str, int] = {}
+
+    # --- asking ---------------------------------------------------------------------------------
+
+    async def request(self, request: DualRequest, actor: Actor) -> DualView:
+        """Build and journal the document for both to sign. Raises InputError, Refused."""
+        self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
+        act = self._act(request.purpose)
+        reason = _words(request.reason)
+        request_id = secrets.token_hex(6)
+
+        def decide(state: State) -> Sequence[AnyEvent]:
+            subject = act.describe(state, request.subject)
+            act.check(state, subject)
+            people = self._people(state, request, actor)
+            content = self._content(
+                state, request.purpose, request_id, subject, reason, actor, people
+            )
+            document = build_dual(content)
+            digest = sha256_hex(document)
+            superseded = self._superseded(state, request.purpose, subject, actor)
+            self._asked_us[digest] = monotonic_us()
+            return [
+                *superseded,
+                DualRequested(
+                    request_id=request_id,
+                    purpose=request.purpose.value,
+                    session_id=content.session,
+                    document=document.decode("ascii"),
+                    document_sha256=digest,
+                    expires_us=content.expires_at,
+                ),
+            ]
+
+        await self._core.decide(actor, decide)
+        return _view(self._core.state.dual.requests[request_id])
+
+    def _content(
+        self,
+        state: State,
+        purpose: Purpose,
+        request_id: str,
+        subject: dict[str, str],
+        reason: str,
+        actor: Actor,
+        people: Mapping[Role, Person],
+    ) -> DualContent:
+        now, terms, journal = wall_us(), self._terms, self._core.journal
+        signers = {
+            role: Signer(person=who.id, principal=who.principal, fingerprint=who.fingerprint)
+            for role, who in people.items()
+        }
+        return DualContent(
+            type=document_type(purpose),
+            purpose=purpose.value,
+            request_id=request_id,
+            session=_session_id(state),
+            environment=terms.environment.value,
+            subject=subject,
+            reason=reason,
+            requested_by=actor.name,
+            operator=signers[Role.OPERATOR],
+            reviewer=signers[Role.REVIEWER],
+            allow_same_uid=terms.allow_same_uid,
+            **self._current(),
+            prev_head=Head(size=journal.size, sha256=journal.head),
+            nonce=secrets.token_hex(32),
+            issued_at=now,
+            expires_at=now + terms.ttl_us,
+            boot_id=terms.boot_id,
+            hostname=terms.hostname,
+        )
+
+    def _people(self, state: State, request: DualRequest, actor: Actor) -> dict[Role, Person]:
+        """Who signs: those named, the session's, or the only ones there are; the asker is one."""
+        session = _open_session(state)
+        named = {Role.OPERATOR: request.operator, Role.REVIEWER: request.reviewer}
+        charter = session.charter if session else None
+        people: dict[Role, Person] = {}
+        for role, name in named.items():
+            chosen = name or (getattr(charter, role.value) if charter else "")
+            people[role] = self._person(role, chosen, actor)
+        if actor.name not in {who.id for who in people.values()}:
+            raise Refused(
+                what=f"{actor.name} is none of the two who sign",
+                where="dual control",
+                todo="let one of the two ask",
+                code="PEOPLE",
+            )
+        return people
+
+    def _person(self, role: Role, name: str, actor: Actor) -> Person:
+        usable = [
+            who
+            for who in self._roster.with_role(role)
+            if usable_in(who, self._terms.environment) and name in {"", who.id}
+        ]
+        mine = [who for who in usable if who.id == actor.name]
+        found = mine or usable
+        if len(found) != 1:
+            names = ", ".join(who.id for who in self._roster.with_role(role))
+            raise InputError(
+                what=f"{name[:40]!r} is no {role.value} of the roster"
+                if name
+                else f"which {role.value}?",
+                where="dual control",
+                todo=f"name one of: {names or 'there is none'}",
+            )
+        return found[0]
+
+    def _superseded(
+        self, state: State, purpose: Purpose, subject: Mapping[str, str], actor: Actor
+    ) -> list[AnyEvent]:
+        """A newer request replaces the same person's older one about the same thing."""
+        same = [
+            one
+            for one in state.dual.pending
+            if one.purpose is purpose and one.said.subject == subject
+        ]
+        others = [one for one in same if one.said.requested_by != actor.name]
+        if others:
+            raise Refused(
+                what=f"{others[0].said.requested_by} has asked for this already: {others[0].id}",
+                where="dual control",
+                todo="sign that one, or decline it",
+                code="ASKED_ALREADY",
+            )
+        if len(state.dual.pending) - len(same) >= _MOST_PENDING:
+            raise Refused(
+                what=f"{_MOST_PENDING} requests wait already",
+                where="dual control",
+                todo="sign or withdraw them first",
+                code="TOO_MANY",
+            )
+        return [_withdrawn(one, "SUPERSEDED", "asked for anew") for one in same]
+
+    # --- signing --------------------------------------------------------------------------------
+
+    async def sign(self, request: DualSignRequest, actor: Actor) -> None:
+        """Take one signature; with the second one the act is granted, or refused. Raises Refused.
+
+        The signature is checked by both verifiers before anything else is looked at.
+        """
+        self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
+        waiting = self._waiting(request.request_id, request.sha256)
+        signer = request.signer or actor.name
+        role = waiting.said.role_of(signer)
+        if role is None:
+            raise Refused(
+                what=f"{signer[:40]} is none of the two who sign this",
+                where="dual control",
+                todo=f"it is for {waiting.said.operator.person} and {waiting.said.reviewer.person}",
+                code="PEOPLE",
+            )
+        own = signer == actor.name
+        signals = {
+            **{name: request.signals.get(name, "")[:_SIGNAL_LIMIT] for name in _SIGNALS if own},
+            "uid": actor.proof.removeprefix("peer-uid:") if own else "",
+        }
+        signatures = await self._verified(waiting, role, request.signature, signals)
+        act, complete = self._act(waiting.purpose), len(signatures) == len(Role)
+        measured = Measured()
+        if complete and not isinstance(
+            self._judge(self._core.state, waiting, act, role, signatures), Denied
+        ):
+            measured = await act.measure(waiting.said.subject)
+        mine = signatures[role]
+        grants: list[Grant] = []
+
+        def decide(state: State) -> Sequence[AnyEvent]:
+            now = state.dual.requests.get(waiting.id, waiting)
+            refused: object = None
+            if request.typed_code and not same_code(request.typed_code, waiting.sha256):
+                refused = Denied("SHORT_CODE", "the four words differ; have them read out again")
+            judged = refused or self._judge(state, now, act, role, signatures)
+            judged = judged if isinstance(judged, Denied) else measured.denied or judged
+            if isinstance(judged, Denied):
+                return [_refused(now, signer, judged, measured)]
+            signed = DualSigned(
+                request_id=now.id,
+                purpose=now.purpose.value,
+                session_id=now.said.session,
+                role=role.value,
+                person=signer,
+                document_sha256=now.sha256,
+                signature=request.signature,
+                fingerprint=mine.verdict.fingerprint,
+                signals=signals,
+                typed_code=request.typed_code[:_SIGNAL_LIMIT],
+            )
+            if not complete:
+                return [signed]
+            grant = _grant(now, {**now.signatures, role: signed})
+            grants.append(grant)
+            granted = DualGranted(
+                request_id=now.id,
+                purpose=now.purpose.value,
+                session_id=now.said.session,
+                document_sha256=now.sha256,
+                reason=grant.reason,
+                operator=grant.operator,
+                reviewer=grant.reviewer,
+                signals=judged,
+                measured=measured.values,
+            )
+            return [signed, granted, *act.events(state, now.said.subject, grant)]
+
+        proven = own and mine.verdict.ok
+        who = person(actor.name, f"sshsig:{mine.verdict.fingerprint}") if proven else actor
+        for recorded in await self._core.decide(who, decide):
+            if isinstance(recorded.event, DualRefused):
+                raise Refused(
+                    what=recorded.event.reason, where="dual control", code=recorded.event.code
+                )
+        for grant in grants:
+            self._asked_us.pop(waiting.sha256, None)
+            await act.done(waiting.said.subject, grant)
+
+    async def _verified(
+        self, waiting: Request, role: Role, signature: str, signals: Mapping[str, str]
+    ) -> dict[Role, Signed]:
+        """All signatures there are, each looked at anew by both verifiers (I6)."""
+        handed = {one: (kept.signature, kept.signals) for one, kept in waiting.signatures.items()}
+        handed[role] = (signature, dict(signals))
+        return {
+            one: Signed(
+                verdict=await self._verdict(waiting, one, armored),
+                uid=int(seen["uid"]) if seen.get("uid", "").isdigit() else None,
+                signals={name: text for name, text in seen.items() if name != "uid"},
+            )
+            for one, (armored, seen) in handed.items()
+        }
+
+    async def _verdict(self, waiting: Request, role: Role, armored: str) -> SignatureVerdict:
+        return await self._checker.check_async(
+            waiting.said.signer(role).principal,
+            namespace_of(waiting.purpose, role),
+            waiting.document.encode("ascii"),
+            armored,
+        )
+
+    def _judge(
+        self,
+        state: State,
+        waiting: Request,
+        act: Act,
+        role: Role,
+        signatures: Mapping[Role, Signed],
+    ) -> dict[str, str] | Denied:
+        """The same-person signals when all holds; or why not: the rules, then the act's own."""
+        facts = self._facts(state, waiting, signatures)
+        complete = len(signatures) == len(Role)
+        judged = judge_dual(facts) if complete else judge_signature(facts, role)
+        if isinstance(judged, Denied):
+            return judged
+        return self._act_denies(state, waiting, act) or judged.signals
+
+    @staticmethod
+    def _act_denies(state: State, waiting: Request, act: Act) -> Denied | None:
+        try:
+            act.check(state, waiting.said.subject)
+        except PeakError as error:
+            return Denied(error.code, f"{error.what}; {error.todo}" if error.todo else error.what)
+        return None
+
+    def _facts(
+        self, state: State, waiting: Request, signatures: Mapping[Role, Signed]
+    ) -> DualFacts:
+        asked = self._asked_us.get(waiting.sha256)
+        session = _open_session(state)
+        return DualFacts(
+            purpose=waiting.purpose,
+            stage=waiting.stage,
+            environment=self._terms.environment,
+            session_id=session.id if session else "",
+            session_people=(session.charter.operator, session.charter.reviewer)
+            if session
+            else None,
+            roster=self._roster,
+            document=waiting.document.encode("ascii"),
+            document_sha256=waiting.sha256,
+            signatures=signatures,
+            used_nonces=frozenset(state.dual.used_nonces),
+            current=self._current(),
+            now_us=wall_us(),
+            elapsed_us=None if asked is None else monotonic_us() - asked,
+            ttl_us=self._terms.ttl_us,
+            allow_same_uid=self._terms.allow_same_uid,
+        )
+
+    def _current(self) -> dict[str, str]:
+        return {name: getattr(self._bound, name)() for name in BOUND}
+
+    # --- ending ---------------------------------------------------------------------------------
+
+    async def withdraw(self, request: DualWithdrawRequest, actor: Actor) -> None:
+        """Take back one's own request, or decline the other's; with a reason. Raises Refused."""
+        self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
+        reason = _words(request.reason)
+
+        def decide(state: State) -> Sequence[AnyEvent]:
+            waiting = self._waiting(request.request_id)
+            if waiting.said.role_of(actor.name) is None:
+                raise Refused(
+                    what=f"{actor.name} is none of the two who sign this",
+                    where="dual control",
+                    todo="leave it to them",
+                    code="PEOPLE",
+                )
+            mine = waiting.said.requested_by == actor.name
+            return [_withdrawn(waiting, "WITHDRAWN" if mine else "DECLINED", reason)]
+
+        await self._core.decide(actor, decide)
+
+    async def expire(self) -> None:
+        """Withdraw what nobody can grant any more: too old, of before a restart, overtaken."""
+        if not self._core.state.dual.pending:
+            return
+
+        def decide(state: State) -> Sequence[AnyEvent]:
+            events: list[AnyEvent] = []
+            for one in state.dual.pending:
+                denied = self._void(state, one)
+                if denied is not None:
+                    events.append(_withdrawn(one, denied.code, denied.reason))
+            return events
+
+        if any(self._void(self._core.state, one) for one in self._core.state.dual.pending):
+            await self._core.decide(ENGINE, decide)
+        kept = {one.sha256 for one in self._core.state.dual.pending}
+        self._asked_us = {key: us for key, us in self._asked_us.items() if key in kept}
+
+    def _void(self, state: State, waiting: Request) -> Denied | None:
+        judged = judge_signature(self._facts(state, waiting, {}), Role.OPERATOR)
+        if isinstance(judged, Denied) and judged.code != "OPERATOR_SIGNATURE":
+            return judged
+        return self._act_denies(state, waiting, self._act(waiting.purpose))
+
+    # --- readings -------------------------------------------------------------------------------
+
+    def views(self) -> tuple[DualView, ...]:
+        """Those that wait, oldest first, then the last decided ones, newest first."""
+        book = self._core.state.dual
+        closed = [one for one in book.requests.values() if one.stage != PENDING]
+        closed.sort(key=lambda one: -(one.closed_us or 0))
+        return tuple(_view(one) for one in (*book.pending, *closed))[:_SHOWN]
+
+    def _act(self, purpose: Purpose) -> Act:
+        act = self._acts.get(purpose)
+        if act is None:
+            raise Refused(
+                what=f"nothing grants {purpose.value} here",
+                where="dual control",
+                todo="see peakctl dual list",
+                code="NO_ACT",
+            )
+        return act
+
+    def _waiting(self, request_id: str, digest: str | None = None) -> Request:
+        found = self._core.state.dual.requests.get(request_id)
+        if found is None or found.stage != PENDING:
+            said = f"is {found.stage} ({found.code})" if found and found.code else "waits no more"
+            raise Refused(
+                what=f"request {request_id[:20]!r} {said if found else 'is not known'}",
+                where="dual control",
+                todo="see peakctl dual list; ask anew",
+                code="NOT_PENDING",
+            )
+        if digest is not None and digest != found.sha256:
+            raise Refused(
+                what="the signature is over another document than the one that waits",
+                where="dual control",
+                todo="read the document again and sign that",
+                code="SHA_MISMATCH",
+            )
+        return found
+
+
+def _open_session(state: State) -> Session | None:
+    session = state.sessions.current
+    return session if session is not None and not session.ended else None
+
+
+def _session_id(state: State) -> str:
+    session = _open_session(state)
+    return session.id if session else ""
+
+
+def _words(reason: str) -> str:
+    words = " ".join(reason.split())
+    if not words or len(words) > _REASON_LIMIT:
+        raise InputError(what=f"a reason has 1 to {_REASON_LIMIT} characters", where="dual control")
+    return words
+
+
+def _grant(waiting: Request, signed: Mapping[Role, DualSigned]) -> Grant:
+    said = waiting.said
+    return Grant(
+        request_id=waiting.id,
+        document=waiting.document,
+        document_sha256=waiting.sha256,
+        reason=said.reason,
+        operator=said.operator.person,
+        reviewer=said.reviewer.person,
+        operator_signature=signed[Role.OPERATOR].signature,
+        reviewer_signature=signed[Role.REVIEWER].signature,
+        requested_by=said.requested_by,
+    )
+
+
+def _refused(waiting: Request, signer: str, denied: Denied, measured: Measured) -> DualRefused:
+    return DualRefused(
+        request_id=waiting.id,
+        purpose=waiting.purpose.value,
+        session_id=waiting.said.session,
+        person=signer,
+        code=denied.code,
+        reason=denied.reason,
+        measured=measured.values,
+    )
+
+
+def _withdrawn(waiting: Request, code: str, reason: str) -> DualWithdrawn:
+    return DualWithdrawn(
+        request_id=waiting.id,
+        purpose=waiting.purpose.value,
+        session_id=waiting.said.session,
+        document_sha256=waiting.sha256,
+        code=code,
+        reason=reason,
+    )
+
+
+def _view(one: Request) -> DualView:
+    said = one.said
+    return DualView(
+        id=one.id,
+        purpose=one.purpose.value,
+        stage=one.stage,
+        document=one.document,
+        sha256=one.sha256,
+        reason=said.reason,
+        requested_by=said.requested_by,
+        operator=said.operator.person,
+        reviewer=said.reviewer.person,
+        requested_us=one.requested_us,
+        expires_us=said.expires_at,
+        signed_by=tuple(signed.person for signed in one.signatures.values()),
+        refused=f"{one.refused[0]}: {one.refused[1]}" if one.refused else "",
+        code=one.code,
+        closed_reason=one.closed_reason,
+        closed_by=one.closed_by,
+        closed_us=one.closed_us,
+    )

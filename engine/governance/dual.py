@@ -1,0 +1,448 @@
+"""Dual control: the document of one act that two people grant, and the judgement of it.
+
+For acts beside go/no-go: releasing the kill latch, adopting an orphan, closing a red break,
+loosening a limit, a step up the scaling ladder. One person may always tighten; none of that comes
+here. Promises: the bytes built here are the bytes that are hashed, shown, signed and journaled
+(I6); canonical ASCII JSON on one line; a purpose has its own document type and its own pair of
+namespaces, so a signature for one is worth nothing for another; both people are named in the
+document before either signs, and both sign the same bytes.
+
+The judge is a table of rules over facts: the first that objects wins, and a fact that is missing
+objects (I12). It is asked at each signature and again at the moment of granting. What the act
+itself demands is not judged here (`engine.execution.dual_desk.Act.check`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from engine.contracts.canonical import canonical, sha256_hex, strict_loads
+from engine.contracts.documents import DUAL_NAMESPACES, Namespace, Purpose
+from engine.contracts.errors import InputError
+from engine.contracts.people import Person, Role
+from engine.contracts.session import Environment
+from engine.governance.approval import MAX_TTL_US, Approved, Denied
+from engine.governance.packet import same_person_signals, shown
+from engine.governance.people import Roster, usable_in
+from engine.governance.session import is_nonce
+from engine.governance.shapes import Head, Party
+from engine.governance.verdict import SignatureVerdict
+
+__all__ = [
+    "BOUND",
+    "HEADLINES",
+    "Denied",
+    "DualContent",
+    "DualFacts",
+    "Purpose",
+    "Signed",
+    "Signer",
+    "build_dual",
+    "document_type",
+    "dual_lines",
+    "judge_dual",
+    "judge_signature",
+    "namespace_of",
+    "parse_dual",
+    "signals_of",
+]
+
+#: What a grant binds and what must not change between request and grant (I6).
+BOUND = ("config_sha256", "code_sha256", "roster_sha256")
+
+_MAX_BYTES = 1 << 16
+_CLOCK_SLACK_US = 1_000_000
+
+
+class Signer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of the two who are to sign, as the roster has them."""
+
+    person: str
+    principal: str
+    fingerprint: str
+
+
+class DualContent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything a document says. Times µs UTC, hashes and nonce 64 lower-case hex digits.
+
+    `subject` is what the act is about, as text by name; `session` is "" outside a session;
+    `prev_head` the journal when it was asked for.
+    """
+
+    type: str
+    purpose: str
+    request_id: str
+    session: str
+    environment: str
+    subject: dict[str, str]
+    reason: str
+    requested_by: str
+    operator: Signer
+    reviewer: Signer
+    allow_same_uid: bool
+    config_sha256: str
+    code_sha256: str
+    roster_sha256: str
+    prev_head: Head
+    nonce: str
+    issued_at: int
+    expires_at: int
+    boot_id: str
+    hostname: str
+
+    def signer(self, role: Role) -> Signer:
+        """The one who signs in this role."""
+        return self.operator if role is Role.OPERATOR else self.reviewer
+
+    def role_of(self, person: str) -> Role | None:
+        """In which role this person signs, if at all."""
+        return next((role for role in Role if self.signer(role).person == person), None)
+
+
+class Signed(msgspec.Struct, frozen=True, kw_only=True):
+    """One signature as the desk has it: both verifiers' word, and who handed it in from where.
+
+    `uid` is the kernel's word about the signer's own connection, None when not known (another
+    person handed the file in); `signals` are the process's own observations.
+    """
+
+    verdict: SignatureVerdict
+    uid: int | None
+    signals: Mapping[str, str] = {}
+
+
+class DualFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine knows when it judges; None means not known.
+
+    `stage` and `document_sha256` are the journal's word on the request; `session_id` the open
+    session ("" for none) and `session_people` its operator and reviewer; `current` the hashes of
+    `BOUND` now; `elapsed_us` monotonic time since the request (None after a restart).
+    """
+
+    purpose: Purpose
+    stage: str
+    environment: Environment
+    session_id: str
+    session_people: tuple[str, str] | None
+    roster: Roster | None
+    document: bytes | None
+    document_sha256: str
+    signatures: Mapping[Role, Signed]
+    used_nonces: frozenset[str] | None
+    current: Mapping[str, str] | None
+    now_us: int
+    elapsed_us: int | None
+    ttl_us: int
+    allow_same_uid: bool
+
+
+class _Case(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts with the document that was read from its bytes."""
+
+    facts: DualFacts
+    said: DualContent
+    people: Mapping[Role, Person]
+
+
+_Rule = Callable[[_Case], Denied | None]
+
+
+# --- the document --------------------------------------------------------------------------------
+
+
+def document_type(purpose: Purpose) -> str:
+    """The `type` of a purpose's documents."""
+    return f"peakctl-dual-{purpose.value.replace('_', '-')}-1"
+
+
+def namespace_of(purpose: Purpose, role: Role) -> Namespace:
+    """The namespace in which this role signs this purpose."""
+    return DUAL_NAMESPACES[purpose, role]
+
+
+def build_dual(content: DualContent) -> bytes:
+    """The exact bytes that both sign."""
+    return canonical(content) + b"\n"
+
+
+def parse_dual(document: bytes, purpose: Purpose | None = None) -> DualContent:
+    """Read a document; raises InputError unless the bytes are exactly such a document.
+
+    With a purpose, documents of other purposes are refused too.
+    """
+    where = "dual.json"
+    if len(document) > _MAX_BYTES:
+        raise InputError(what=f"is over {_MAX_BYTES} bytes", where=where)
+    try:
+        parsed = strict_loads(document, where)
+    except RecursionError as error:
+        raise InputError(what="is nested too deeply", where=where) from error
+    try:
+        said = msgspec.convert(parsed, type=DualContent, strict=True)
+    except msgspec.ValidationError as error:
+        raise InputError(what=f"is no dual control document ({error})", where=where) from error
+    if said.purpose not in set(Purpose) or said.type != document_type(Purpose(said.purpose)):
+        raise InputError(what="type and purpose do not fit together", where=where)
+    if purpose is not None and said.purpose != purpose.value:
+        raise InputError(what=f"is about {said.purpose}, not {purpose.value}", where=where)
+    if not is_nonce(said.nonce) or not all(is_nonce(getattr(said, name)) for name in BOUND):
+        raise InputError(what="holds a hash or nonce that is none", where=where)
+    try:
+        same = build_dual(said) == document
+    except (UnicodeEncodeError, OverflowError, ValueError) as error:
+        raise InputError(what="holds a value that cannot be written", where=where) from error
+    if not same:
+        raise InputError(what="is not in canonical form", where=where)
+    return said
+
+
+#: What each purpose does, as the headline that a signer reads.
+HEADLINES: dict[Purpose, str] = {
+    Purpose.RELEASE: "RELEASE THE KILL LATCH",
+    Purpose.ADOPT: "ADOPT A STRANGER'S ORDER INTO THE SESSION",
+    Purpose.CLOSE_BREAK: "CLOSE A RED BREAK",
+    Purpose.LOOSEN: "LOOSEN A LIMIT",
+    Purpose.STEP_UP: "GO UP ONE STEP OF THE SCALING LADDER",
+}
+
+
+def dual_lines(said: DualContent) -> tuple[tuple[str, str], ...]:
+    """The document as label and value, in the order both people read it. Times stay µs UTC."""
+    waiver = "YES: both may work as one Unix user" if said.allow_same_uid else "no"
+    rows = [
+        ("act", HEADLINES[Purpose(said.purpose)]),
+        ("reason", said.reason),
+        *sorted(said.subject.items()),
+        ("asked by", said.requested_by),
+        ("session", said.session or "none"),
+        ("environment", said.environment),
+        ("operator", _signer_line(said.operator)),
+        ("reviewer", _signer_line(said.reviewer)),
+        ("same-uid waiver", waiver),
+        ("config", said.config_sha256),
+        ("code", said.code_sha256),
+        ("roster", said.roster_sha256),
+        ("journal before", f"{said.prev_head.size} events, {said.prev_head.sha256}"),
+        ("host", said.hostname),
+        ("issued", str(said.issued_at)),
+        ("expires", str(said.expires_at)),
+    ]
+    return tuple((shown(label.replace("_", " ")), shown(value)) for label, value in rows)
+
+
+def _signer_line(who: Signer) -> str:
+    return f"{who.person} ({who.principal}, {who.fingerprint})"
+
+
+# --- the judgement -------------------------------------------------------------------------------
+
+
+def judge_signature(facts: DualFacts, role: Role) -> Approved | Denied:
+    """Judge one person's signature over a request that still waits for the other's."""
+    case = _open(facts)
+    if isinstance(case, Denied):
+        return case
+    return _walk(case, (*_DOCUMENT_RULES, lambda case: _signature(case, role)))
+
+
+def judge_dual(facts: DualFacts) -> Approved | Denied:
+    """Judge whether the act is granted: both signatures, two people, nothing changed, all fresh."""
+    case = _open(facts)
+    return case if isinstance(case, Denied) else _walk(case, _GRANT_RULES)
+
+
+def signals_of(facts: DualFacts, said: DualContent) -> dict[str, str]:
+    """The same-person signals of the two signatures, as far as they are known."""
+    return same_person_signals(*(_party(said, facts.signatures.get(role), role) for role in Role))
+
+
+def _party(said: DualContent, signed: Signed | None, role: Role) -> Party:
+    who = said.signer(role)
+    return Party(
+        person=who.person,
+        principal=who.principal,
+        fingerprint=signed.verdict.fingerprint if signed else who.fingerprint,
+        uid=signed.uid if signed else None,
+        signals=dict(signed.signals) if signed else {},
+    )
+
+
+def _open(facts: DualFacts) -> _Case | Denied:
+    """Read the document and find its two people in the roster; unknown people block."""
+    if facts.document is None or facts.stage != "pending":
+        return Denied("STAGE", "no such request is waiting; ask anew")
+    if sha256_hex(facts.document) != facts.document_sha256:
+        return Denied("SHA_MISMATCH", "the document is not the one that was asked for; ask anew")
+    try:
+        said = parse_dual(facts.document, facts.purpose)
+    except InputError as error:
+        return Denied("UNREADABLE", f"{error.line()}; ask anew")
+    if facts.roster is None:
+        return Denied("ROSTER_MISSING", "the roster is not known; correct config/people.toml")
+    people: dict[Role, Person] = {}
+    for role in Role:
+        name = said.signer(role).person
+        found = facts.roster.by_id(name)
+        if found is None:
+            return Denied("UNKNOWN_PERSON", f"{role} {name!r} is not in the roster; ask anew")
+        people[role] = found
+    return _Case(facts=facts, said=said, people=people)
+
+
+def _walk(case: _Case, rules: tuple[_Rule, ...]) -> Approved | Denied:
+    for rule in rules:
+        denied = rule(case)
+        if denied is not None:
+            return denied
+    return Approved(signals_of(case.facts, case.said))
+
+
+def _bound_to(case: _Case) -> Denied | None:
+    facts, said = case.facts, case.said
+    if said.environment != facts.environment:
+        return Denied("ENVIRONMENT_MISMATCH", "the request is of another environment; ask anew")
+    if said.session != facts.session_id:
+        return Denied("SESSION_MISMATCH", "the session is another one since; ask anew")
+    named = (said.operator.person, said.reviewer.person)
+    if said.purpose != Purpose.RELEASE and facts.session_people not in {None, named}:
+        return Denied("PEOPLE", "operator and reviewer are not those of the session; ask anew")
+    if said.requested_by not in named:
+        return Denied("PEOPLE", f"{said.requested_by!r} is none of the two who sign; ask anew")
+    if not said.reason.strip():
+        return Denied("REASON_MISSING", "it needs a reason; write one sentence")
+    return None
+
+
+def _roles(case: _Case) -> Denied | None:
+    for role, who in case.people.items():
+        signer = case.said.signer(role)
+        if who.role is not role:
+            return Denied("ROLE", f"{who.id} is {who.role}, not {role}; name another {role}")
+        if not usable_in(who, case.facts.environment):
+            return Denied("DEMO_PERSON", f"{who.id} is a demo person; demo people count in dev")
+        if signer.principal != who.principal or signer.fingerprint != who.fingerprint:
+            return Denied("SIGNER_CHANGED", f"the roster has another key for {who.id}; ask anew")
+    return None
+
+
+def _two_people(case: _Case) -> Denied | None:
+    operator, reviewer = case.said.operator, case.said.reviewer
+    if operator.person == reviewer.person:
+        return Denied("SAME_PERSON", "operator and reviewer are one person; find a second one")
+    if operator.principal == reviewer.principal:
+        return Denied("SAME_PRINCIPAL", "both sign as one principal; give each their own")
+    if operator.fingerprint == reviewer.fingerprint:
+        return Denied("SAME_FINGERPRINT", "both use one key; give each person their own")
+    return None
+
+
+def _waiver(case: _Case) -> Denied | None:
+    if case.said.allow_same_uid and case.facts.environment is not Environment.DEV:
+        return Denied("WAIVER_NOT_ALLOWED", "the same-uid waiver counts in dev only; remove it")
+    if case.said.allow_same_uid != case.facts.allow_same_uid:
+        return Denied("WAIVER_CHANGED", "request and configuration differ on the same-uid waiver")
+    return None
+
+
+def _nonce(case: _Case) -> Denied | None:
+    if case.facts.used_nonces is None or case.said.nonce in case.facts.used_nonces:
+        return Denied("NONCE_REPLAYED", "this request was decided before; ask anew")
+    return None
+
+
+def _fresh(case: _Case) -> Denied | None:
+    facts, issued, expires = case.facts, case.said.issued_at, case.said.expires_at
+    if not 0 < expires - issued <= min(facts.ttl_us, MAX_TTL_US):
+        return Denied("EXPIRY_TOO_LONG", "the request lives longer than allowed; ask anew")
+    if facts.now_us < issued - _CLOCK_SLACK_US:
+        return Denied("CLOCK", "the request is from the future; check the clock, ask anew")
+    if facts.now_us >= expires:
+        return Denied("EXPIRED", "the request has expired; ask anew")
+    if facts.elapsed_us is None or facts.elapsed_us < 0:
+        return Denied("ELAPSED_UNKNOWN", "the age of the request is not known; ask anew")
+    if facts.elapsed_us >= expires - issued:
+        return Denied("EXPIRED_MONOTONIC", "the request is too old; ask anew")
+    return None
+
+
+def _unchanged(case: _Case) -> Denied | None:
+    if case.facts.current is None:
+        return Denied("FACTS_UNKNOWN", "the present config is not known; ask anew")
+    current = case.facts.current
+    changed = [name for name in BOUND if getattr(case.said, name) != current.get(name)]
+    if changed:
+        names = ", ".join(name.removesuffix("_sha256") for name in changed)
+        return Denied("FACTS_CHANGED", f"changed since it was asked for: {names}; ask anew")
+    return None
+
+
+def _signature(case: _Case, role: Role) -> Denied | None:
+    who, signed = case.people[role], case.facts.signatures.get(role)
+    code = f"{role.upper()}_SIGNATURE"
+    if signed is None:
+        return Denied(code, f"there is no signature of {who.id}; sign the document")
+    verdict = signed.verdict
+    if verdict.strict_ok != verdict.keygen_ok:
+        return Denied(
+            "VERIFIERS_DISAGREE",
+            f"one verifier accepts the signature of {who.id}, the other does not; sign again",
+        )
+    if not (verdict.ok and verdict.strict_ok and verdict.keygen_ok):
+        reason = verdict.reason or "it is not good"
+        return Denied(code, f"the signature of {who.id} does not count: {reason}; sign again")
+    if verdict.principal != who.principal or verdict.fingerprint != who.fingerprint:
+        return Denied("SIGNER_MISMATCH", f"not signed by {who.id}; sign again")
+    return _own_login(case, who, signed)
+
+
+def _own_login(case: _Case, who: Person, signed: Signed) -> Denied | None:
+    """Where people have Unix users of their own, each hands in the own signature from there."""
+    if signed.uid is None:
+        if case.said.allow_same_uid:
+            return None
+        return Denied("UID_UNKNOWN", f"{who.id} must hand in the own signature, from an own login")
+    if who.uid is not None and signed.uid != who.uid:
+        return Denied("UID_MISMATCH", f"{who.id} must work as Unix user {who.uid}")
+    return None
+
+
+def _operator_signature(case: _Case) -> Denied | None:
+    return _signature(case, Role.OPERATOR)
+
+
+def _reviewer_signature(case: _Case) -> Denied | None:
+    return _signature(case, Role.REVIEWER)
+
+
+def _two_logins(case: _Case) -> Denied | None:
+    if case.said.allow_same_uid:
+        return None
+    signals = signals_of(case.facts, case.said)
+    if signals["uid"] != "different":
+        return Denied("SAME_UID", "both work as one Unix user; the reviewer needs an own login")
+    for signal in ("loginuid", "audit_session"):
+        if signals.get(signal) == "same":
+            return Denied("SAME_LOGIN", f"both have the same {signal}; log in separately")
+    return None
+
+
+#: What must hold of the request itself, whoever signs.
+_DOCUMENT_RULES: tuple[_Rule, ...] = (
+    _bound_to,
+    _roles,
+    _two_people,
+    _waiver,
+    _nonce,
+    _fresh,
+    _unchanged,
+)
+
+#: What a grant needs on top.
+_GRANT_RULES: tuple[_Rule, ...] = (
+    *_DOCUMENT_RULES,
+    _operator_signature,
+    _reviewer_signature,
+    _two_logins,
+)
