@@ -26,7 +26,14 @@ _PHRASES: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.VenueDisconnected: lambda e: f"{e.venue} {e.stream} lost: {e.reason}",
     ev.MarketRecorded: lambda e: f"market data {e.file}: {e.rows} rows, sha256 {e.sha256}",
     ev.SnapshotTaken: lambda e: f"snapshot {e.file}, sha256 {e.sha256}",
-    ev.ConfigNoticed: lambda e: f"config differs from the last start: {', '.join(e.changed)}",
+    ev.ConfigLoaded: lambda e: f"config {e.environment} loaded, sha256 {e.sha256}",
+    ev.ConfigChanged: lambda e: f"config {e.key}: {e.before} -> {e.after}: {e.reason}",
+    ev.ConfigNoticed: lambda e: (
+        f"config found changed without a record: {', '.join(e.changed) or 'values not known'}"
+    ),
+    ev.PeopleLoaded: lambda e: f"roster of {len(e.people)} people loaded, sha256 {e.sha256}",
+    ev.PeopleChanged: lambda e: f"roster: {e.person} {e.what}: {e.reason}",
+    ev.PeopleNoticed: lambda e: f"roster found changed without a record: {', '.join(e.changed)}",
     ev.SessionChartered: lambda e: f"session {e.session_id} chartered",
     ev.ChecklistStarted: lambda e: (
         f"checklist {e.checklist.runbook} version {e.checklist.version} started"

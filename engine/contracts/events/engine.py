@@ -1,4 +1,4 @@
-"""What the engine itself did: starts, repairs, the venue link, recordings, noticed changes."""
+"""What the engine itself did: starts, repairs, the venue link, recordings."""
 
 from __future__ import annotations
 
@@ -86,11 +86,3 @@ class SnapshotTaken(Event, frozen=True, kw_only=True, tag="snapshot.taken"):
     session_id: str
     file: str
     sha256: str
-
-
-class ConfigNoticed(Event, frozen=True, kw_only=True, tag="config.noticed"):
-    """The effective config differs from the one the last engine start recorded."""
-
-    before_sha256: str
-    after_sha256: str
-    changed: tuple[str, ...]
