@@ -29,6 +29,7 @@ from peakctl.commands import (
     roster,
     settings,
     stop,
+    store,
 )
 from peakctl.commands.options import KeyOption, PersonOption, SetOption, WorkspaceOption
 from peakctl.commands.running import guarded
@@ -49,6 +50,7 @@ for module in (
     latch,
     lifecycle,
     ledger,
+    store,
     evidence,
     operations,
     orphans,

@@ -29,6 +29,7 @@ from engine.contracts.event import Recorded
 from engine.journal.chain import ZERO_HASH, decode_line
 from engine.journal.segments import sync_folder
 from engine.store.batch import End, Line, events_batch
+from engine.store.catalogue import comments
 
 _HERE = Path(__file__).parent
 _SCAN_ROWS = 20_000
@@ -101,6 +102,7 @@ class Database:
         run((_HERE / "schema.sql").read_text(encoding="utf-8"))
         for view in sorted((_HERE / "views").glob("*.sql")):
             run(view.read_text(encoding="utf-8"))
+        run(";".join(comments()))
         run("CHECKPOINT")
         folder = str(settings.export_folder.resolve()).replace("'", "''")
         run(f"SET allowed_directories = ['{folder}']")

@@ -27,6 +27,7 @@ import msgspec
 from engine.contracts.errors import InputError, IntegrityError, Refused
 from engine.contracts.money import plain
 from engine.store.batch import Line
+from engine.store.catalogue import PACKED
 from engine.store.database import (
     Database,
     Settings,
@@ -60,17 +61,7 @@ _END = 2**63 - 1
 #: What of a session goes into its pack, as Parquet.
 _EXPORTS = {
     name: f"SELECT * FROM {name} WHERE session_id = $session_id"  # noqa: S608  (our own names)
-    for name in (
-        "orders",
-        "fills",
-        "positions",
-        "sessions",
-        "approvals",
-        "alarms",
-        "checklists",
-        "kills",
-        "notes",
-    )
+    for name in PACKED
 }
 
 

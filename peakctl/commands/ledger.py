@@ -1,4 +1,4 @@
-"""`peakctl session`, `journal` and `store`: what the records hold, read from the records.
+"""`peakctl session` and `journal`: what the records hold, read from the records.
 
 Sessions are folded from the journal's files, so these commands work with and without an engine.
 """
@@ -11,18 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.contracts.errors import AnswerNo, InputError, WorkspaceError
+from engine.contracts.errors import AnswerNo, InputError
 from peakctl.commands.files import text_of
 from peakctl.commands.options import (
     JsonOption,
-    PersonOption,
     WorkspaceOption,
     own,
     visited,
-    whoami,
 )
 from peakctl.commands.output import complain, say, say_json, table, utc
-from peakctl.commands.running import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,10 +39,6 @@ def register(app: typer.Typer) -> None:
     journal.command("verify")(verify)
     journal.command("heads")(heads)
     app.add_typer(journal, name="journal")
-    store = typer.Typer(help="The queryable copy of the journal.")
-    store.command("rebuild")(rebuild)
-    store.command("query")(query)
-    app.add_typer(store, name="store")
 
 
 def fold_sessions(journal: Path) -> SessionFold:
@@ -243,68 +236,4 @@ def heads(workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
         say_json([{"text": one.text, "signature": one.signature} for one in signed])
     else:
         say(*table((str(one.head.size), one.head.hash, one.head.origin) for one in signed))
-    return 0
-
-
-def rebuild(workspace: WorkspaceOption = None) -> int:
-    """Make the store again from the journal; no engine may be running."""
-    place = own(workspace)
-    from engine.journal.writer import Journal  # noqa: PLC0415
-    from engine.store.store import Store  # noqa: PLC0415
-    from peakctl.supervisor import Supervisor  # noqa: PLC0415
-
-    pid = Supervisor(place).engine_pid()
-    if pid is not None:
-        raise WorkspaceError(
-            what=f"an engine is running (pid {pid})",
-            where=str(place.root),
-            todo="stop it first; it compares and rebuilds the store at each start by itself",
-        )
-
-    async def work() -> tuple[str | None, int]:
-        journal = Journal.open(
-            place.journal, commit_interval_ms=0, segment_lines=100_000, clock_us=_clock_us
-        ).journal
-        try:
-            store = await Store.open(place.store, export_folder=place.market)
-            try:
-                differs = await store.compare(journal)
-                return differs, await store.rebuild(journal)
-            finally:
-                await store.close()
-        finally:
-            journal.close()
-
-    differs, events = run(work())
-    say(f"rebuilt {place.store.name} from {events} events", f"before: {differs or 'was equal'}")
-    return 0
-
-
-def _clock_us() -> int:
-    import time  # noqa: PLC0415
-
-    return time.time_ns() // 1000
-
-
-def query(
-    sql: str,
-    workspace: WorkspaceOption = None,
-    person: PersonOption = "",
-    json: JsonOption = False,
-) -> int:
-    """Ask the store one read-only SQL question, through the engine."""
-    from peakctl.client.client import EngineClient  # noqa: PLC0415
-
-    place = visited(workspace)
-
-    async def work() -> tuple[tuple[str, ...], tuple[tuple[object, ...], ...]]:
-        async with EngineClient(place.socket, whoami(place, person)) as client:
-            result = await client.query(sql)
-            return result.columns, result.rows
-
-    columns, rows = run(work())
-    if json:
-        say_json([dict(zip(columns, row, strict=True)) for row in rows])
-    else:
-        say(*table(([str(cell) for cell in row] for row in rows), columns))
     return 0

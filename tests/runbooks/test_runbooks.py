@@ -30,6 +30,7 @@ def test_the_runbooks_are_all_there() -> None:
         "reconcile",
         "roles_and_keys",
         "session_paper",
+        "store_views",
         "threat_model",
         "verify_a_pack",
     )

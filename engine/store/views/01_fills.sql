@@ -43,9 +43,3 @@ ANTI JOIN again USING (seq)
 WHERE kind = 'order.filled' AND ts_us >= since_us AND ts_us < until_us AND seq < until_seq;
 CREATE OR REPLACE VIEW fills AS
 SELECT * FROM fills_between(0, 9223372036854775807, 9223372036854775807);
-COMMENT ON VIEW fills IS 'our trades as the venue reported them, each once';
-COMMENT ON COLUMN fills.ts_us IS 'time of the event, µs UTC';
-COMMENT ON COLUMN fills.price IS 'quote currency for one unit of base';
-COMMENT ON COLUMN fills.quantity IS 'base currency';
-COMMENT ON COLUMN fills.fee IS 'in fee_asset';
-COMMENT ON COLUMN fills.time_us IS 'time of the trade at the venue, µs UTC';

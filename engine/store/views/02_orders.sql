@@ -87,11 +87,3 @@ LEFT JOIN news USING (client_order_id)
 LEFT JOIN traded USING (client_order_id);
 CREATE OR REPLACE VIEW orders AS
 SELECT * FROM orders_between(0, 9223372036854775807);
-COMMENT ON VIEW orders IS 'our orders as the events tell them';
-COMMENT ON COLUMN orders.seq IS 'journal sequence of the intent';
-COMMENT ON COLUMN orders.quantity IS 'base currency';
-COMMENT ON COLUMN orders.price IS 'quote currency for one unit of base; NULL for a market order';
-COMMENT ON COLUMN orders.state IS 'open, filled, canceled, expired, rejected or unknown';
-COMMENT ON COLUMN orders.filled_quantity IS 'base currency, the sum of the distinct fills';
-COMMENT ON COLUMN orders.intended_us IS 'time of the intent, µs UTC';
-COMMENT ON COLUMN orders.updated_us IS 'time of the last event of the order, µs UTC';

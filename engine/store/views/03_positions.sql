@@ -8,8 +8,3 @@ SELECT
     count(*) AS fills
 FROM fills
 GROUP BY session_id, symbol;
-COMMENT ON VIEW positions IS 'what a session traded in each symbol, before fees';
-COMMENT ON COLUMN positions.bought IS 'base currency';
-COMMENT ON COLUMN positions.sold IS 'base currency';
-COMMENT ON COLUMN positions.quantity IS 'base currency, bought minus sold, before fees';
-COMMENT ON COLUMN positions.fills IS 'number of trades';

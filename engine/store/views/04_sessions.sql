@@ -26,6 +26,3 @@ SELECT
 FROM events AS charters
 LEFT JOIN moves USING (session_id)
 WHERE charters.kind = 'session.chartered';
-COMMENT ON VIEW sessions IS 'one row a session with the state that its last move left';
-COMMENT ON COLUMN sessions.chartered_us IS 'time of the charter, µs UTC';
-COMMENT ON COLUMN sessions.since_us IS 'in this state since, µs UTC';

@@ -6,6 +6,7 @@ SELECT
     kind,
     actor_name AS person,
     actor_proof AS proof,
+    coalesce(data ->> '$.purpose', CASE WHEN kind LIKE 'go.%' THEN 'go' WHEN kind = 'latch.released' THEN 'release' END) AS purpose,
     coalesce(data ->> '$.role', CASE kind WHEN 'go.signed' THEN 'operator' WHEN 'go.decided' THEN 'reviewer' END) AS role,
     data ->> '$.decision' AS decision,
     data ->> '$.fingerprint' AS fingerprint,
@@ -16,8 +17,6 @@ SELECT
     ) AS document_sha256
 FROM events
 WHERE kind IN (
-    'go.requested', 'go.signed', 'go.decided', 'go.voided', 'approval.refused', 'recon.signed', 'pack.signed', 'latch.released'
+    'go.requested', 'go.signed', 'go.decided', 'go.voided', 'approval.refused', 'recon.signed', 'pack.signed', 'latch.released',
+    'dual.requested', 'dual.signed', 'dual.granted', 'dual.refused', 'dual.withdrawn'
 );
-COMMENT ON VIEW approvals IS 'every request, signature, decision and refusal of two-person approval';
-COMMENT ON COLUMN approvals.ts_us IS 'time of the event, µs UTC';
-COMMENT ON COLUMN approvals.document_sha256 IS 'sha256 (hex) of the document that was signed or refused';

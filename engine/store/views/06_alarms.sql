@@ -23,8 +23,3 @@ SELECT
 FROM events AS raised
 LEFT JOIN answers ON answers.alarm_id = raised.data ->> '$.alarm_id'
 WHERE raised.kind = 'alarm.raised';
-COMMENT ON VIEW alarms IS 'one row an alarm';
-COMMENT ON COLUMN alarms.priority IS '1 (act now) to 3';
-COMMENT ON COLUMN alarms.raised_us IS 'µs UTC';
-COMMENT ON COLUMN alarms.acknowledged_us IS 'µs UTC; NULL while nobody took it';
-COMMENT ON COLUMN alarms.cleared_us IS 'µs UTC; NULL while its cause is there';

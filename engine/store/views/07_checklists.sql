@@ -11,5 +11,3 @@ SELECT
     actor_name AS answered_by
 FROM events
 WHERE kind = 'checklist.answered';
-COMMENT ON VIEW checklists IS 'every probe and answer; the last of an item and role counts';
-COMMENT ON COLUMN checklists.answered_us IS 'µs UTC';

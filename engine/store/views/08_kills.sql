@@ -27,10 +27,3 @@ SELECT
 FROM events AS latched
 LEFT JOIN verdicts ON verdicts.kill_id = latched.data ->> '$.kill_id'
 WHERE latched.kind = 'kill.latched';
-COMMENT ON VIEW kills IS 'one row a kill with its last verdict';
-COMMENT ON COLUMN kills.pressed_us IS 'when the key was read, µs UTC';
-COMMENT ON COLUMN kills.latched_us IS 'when the latch was journaled, µs UTC';
-COMMENT ON COLUMN kills.elapsed_us IS 'from the request to the verdict, µs';
-COMMENT ON COLUMN kills.canceled IS 'number of orders';
-COMMENT ON COLUMN kills.open_orders IS 'what was left open (JSON list of client order ids)';
-COMMENT ON COLUMN kills.released_us IS 'µs UTC; NULL while the latch is set';

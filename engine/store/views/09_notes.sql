@@ -2,5 +2,3 @@ CREATE OR REPLACE VIEW notes AS
 SELECT seq, ts_us, session_id, actor_name AS written_by, data ->> '$.text' AS text
 FROM events
 WHERE kind = 'note.added';
-COMMENT ON VIEW notes IS 'lines of the runlog';
-COMMENT ON COLUMN notes.ts_us IS 'µs UTC';

@@ -142,7 +142,7 @@ async def test_every_view_tells_its_part_of_the_day(pair: Any, story: Any) -> No
     commented = await ask(
         "SELECT DISTINCT table_name FROM duckdb_columns() WHERE comment IS NOT NULL"
     )
-    assert len(commented) == 10
+    assert len(commented) == 11
 
 
 async def test_a_session_is_exported_as_parquet(pair: Any, story: Any) -> None:
@@ -155,6 +155,7 @@ async def test_a_session_is_exported_as_parquet(pair: Any, story: Any) -> None:
         "orders.parquet": 1,
         "fills.parquet": 1,
         "positions.parquet": 1,
+        "equity.parquet": 1,
         "sessions.parquet": 1,
         "approvals.parquet": 1,
         "alarms.parquet": 1,

@@ -1,0 +1,115 @@
+"""`peakctl store`: the queryable copy of the journal: what is in it, asking it, making it again."""
+# ruff: noqa: FBT002  (typer makes options of booleans with defaults)
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.contracts.errors import InputError, WorkspaceError
+from peakctl.commands.options import (
+    JsonOption,
+    PersonOption,
+    WorkspaceOption,
+    own,
+    visited,
+    whoami,
+)
+from peakctl.commands.output import say, say_json, table
+from peakctl.commands.running import run
+
+if TYPE_CHECKING:
+    from peakctl.client.replies import QueryResult
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    store = typer.Typer(help="The queryable copy of the journal.")
+    store.command("rebuild")(rebuild)
+    store.command("query")(query)
+    store.command("views")(views)
+    app.add_typer(store, name="store")
+
+
+def views(
+    name: Annotated[str, typer.Argument(metavar="[VIEW]")] = "", json: JsonOption = False
+) -> int:
+    """What can be asked of the store: every view's columns with type, unit and meaning."""
+    from engine.store.catalogue import TABLES  # noqa: PLC0415
+
+    found = [one for one in TABLES if name in ("", one.name)]
+    if not found:
+        names = ", ".join(one.name for one in TABLES)
+        raise InputError(what=f"no view {name[:40]!r}", where="store", todo=f"there are: {names}")
+    if json:
+        say_json(found)
+        return 0
+    for one in found:
+        say(f"{one.name}: {one.meaning}")
+        rows = ((f"  {it.name}", it.type, it.unit, it.meaning) for it in one.columns)
+        say(*table(rows, ("  column", "type", "unit", "meaning")), "")
+    return 0
+
+
+def rebuild(workspace: WorkspaceOption = None) -> int:
+    """Make the store again from the journal; no engine may be running."""
+    place = own(workspace)
+    from engine.journal.writer import Journal  # noqa: PLC0415
+    from engine.store.store import Store  # noqa: PLC0415
+    from peakctl.supervisor import Supervisor  # noqa: PLC0415
+
+    pid = Supervisor(place).engine_pid()
+    if pid is not None:
+        raise WorkspaceError(
+            what=f"an engine is running (pid {pid})",
+            where=str(place.root),
+            todo="stop it first; it compares and rebuilds the store at each start by itself",
+        )
+
+    async def work() -> tuple[str | None, int]:
+        journal = Journal.open(
+            place.journal, commit_interval_ms=0, segment_lines=100_000, clock_us=_clock_us
+        ).journal
+        try:
+            store = await Store.open(place.store, export_folder=place.market)
+            try:
+                differs = await store.compare(journal)
+                return differs, await store.rebuild(journal)
+            finally:
+                await store.close()
+        finally:
+            journal.close()
+
+    differs, events = run(work())
+    say(f"rebuilt {place.store.name} from {events} events", f"before: {differs or 'was equal'}")
+    return 0
+
+
+def _clock_us() -> int:
+    import time  # noqa: PLC0415
+
+    return time.time_ns() // 1000
+
+
+def query(
+    sql: str,
+    workspace: WorkspaceOption = None,
+    person: PersonOption = "",
+    json: JsonOption = False,
+) -> int:
+    """Ask the store one read-only SQL question, through the engine."""
+    from peakctl.client.client import EngineClient  # noqa: PLC0415
+
+    place = visited(workspace)
+
+    async def work() -> QueryResult:
+        async with EngineClient(place.socket, whoami(place, person)) as client:
+            return await client.query(sql)
+
+    result = run(work())
+    if json:
+        say_json([dict(zip(result.columns, row, strict=True)) for row in result.rows])
+    else:
+        say(*table(([str(cell) for cell in row] for row in result.rows), result.columns))
+    return 0
