@@ -83,11 +83,10 @@ from engine.contracts.events.order import (
     OrphanFound,
 )
 from engine.contracts.events.pack import (
+    PackPrepared,
     PackRevised,
     PackRevisionSigned,
     PackRevisionWritten,
-    TableFile,
-    TablesExported,
 )
 from engine.contracts.events.recon import (
     BreakAnswered,
@@ -177,6 +176,7 @@ __all__ = [
     "OrphanCancelRequested",
     "OrphanEnded",
     "OrphanFound",
+    "PackPrepared",
     "PackRevised",
     "PackRevisionSigned",
     "PackRevisionWritten",
@@ -197,8 +197,6 @@ __all__ = [
     "SessionMoved",
     "SnapshotTaken",
     "StoreRebuilt",
-    "TableFile",
-    "TablesExported",
     "VenueConnected",
     "VenueDisconnected",
     "WatchdogActed",
@@ -273,7 +271,7 @@ AnyEvent = (
     | PackWritten
     | PackSigned
     | PackSealed
-    | TablesExported
+    | PackPrepared
     | PackRevisionWritten
     | PackRevisionSigned
     | PackRevised

@@ -1,4 +1,4 @@
-"""What stands behind a sealed pack and follows it: the tables that go in, and its revisions.
+"""What goes before a pack and what follows a sealed one: its files in the chain, its revisions.
 
 The pack's own way (written, signed, sealed) is in `recon`. A sealed pack is never touched again:
 what has to be said later about lessons or incidents is a revision, a folder beside it that names
@@ -7,29 +7,22 @@ the tag manifest it follows and is signed by the same two people.
 
 from __future__ import annotations
 
-import msgspec
-
 from engine.contracts.events.base import Event
 from engine.contracts.people import Role
 
 
-class TableFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One Parquet file of the session's tables: its name, its rows, the sha256 of its bytes."""
+class PackPrepared(Event, frozen=True, kw_only=True, tag="pack.prepared"):
+    """What a pack will carry beside the journal: the sha256 of each file by its name in the pack.
 
-    file: str
-    rows: int
-    sha256: str
-
-
-class TablesExported(Event, frozen=True, kw_only=True, tag="tables.exported"):
-    """The session's tables were written from the first `events` events of the journal.
-
-    The last export of a session is the one that its pack carries.
+    Written before the head that the pack is signed under, so that no file of another session fits.
+    Reports and tables tell what the first `events` events of the journal tell; `rows` counts those
+    of each table. The last one of a session is the one that its pack is made of.
     """
 
     session_id: str
     events: int
-    files: tuple[TableFile, ...]
+    files: dict[str, str]
+    rows: dict[str, int]
 
 
 class PackRevisionWritten(Event, frozen=True, kw_only=True, tag="pack.revision_written"):
