@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _LONGEST = 500
+
+#: What would be read as markup in a Markdown table.
+_MARKS = str.maketrans({mark: f"\\{mark}" for mark in "|<`["})
 
 
 def stamp(ts_us: int) -> str:
     """µs UTC as `2024-08-09T00:00:01.000250Z`."""
-    moment = datetime.fromtimestamp(ts_us // 1_000_000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ts_us % 1_000_000:06d}Z"
+    seconds, rest = divmod(ts_us, 1_000_000)
+    return f"{_second(seconds)}.{rest:06d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    """A second, of which a busy session has hundreds of events."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def printable(text: str) -> str:
@@ -26,7 +36,4 @@ def printable(text: str) -> str:
 
 def plain_line(text: str) -> str:
     """One line for a Markdown table: `printable`, with pipes and markup escaped."""
-    safe = printable(text)
-    for mark in "|<`[":
-        safe = safe.replace(mark, f"\\{mark}")
-    return safe
+    return printable(text).translate(_MARKS)

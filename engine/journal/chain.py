@@ -121,6 +121,12 @@ def decode_line(line: bytes, where: str) -> tuple[Recorded, str]:
 
     Raises IntegrityError, naming `where`, for what is not a line or does not fit this version.
     """
+    recorded, prev, _data = decode_parts(line, where)
+    return recorded, prev
+
+
+def decode_parts(line: bytes, where: str) -> tuple[Recorded, str, bytes]:
+    """As `decode_line`, and the JSON of the event's fields exactly as it stands in the line."""
     try:
         parsed = _LINE_DECODER.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -141,7 +147,7 @@ def decode_line(line: bytes, where: str) -> tuple[Recorded, str]:
             todo="use the version that wrote this journal",
         ) from error
     recorded = Recorded(seq=parsed.seq, ts_us=parsed.ts, actor=parsed.actor, event=event)
-    return recorded, parsed.prev
+    return recorded, parsed.prev, bytes(parsed.data)
 
 
 def walk(lines: Iterable[bytes], start: Link, where: str, before: str = "") -> Walked:

@@ -19,6 +19,7 @@ EXACT = Context(prec=500, rounding=ROUND_HALF_EVEN, traps=[])
 #: What a division is rounded to: 18 decimals, the most that `money.parse_decimal` reads.
 SCALE = Decimal("1E-18")
 
+_ONE, _TEN = Decimal(1), Decimal(10)
 _DIGITS = 40
 _CHARACTERS = 90
 
@@ -54,10 +55,10 @@ def share(whole: Decimal, part: Decimal, of: Decimal) -> Decimal:
 
 def tidy(value: Decimal) -> Decimal:
     """Return the same number without trailing zeros and without a positive exponent, unrounded."""
-    if value == 0:
+    if not value:
         return ZERO
     normal = value.normalize(EXACT)
-    exponent = normal.as_tuple().exponent
-    if isinstance(exponent, int) and exponent > 0:
-        return normal.quantize(Decimal(1), context=EXACT)
-    return normal
+    # Only a multiple of ten is written with a positive exponent; NaN and infinity are neither.
+    if normal.adjusted() <= 0 or EXACT.remainder(normal, _TEN):
+        return normal
+    return normal.quantize(_ONE, context=EXACT)
