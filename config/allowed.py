@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from decimal import Decimal
 from enum import StrEnum
@@ -19,6 +20,9 @@ _PATTERNS = {
     r"^[A-Za-z0-9_.-]{1,40}$": "1 to 40 letters, digits, _ . -",
     r"^[A-Za-z0-9_.-]{1,40}:[A-Za-z0-9_.-]{1,40}$": "venue:account",
 }
+
+#: As long as the shortest key that a venue gives out, and longer than any word of ours.
+_KEY_LIKE = re.compile(r"(?=[A-Za-z0-9+/=_-]*[0-9])[A-Za-z0-9+/=_-]{24,}")
 
 _NOUNS: dict[Any, str] = {
     bool: "true or false",
@@ -58,11 +62,24 @@ def allowed_text(key: str) -> str:
 
 
 def echo(key: str, value: object) -> str:
-    """How an error may show a value that was refused: never where it may hold a secret (I10)."""
+    """How an error may show a value that was refused: never where it may hold a secret (I10).
+
+    A long run of letters and digits is not shown anywhere: keys get pasted into wrong places.
+    """
+    text = f"{value!r}"
     if key.endswith("_ref"):
-        return "a value that is not a reference"
-    text = f"{value!r}"[:80]
-    return "an address with a password in it" if key.endswith("_url") and "@" in text else text
+        known = isinstance(value, str) and value.startswith(("env:", "file:", "keyring:"))
+        return "this reference" if known else "a value that is not a reference"
+    if key.endswith("_url") and ("@" in text or "?" in text):
+        return "an address with more than a host in it"
+    if _KEY_LIKE.search(text):
+        return "a value that may be a secret"
+    return text[:80]
+
+
+def shown_key(key: str) -> str:
+    """How an error may name a key that does not exist."""
+    return "a key that may be a secret" if _KEY_LIKE.search(key) else key[:80]
 
 
 @cache

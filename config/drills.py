@@ -15,31 +15,72 @@ from engine.ops.drills import Criterion
 
 WORKSPACE_FILE = "config/drills.toml"
 BOUNDS = ("at_most", "at_least", "exactly")
+#: The one key beside the tables: how long a result counts, days.
+MAX_AGE = "max_age_days"
 
 Criteria = dict[str, tuple[Criterion, ...]]
 
 
 def load_criteria(workspace: Path | None) -> Criteria:
     """By drill. Raises ConfigError with every problem of the workspace's file."""
-    ours = parse_criteria((resources.files("config") / "drills.toml").read_bytes(), "drills.toml")
-    path = None if workspace is None else workspace / WORKSPACE_FILE
-    if path is None or not path.exists():
+    ours = parse_criteria(_packaged(), "drills.toml")
+    content = _workspace_file(workspace)
+    if content is None:
         return ours
+    return _tightened(ours, parse_criteria(content, WORKSPACE_FILE))
+
+
+def load_max_age_days(workspace: Path | None) -> int:
+    """How long a result counts. Raises ConfigError when the workspace's file wants it longer."""
+    ours = _max_age(_tree(_packaged(), "drills.toml"), "drills.toml")
+    content = _workspace_file(workspace)
+    tree = {} if content is None else _tree(content, WORKSPACE_FILE)
+    if MAX_AGE not in tree:
+        return ours
+    theirs = _max_age(tree, WORKSPACE_FILE)
+    if theirs > ours:
+        what = f"{MAX_AGE}: {theirs} is looser than {ours}"
+        raise ConfigError(what=what, where=WORKSPACE_FILE, todo="only tighten")
+    return theirs
+
+
+def _packaged() -> bytes:
+    return (resources.files("config") / "drills.toml").read_bytes()
+
+
+def _workspace_file(workspace: Path | None) -> bytes | None:
+    """The workspace's own file, None when there is none. Raises ConfigError."""
+    if workspace is None:
+        return None
     try:
-        theirs = parse_criteria(path.read_bytes(), WORKSPACE_FILE)
+        return (workspace / WORKSPACE_FILE).read_bytes()
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise ConfigError(
             what=f"cannot be read ({error.strerror})", where=WORKSPACE_FILE, todo="look at the file"
         ) from error
-    return _tightened(ours, theirs)
+
+
+def _tree(content: bytes, where: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(what=f"not TOML ({error})", where=where, todo="mend the file") from error
+
+
+def _max_age(tree: dict[str, object], where: str) -> int:
+    value = tree.get(MAX_AGE)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        what = f"{MAX_AGE}: a whole number of days, at least 1"
+        raise ConfigError(what=what, where=where, todo="mend the file")
+    return value
 
 
 def parse_criteria(content: bytes, where: str) -> Criteria:
     """Read one file. Raises ConfigError."""
-    try:
-        tree = tomllib.loads(content.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(what=f"not TOML ({error})", where=where, todo="mend the file") from error
+    tree = _tree(content, where)
+    tree.pop(MAX_AGE, None)
     problems: list[str] = []
     criteria: Criteria = {}
     for name, table in tree.items():

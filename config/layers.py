@@ -22,6 +22,8 @@ from engine.contracts.session import Environment
 
 ENV_PREFIX = "PEAKCTL__"
 WORKSPACE_FILE = "config/peakctl.toml"
+_TOML_HEADER = re.compile(r"\s*\[\s*([A-Za-z0-9_-]+)\s*\]")
+_TOML_KEY = re.compile(r"\s*([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)?)\s*=")
 _TOML_PLACE = re.compile(r"\(at (line \d+), column \d+\)")
 
 
@@ -36,27 +38,33 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Layer:
-    """Values by dotted key; `place(key)` is how an error names where a key was written."""
+    """Values by dotted key; `spot(key)` is how an error names where a key was written."""
 
     name: str
     values: Mapping[str, object]
     places: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[InputFile, ...] = ()
+    lines: Mapping[str, int] = field(default_factory=dict)
 
     def place(self, key: str) -> str:
         """The file, variable or option that set `key`."""
         return self.places.get(key, self.name)
+
+    def spot(self, key: str) -> str:
+        """The place with its line where it has lines: `config/peakctl.toml:12`."""
+        line = self.lines.get(key)
+        return self.place(key) if line is None else f"{self.place(key)}:{line}"
 
 
 def default_layer(name: str) -> Layer:
     """`base` or an environment's file, from the package."""
     shown = f"defaults/{name}.toml"
     content = (resources.files("config") / "defaults" / f"{name}.toml").read_bytes()
-    return _toml_layer(shown, content)
+    return toml_layer(shown, content)
 
 
 def workspace_layer(workspace: Path) -> Layer:
-    """The workspace's own file; a missing file is an empty layer."""
+    """The workspace's own file; a missing file is an empty layer. Raises ConfigError."""
     path = workspace / WORKSPACE_FILE
     try:
         with path.open("rb") as handle:
@@ -76,7 +84,7 @@ def workspace_layer(workspace: Path) -> Layer:
             where=WORKSPACE_FILE,
             todo="it must be yours and not writable by everyone",
         )
-    return _toml_layer(WORKSPACE_FILE, content)
+    return toml_layer(WORKSPACE_FILE, content)
 
 
 def environment_layer(environ: Mapping[str, str]) -> Layer:
@@ -104,7 +112,7 @@ def chosen_environment(layers: tuple[Layer, ...]) -> Environment:
                 allowed = ", ".join(Environment)
                 raise ConfigError(
                     what=f"environment: got {value!r}; allowed: {allowed}",
-                    where=layer.place("environment"),
+                    where=layer.spot("environment"),
                 )
             return Environment(str(value))
     return Environment.DEV
@@ -126,9 +134,11 @@ def nested(values: Mapping[str, object]) -> dict[str, object]:
     return tree
 
 
-def _toml_layer(name: str, content: bytes) -> Layer:
+def toml_layer(name: str, content: bytes) -> Layer:
+    """The bytes of a TOML file as a layer. Raises ConfigError naming the line."""
     try:
-        document = tomllib.loads(content.decode("utf-8"))
+        text = content.decode("utf-8")
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         found = _TOML_PLACE.search(message)
@@ -139,7 +149,21 @@ def _toml_layer(name: str, content: bytes) -> Layer:
     except UnicodeDecodeError as error:
         raise ConfigError(what=f"not UTF-8 (byte {error.start})", where=name) from error
     input_file = InputFile(path=name, sha256=sha256_hex(content), content=content)
-    return Layer(name=name, values=_flat(document), inputs=(input_file,))
+    return Layer(name=name, values=_flat(document), inputs=(input_file,), lines=_lines(text))
+
+
+def _lines(text: str) -> dict[str, int]:
+    """Where each dotted key stands, counted from 1; what is written otherwise has no line."""
+    found: dict[str, int] = {}
+    section = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = _TOML_HEADER.match(line)
+        if header is not None:
+            section = f"{header.group(1)}."
+            found.setdefault(header.group(1), number)
+        elif (key := _TOML_KEY.match(line)) is not None:
+            found.setdefault(f"{section}{key.group(1)}", number)
+    return found
 
 
 def _flat(document: Mapping[str, object]) -> dict[str, object]:

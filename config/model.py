@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from config.profiles import ADDRESS_KEYS, mixed_up
 from config.scenarios import is_file_name, scenario_names
 from engine.contracts.errors import InputError
 from engine.contracts.money import parse_decimal, plain
@@ -30,7 +31,9 @@ MODES: dict[Environment, frozenset[Mode]] = {
     Environment.PROD: frozenset({Mode.LIVE}),
 }
 
-_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00-\x1f]+")
+_REFERENCE = re.compile(
+    r"env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00-\x1f]+|keyring:[^/\x00-\x1f]+/[^\x00-\x1f]+"
+)
 
 
 def _money(value: object) -> object:
@@ -77,7 +80,9 @@ PositiveMoney = Annotated[Decimal, BeforeValidator(_money), Field(gt=0)]
 RestUrl = Annotated[str, _url("http", "https"), Field(description="http(s)://host[:port]")]
 SocketUrl = Annotated[str, _url("ws", "wss"), Field(description="ws(s)://host[:port][/path]")]
 Reference = Annotated[
-    str, AfterValidator(_reference), Field(description="env:NAME, file:PATH or file:PATH#a.b")
+    str,
+    AfterValidator(_reference),
+    Field(description="env:NAME, file:PATH, file:PATH#a.b or keyring:SERVICE/USER"),
 ]
 Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,20}$")]
 Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,40}$")]
@@ -268,6 +273,25 @@ class Settings(BaseSettings):
         return self
 
 
+def _venue(settings: Settings) -> list[tuple[str, str]]:
+    """Addresses that are there and encrypted, a key of the right kind, nothing of another place."""
+    venue, environment = settings.venue, settings.environment
+    found = mixed_up(environment, venue.model_dump())
+    if not settings.sandbox.enabled and environment is not Environment.DEV:
+        for key in ADDRESS_KEYS:
+            if not getattr(venue, key):
+                found.append((f"venue.{key}", "an address, because sandbox.enabled is false"))
+            elif not getattr(venue, key).startswith(("https://", "wss://")):
+                found.append((f"venue.{key}", "https:// or wss:// outside environment dev"))
+    if venue.key_type == "ed25519" and not _key_file(venue.secret_ref):
+        found.append(("venue.secret_ref", "file:PATH, because venue.key_type is ed25519"))
+    return found
+
+
+def _key_file(reference: str) -> bool:
+    return not reference or (reference.startswith("file:") and "#" not in reference)
+
+
 def _scenario(sandbox: SandboxSettings) -> list[tuple[str, str]]:
     """A name that there is, or a file; and no recording beside it."""
     named = sandbox.scenario
@@ -291,12 +315,7 @@ def _together(settings: Settings) -> list[tuple[str, str]]:
     if not set(settings.governance.modes) <= allowed:
         names = ", ".join(sorted(allowed))
         found.append(("governance.modes", f"in environment {environment} only {names}"))
-    if not settings.sandbox.enabled and environment is not Environment.DEV:
-        for key in ("rest_url", "ws_url", "ws_api_url"):
-            if not getattr(settings.venue, key):
-                found.append((f"venue.{key}", "an address, because sandbox.enabled is false"))
-            elif not getattr(settings.venue, key).startswith(("https://", "wss://")):
-                found.append((f"venue.{key}", "https:// or wss:// outside environment dev"))
+    found.extend(_venue(settings))
     if settings.risk.window + 32 > settings.risk.bars:
         found.append(("risk.window", "at least 32 below risk.bars"))
     if settings.watchdog.heartbeat_ms * 2 > settings.watchdog.grace_seconds * 1000:

@@ -15,6 +15,19 @@ from engine.contracts.errors import ConfigError
 
 READY_FILE = ".peakctl/run/sandbox.json"
 ORIGIN = "sandbox.json"
+#: The keys that this layer sets.
+SANDBOX_KEYS = frozenset(
+    {
+        "venue.name",
+        "venue.rest_url",
+        "venue.ws_url",
+        "venue.ws_api_url",
+        "venue.account",
+        "venue.key_type",
+        "venue.api_key_ref",
+        "venue.secret_ref",
+    }
+)
 
 
 def sandbox_layer(workspace: Path) -> Layer | None:

@@ -1,4 +1,7 @@
-"""Secrets by reference: `env:NAME`, `file:PATH`, `file:PATH#a.0.b` (a value inside a JSON file).
+"""Secrets by reference, of four forms.
+
+`env:NAME`; `file:PATH`; `file:PATH#a.0.b`, a value inside a JSON file; `keyring:SERVICE/USER`, the
+desktop's or the system's keyring, through the library of that name.
 
 A secret's file must be a regular file, ours, and closed to everyone else (0600 or tighter);
 relative paths start at the workspace. The value comes back as SecretStr, which prints as stars, and
@@ -28,11 +31,21 @@ def resolve(reference: str, workspace: Path, environ: Mapping[str, str]) -> Secr
     if kind == "file" and rest:
         path_text, _, pointer = rest.partition("#")
         return _from_file(workspace / Path(path_text).expanduser(), pointer)
+    if kind == "keyring" and rest:
+        service, _, user = rest.partition("/")
+        return _from_keyring(service, user)
     raise ConfigError(
         what="not a reference to a secret",
-        where=kind if kind in {"env", "file"} else "",
-        todo="write env:NAME, file:PATH or file:PATH#a.b",
+        where=kind if kind in {"env", "file", "keyring"} else "",
+        todo="write env:NAME, file:PATH, file:PATH#a.b or keyring:SERVICE/USER",
     )
+
+
+def require_private(reference: str, workspace: Path) -> Path:
+    """The path of a `file:` reference whose file only we can read. Raises ConfigError."""
+    path = workspace / Path(reference.removeprefix("file:")).expanduser()
+    _read_private(path)
+    return path
 
 
 def _from_environment(name: str, environ: Mapping[str, str]) -> SecretStr:
@@ -40,6 +53,27 @@ def _from_environment(name: str, environ: Mapping[str, str]) -> SecretStr:
     if not value:
         raise ConfigError(
             what="the variable is not set", where=f"env:{name}", todo="set it for the engine"
+        )
+    return SecretStr(value)
+
+
+def _from_keyring(service: str, user: str) -> SecretStr:
+    import keyring  # noqa: PLC0415  (looks for desktops and plugins: only where it is used)
+    from keyring.errors import KeyringError  # noqa: PLC0415
+
+    where = f"keyring:{service}/{user}"
+    try:
+        value = keyring.get_password(service, user) if service and user else None
+    except KeyringError as error:
+        # What a backend says may hold what it was asked for: its class is enough.
+        raise ConfigError(
+            what=f"no keyring answers ({type(error).__name__})",
+            where=where,
+            todo="unlock it, or use env:NAME or a 0600 file:PATH",
+        ) from None
+    if not value:
+        raise ConfigError(
+            what="the keyring has no such entry", where=where, todo="put it in with `keyring set`"
         )
     return SecretStr(value)
 

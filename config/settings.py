@@ -10,7 +10,7 @@ echoed in an error.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -21,8 +21,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from config.allowed import allowed_text, checker, echo, known_keys
+from config.allowed import allowed_text, checker, echo, known_keys, shown_key
 from config.layers import (
+    WORKSPACE_FILE,
     InputFile,
     Layer,
     chosen_environment,
@@ -30,16 +31,20 @@ from config.layers import (
     environment_layer,
     nested,
     override_layer,
+    toml_layer,
     workspace_layer,
 )
 from config.model import Settings
-from config.sandbox import sandbox_layer
+from config.sandbox import ORIGIN, SANDBOX_KEYS, sandbox_layer
 from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.errors import ConfigError
 from engine.contracts.money import to_text
 from engine.contracts.session import LONGER_IS_TIGHTER, Environment
 
-__all__ = ["ConfigProblems", "Effective", "InputFile", "Settings", "load"]
+__all__ = ["LOCAL_SANDBOX", "ConfigProblems", "Effective", "InputFile", "Settings", "load"]
+
+#: Stands for what the running local sandbox gives: addresses, account, references to its keys.
+LOCAL_SANDBOX = "(local sandbox)"
 
 DOCUMENT_TYPE = "peakctl-config-1"
 
@@ -80,26 +85,71 @@ class Effective:
         values = flat_values(self.settings)
         return tuple((key, _shown(values[key]), self.origins[key]) for key in sorted(values))
 
+    def values(self) -> dict[str, str]:
+        """Each key's value as text, for comparing two starts.
+
+        Where the running sandbox gives a key its value, the value is `LOCAL_SANDBOX`: its port and
+        the place of its keys are not configuration.
+        """
+        ours = self.settings.sandbox.enabled
+        return {
+            key: LOCAL_SANDBOX if ours and key in SANDBOX_KEYS and _below(origin) else value
+            for key, value, origin in self.rows()
+        }
+
+    def files(self) -> dict[str, str]:
+        """The workspace's own file with its sha256, "" while there is none."""
+        return {
+            WORKSPACE_FILE: next(
+                (one.sha256 for one in self.inputs if one.path == WORKSPACE_FILE), ""
+            )
+        }
+
+
+def _below(origin: str) -> bool:
+    """Whether the running sandbox's own layer stands above this origin."""
+    return origin in {ORIGIN, WORKSPACE_FILE} or origin.startswith("defaults/")
+
 
 def load(
     workspace: Path,
     environ: Mapping[str, str],
     overrides: Mapping[str, object] | None = None,
+    content: bytes | None = None,
 ) -> Effective:
-    """Read all layers of a workspace. Raises ConfigError (ConfigProblems for bad keys)."""
+    """Read all layers of a workspace. Raises ConfigProblems with everything that is wrong.
+
+    `content` stands for the bytes of the workspace's file: what would be in force with them.
+    """
+    problems: list[str] = []
+
+    def layer_of(read: Callable[[], Layer], name: str) -> Layer:
+        try:
+            return read()
+        except ConfigError as error:
+            problems.append(error.line())
+            return Layer(name=name, values={})
+
     base = default_layer("base")
-    above = (
-        workspace_layer(workspace),
-        environment_layer(environ),
-        override_layer(overrides or {}),
+    own = layer_of(
+        lambda: (
+            workspace_layer(workspace) if content is None else toml_layer(WORKSPACE_FILE, content)
+        ),
+        WORKSPACE_FILE,
     )
-    environment = chosen_environment((base, *above))
-    layers = [base, default_layer(environment.value), above[0]]
-    ready = sandbox_layer(workspace) if _sandbox_wanted((*layers, *above[1:])) else None
-    if ready is not None:
+    above = (own, environment_layer(environ), override_layer(overrides or {}))
+    try:
+        environment = chosen_environment((base, *above))
+    except ConfigError as error:
+        # The layers are judged all the same, against the environment that allows the most.
+        problems.append(error.line())
+        environment = Environment.DEV
+    layers = [base, default_layer(environment.value), own]
+    if _sandbox_wanted((*layers, *above[1:])):
+        ready = layer_of(lambda: sandbox_layer(workspace) or Layer(ORIGIN, {}), ORIGIN)
         layers.append(ready)
     layers.extend(above[1:])
-    return _merge(tuple(layers), environment)
+    return _merge(tuple(layers), environment, problems)
 
 
 def _sandbox_wanted(layers: tuple[Layer, ...]) -> bool:
@@ -109,13 +159,15 @@ def _sandbox_wanted(layers: tuple[Layer, ...]) -> bool:
     return value is True or str(value).lower() in {"true", "1", "yes", "on"}
 
 
-def _merge(layers: tuple[Layer, ...], environment: Environment) -> Effective:
+def _merge(
+    layers: tuple[Layer, ...], environment: Environment, problems: Sequence[str]
+) -> Effective:
     known = known_keys()
     origins = {key: layer.place(key) for layer in layers for key in layer.values if key in known}
-    problems = [*_unknown_keys(layers), *_unusable(layers, environment)]
-    if problems:
-        raise ConfigProblems(tuple(problems))
-    settings = _settings_from(layers, origins)
+    found = [*problems, *_unknown_keys(layers), *_unusable(layers, environment)]
+    if found:
+        raise ConfigProblems(tuple(dict.fromkeys(found)))
+    settings = _settings_from(layers)
     inputs = tuple(item for layer in layers for item in layer.inputs)
     document = _document(settings, origins, inputs)
     return Effective(
@@ -143,7 +195,7 @@ class _LayerSource(PydanticBaseSettingsSource):
         return self._tree
 
 
-def _settings_from(layers: tuple[Layer, ...], origins: Mapping[str, str]) -> Settings:
+def _settings_from(layers: tuple[Layer, ...]) -> Settings:
     class Layered(Settings):
         @classmethod
         def settings_customise_sources(
@@ -162,7 +214,7 @@ def _settings_from(layers: tuple[Layer, ...], origins: Mapping[str, str]) -> Set
         found = dict.fromkeys(pair for detail in error.errors() for pair in _allowed_pairs(detail))
         raise ConfigProblems(
             tuple(
-                _problem(origins.get(key, "settings"), key, _last_value(layers, key), allowed)
+                _problem(_last_spot(layers, key), key, _last_value(layers, key), allowed)
                 for key, allowed in found
             )
         ) from error
@@ -187,6 +239,13 @@ def _last_value(layers: tuple[Layer, ...], key: str) -> object:
     return None
 
 
+def _last_spot(layers: tuple[Layer, ...], key: str) -> str:
+    for layer in reversed(layers):
+        if key in layer.values:
+            return layer.spot(key)
+    return "settings"
+
+
 def _unknown_keys(layers: tuple[Layer, ...]) -> list[str]:
     known = known_keys()
     problems = []
@@ -201,7 +260,8 @@ def _unknown_keys(layers: tuple[Layer, ...]) -> list[str]:
             )
             hint = f"did you mean {near[0]}? " if near else ""
             problems.append(
-                f"{layer.place(key)}: {key[:80]}: unknown key; {hint}allowed: {', '.join(siblings)}"
+                f"{layer.spot(key)}: {shown_key(key)}: unknown key; "
+                f"{hint}allowed: {', '.join(siblings)}"
             )
     return problems
 
@@ -224,14 +284,14 @@ def _unusable(layers: tuple[Layer, ...], environment: Environment) -> list[str]:
             try:
                 value = checker(key).validate_python(raw)
             except ValidationError:
-                problems.append(_problem(layer.place(key), key, raw, allowed_text(key)))
+                problems.append(_problem(layer.spot(key), key, raw, allowed_text(key)))
                 continue
             sign = directions.get(key, 0)
             before = tightest.get(key, value)
             if (sign and (value - before) * sign < 0) and not layer.name.startswith("defaults/"):
                 word = "at most" if sign < 0 else "at least"
                 allowed = f"{word} {_shown(before)} (a later layer may only tighten it)"
-                problems.append(_problem(layer.place(key), key, raw, allowed))
+                problems.append(_problem(layer.spot(key), key, raw, allowed))
                 continue
             tightest[key] = value
     return problems

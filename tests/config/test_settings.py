@@ -62,7 +62,7 @@ def test_all_problems_are_reported_with_place_key_and_allowed_values(tmp_path: P
     found = problems(tmp_path, {"PEAKCTL__JOURNAL__SEGMENT_LINES": "1"}, allow_same_uid="perhaps")
     assert len(found) == 4
     text = "\n".join(found)
-    assert "config/peakctl.toml: market.stale_ms: got 'soon'; allowed: a whole number" in text
+    assert "config/peakctl.toml:2: market.stale_ms: got 'soon'; allowed: a whole number" in text
     assert "did you mean limits.max_open_orders?" in text
     assert "PEAKCTL__JOURNAL__SEGMENT_LINES: journal.segment_lines: got '1'" in text
     assert "command line: allow_same_uid: got 'perhaps'; allowed: true or false" in text
@@ -70,7 +70,7 @@ def test_all_problems_are_reported_with_place_key_and_allowed_values(tmp_path: P
 
 def test_a_bad_value_is_reported_even_where_a_later_layer_hides_it(tmp_path: Path) -> None:
     write(tmp_path, '[market]\nstale_ms = "soon"\n')
-    assert "config/peakctl.toml: market.stale_ms" in problems(tmp_path, market__stale_ms=100)[0]
+    assert "config/peakctl.toml:2: market.stale_ms" in problems(tmp_path, market__stale_ms=100)[0]
 
 
 def test_a_float_is_refused_where_money_belongs(tmp_path: Path) -> None:
