@@ -1,42 +1,133 @@
-"""Changing one key of a workspace's file, keeping its comments and everything else as it was.
+"""One key of a workspace's file: set it or take it out, with everything else as it was.
 
-The file is written beside itself and renamed, and only if all layers still load with the change.
+`plan_set` and `plan_unset` write nothing: they make the new text, load the whole with it and say
+what would be in force; what does not load is not planned. Comments, order and blank lines stay;
+tomli-w writes the one line. `FileChange.apply` then replaces the file.
 """
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import tomli_w
 
-from config.allowed import allowed_text, checker, echo, known_keys
+from config.allowed import allowed_text, checker, echo, known_keys, shown_key
 from config.layers import WORKSPACE_FILE
+from config.replace import FileChange, read_file
 from config.settings import Effective, load
 from engine.contracts.errors import ConfigError
 
+#: What stands for the value from before where the whole did not load.
+DID_NOT_LOAD = "(did not load)"
 
-def set_key(workspace: Path, key: str, text: str, environ: Mapping[str, str]) -> Effective:
-    """Write `key` into the workspace's file and return what is then in force. Raises ConfigError.
 
-    The file is put back as it was when the whole does not load any more.
+@dataclass(frozen=True)
+class KeyChange:
+    """A planned change of one key: values in force as text, and the file.
+
+    `effects` are all keys whose value in force moves; `was_set` whether the file named the key.
     """
-    if key not in known_keys():
-        raise ConfigError(what=f"{key[:80]!r}: unknown key", todo="peakctl config show lists all")
-    path = workspace / WORKSPACE_FILE
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
+
+    key: str
+    before: str
+    after: str
+    effects: Mapping[str, str]
+    was_set: bool
+    file: FileChange
+    effective: Effective
+
+
+def plan_set(
+    workspace: Path,
+    key: str,
+    text: str,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object] | None = None,
+) -> KeyChange:
+    """Plan `key = text`. Raises ConfigError, with every problem of the whole that would be."""
+    _require_known(key)
     line = tomli_w.dumps({key.rpartition(".")[2]: _toml_value(key, text)})
+    return _plan(workspace, key, line, environ, overrides)
+
+
+def plan_unset(
+    workspace: Path,
+    key: str,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object] | None = None,
+) -> KeyChange:
+    """Plan to take `key` out of the file, back to its default. Raises ConfigError."""
+    _require_known(key)
+    return _plan(workspace, key, "", environ, overrides)
+
+
+def _require_known(key: str) -> None:
+    if key not in known_keys():
+        raise ConfigError(
+            what=f"{shown_key(key)!r}: unknown key", todo="peakctl config show lists all"
+        )
+
+
+def _plan(
+    workspace: Path,
+    key: str,
+    line: str,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object] | None,
+) -> KeyChange:
+    path = workspace / WORKSPACE_FILE
+    content = read_file(path)
+    before = _text(content or b"", path)
+    old = _parsed(before, path)
+    was_set = key in _keys(old)
+    if not line and not was_set:
+        raise ConfigError(what=f"{key} is not set there", where=str(path), todo="nothing to take")
     after = _with_line(before, key, line)
-    if _without(tomllib.loads(after), key) != _without(tomllib.loads(before), key):
+    new = _parsed(after, path)
+    if _without(new, key) != _without(old, key) or (key in _keys(new)) != bool(line):
         raise ConfigError(what="cannot be changed by rule", where=str(path), todo="edit it by hand")
-    _replace(path, after)
+    effective = load(workspace, environ, overrides, after.encode())
+    now = effective.values()
     try:
-        return load(workspace, environ)
+        was = load(workspace, environ, overrides, before.encode()).values()
     except ConfigError:
-        _replace(path, before)
-        raise
+        was = dict.fromkeys(now, DID_NOT_LOAD)
+    return KeyChange(
+        key=key,
+        before=was[key],
+        after=now[key],
+        effects={name: value for name, value in now.items() if was[name] != value},
+        was_set=was_set,
+        file=FileChange(path, content, after.encode()),
+        effective=effective,
+    )
+
+
+def _text(content: bytes, path: Path) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(what=f"not UTF-8 (byte {error.start})", where=str(path)) from error
+
+
+def _parsed(text: str, path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            what=f"not TOML ({error})", where=str(path), todo="correct it by hand"
+        ) from error
+
+
+def _keys(document: Mapping[str, object]) -> set[str]:
+    return {
+        f"{name}.{inner}" if inner else name
+        for name, value in document.items()
+        for inner in (value if isinstance(value, dict) else ("",))
+    }
 
 
 def _toml_value(key: str, text: str) -> object:
@@ -56,6 +147,7 @@ def _toml_value(key: str, text: str) -> object:
 
 
 def _with_line(document: str, key: str, line: str) -> str:
+    """The document with the key's line in its place; an empty line takes the key out."""
     section, _, name = key.rpartition(".")
     lines = document.splitlines(keepends=True)
     start, end = _section_range(lines, section)
@@ -64,8 +156,26 @@ def _with_line(document: str, key: str, line: str) -> str:
         return f"{document}{gap}[{section}]\n{line}"
     for index in range(start, end):
         if lines[index].split("=", 1)[0].strip() == name:
-            return "".join([*lines[:index], line, *lines[index + 1 :]])
+            comment = _comment(lines[index]) if line else ""
+            new = f"{line.rstrip()}{comment}\n" if line.count("\n") == 1 else line
+            return "".join([*lines[:index], new, *lines[index + 1 :]])
+    if start and not lines[start - 1].endswith("\n"):
+        lines[start - 1] += "\n"
     return "".join([*lines[:start], line, *lines[start:]])
+
+
+def _comment(line: str) -> str:
+    """The comment behind a line's value, with the blanks before it.
+
+    A `#` inside quotes is none; where quotes make it doubtful the comment is given up, not the
+    value.
+    """
+    value = line.split("=", 1)[1]
+    head, sign, rest = value.partition("#")
+    if not sign or head.count('"') % 2 or head.count("'") % 2:
+        return ""
+    blanks = head[len(head.rstrip()) :] or " "
+    return f"{blanks}#{rest.rstrip()}"
 
 
 def _section_range(lines: list[str], section: str) -> tuple[int | None, int]:
@@ -74,7 +184,7 @@ def _section_range(lines: list[str], section: str) -> tuple[int | None, int]:
     if not section:
         return 0, headers[0] if headers else len(lines)
     for position, index in enumerate(headers):
-        if lines[index].strip() == f"[{section}]":
+        if lines[index].split("#", 1)[0].strip() == f"[{section}]":
             following = headers[position + 1 :]
             return index + 1, following[0] if following else len(lines)
     return None, 0
@@ -87,13 +197,3 @@ def _without(document: dict[str, object], key: str) -> dict[str, object]:
     table = document.get(section)
     inner = {k: v for k, v in table.items() if k != name} if isinstance(table, dict) else {}
     return {**document, section: inner}
-
-
-def _replace(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".toml.new")
-    with beside.open("w", encoding="utf-8") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    beside.replace(path)

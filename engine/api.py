@@ -28,7 +28,9 @@ from aiohttp import WSMsgType, web
 from engine.command_line import Commands, Front, refuse_repeats, told
 from engine.contracts import requests as rq
 from engine.contracts.errors import InputError, PeakError, WorkspaceError
+from engine.contracts.event import Recorded, event_to_data
 from engine.contracts.people import Actor, Role, person
+from engine.contracts.replies import ChangeMade
 from engine.host import Host
 from engine.ops.log import configure
 from engine.setup import Setup, read_setup
@@ -129,6 +131,8 @@ def _command_routes(host: Host) -> dict[str, Handler]:
         "order/cancel": command(rq.CancelRequest, host.cancel),
         "orphan/adopt": command(rq.OrphanRequest, host.parts.orphans.adopt),
         "orphan/cancel": command(rq.OrphanRequest, host.parts.orphans.cancel),
+        "dual/sign": command(rq.DualSignRequest, host.parts.dual.sign),
+        "dual/withdraw": command(rq.DualWithdrawRequest, host.parts.dual.withdraw),
         "note": command(rq.NoteRequest, lambda b, a: session.note(b.text, a)),
         "recon/answer": command(rq.BreakAnswerRequest, recon.answer),
         "recon/sign": command(rq.SignRequest, recon.sign),
@@ -140,7 +144,6 @@ def _command_routes(host: Host) -> dict[str, Handler]:
         "incident": command(
             rq.IncidentRequest, lambda b, a: host.parts.ops.incident(b, a, session)
         ),
-        "latch/release": command(rq.ReleaseRequest, host.parts.release.release),
     }
 
 
@@ -197,6 +200,7 @@ def _reply_routes(host: Host) -> dict[str, Handler]:
 
     return {
         "go/request": go_request,
+        "dual/request": _dual_request,
         "order/preview": preview,
         "order/submit": submit,
         "kill": kill,
@@ -206,6 +210,31 @@ def _reply_routes(host: Host) -> dict[str, Handler]:
         "risk/report": _risk_report,
         "store/query": query,
         "engine/stop": stop_engine,
+    }
+
+
+async def _dual_request(request: web.Request) -> web.StreamResponse:
+    body, actor = await _body(request, rq.DualRequest)
+    return _reply(await request.app[HOST].parts.dual.request(body, actor))
+
+
+def _change_routes(host: Host) -> dict[str, Handler]:
+    """Changes of config and roster: answered with the event as the journal has it."""
+    desk = host.parts.changes
+
+    def change(kind: type[_R], call: Callable[[_R, Actor], Awaitable[Recorded]]) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            body, actor = await _body(request, kind)
+            # The asker may go away meanwhile: file and event belong together.
+            done = await asyncio.shield(asyncio.ensure_future(call(body, actor)))
+            return _reply(ChangeMade(seq=done.seq, data=event_to_data(done.event)))
+
+        return handle
+
+    return {
+        "config/set": change(rq.ConfigSetRequest, desk.set_key),
+        "people/add": change(rq.PeopleAddRequest, desk.add_person),
+        "people/revoke": change(rq.PeopleRevokeRequest, desk.revoke_person),
     }
 
 
@@ -230,10 +259,6 @@ def _reading_routes(host: Host) -> dict[str, Handler]:
         lines = await asyncio.to_thread(host.journal_lines, int(start))
         return web.Response(body=lines, content_type="application/jsonl")
 
-    async def latch_document(request: web.Request) -> web.StreamResponse:
-        asked = {name: request.query.get(name, "") for name in ("reason", "operator", "reviewer")}
-        return _reply(host.parts.release.document(**asked))
-
     async def metrics(_request: web.Request) -> web.StreamResponse:
         return web.Response(body=host.metrics(), content_type="text/plain")
 
@@ -242,7 +267,6 @@ def _reading_routes(host: Host) -> dict[str, Handler]:
         "stream": _stream,
         "heads": heads,
         "journal": journal,
-        "latch/document": latch_document,
         "metrics": metrics,
     }
 
@@ -302,7 +326,7 @@ def build(host: Host) -> web.Application:
     """The application with all routes for this host."""
     app = web.Application(middlewares=[_errors], client_max_size=_MAX_BODY)
     app[HOST] = host
-    posts = {**_command_routes(host), **_reply_routes(host)}
+    posts = {**_command_routes(host), **_reply_routes(host), **_change_routes(host)}
     app.add_routes([web.post(f"/v1/{path}", handler) for path, handler in posts.items()])
     gets = _reading_routes(host)
     app.add_routes([web.get(f"/v1/{path}", handler) for path, handler in gets.items()])

@@ -101,7 +101,9 @@ class Host:
 
     async def _open_store(self, journal: Journal) -> None:
         paths = self.setup.paths
-        missing = not await asyncio.to_thread(paths.store.exists)
+        # Before the first start a journal may hold changes of the roster, and there is no store yet.
+        started = bool(self.core.state.config_sha256)
+        missing = started and not await asyncio.to_thread(paths.store.exists)
         self.store = await Store.open(paths.store, export_folder=paths.exports)
         aligned = await self.store.align(journal)
         journal.subscribe(self.store.project)
@@ -128,10 +130,7 @@ class Host:
             ),
             ev.EngineRecovered(events=self.core.journal.size, unknown_orders=unknown),
         )
-        if before and before != now:
-            noticed = ev.ConfigNoticed(before_sha256=before, after_sha256=now, changed=())
-            await self.core.record(ENGINE, noticed)
-            await self.parts.ops.raise_alarm("CONFIG_CHANGED", f"{before[:12]} to {now[:12]}")
+        await self.parts.changes.notice(setup.config_loaded(), setup.people_loaded(), before)
         if self._rebuilt:
             await self.parts.ops.raise_alarm("STORE_REBUILT", self._rebuilt)
         await self.parts.settler.doubt_unanswered()
@@ -146,7 +145,7 @@ class Host:
         self._spawn(self.parts.settler.run(), "settler")
         self._spawn(self.parts.guard.run(), "guard")
         self._spawn(self.parts.heads_writer.run(), "heads")
-        if self.core.state.latch.is_set and self.core.state.latch.state != "PROVEN":
+        if self.core.state.latch.is_set:
             self._spawn(self.parts.kill.resume(self.core.state.latch.kill_id), "kill-resume")
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

@@ -10,14 +10,18 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from engine.contracts.documents import Purpose
 from engine.execution.approval_desk import ApprovalDesk
 from engine.execution.breaker_desk import BreakerDesk
+from engine.execution.change_desk import ChangeDesk
 from engine.execution.conditions import Conditions
 from engine.execution.core import Core
+from engine.execution.dual_desk import DualDesk
 from engine.execution.facts import FactsBuilder, Readings
 from engine.execution.guard import Attendance, Guard, GuardActs
 from engine.execution.heads_writer import HeadsWriter
 from engine.execution.kill import KillSwitch, Spawn
+from engine.execution.latch_holds import LatchHolds
 from engine.execution.latch_keeper import LatchKeeper
 from engine.execution.market import Market
 from engine.execution.ops_desk import OpsDesk
@@ -28,7 +32,7 @@ from engine.execution.probe_table import ProbeTable
 from engine.execution.probes import Probes
 from engine.execution.recon_desk import ReconDesk
 from engine.execution.recon_watch import ReconWatch
-from engine.execution.release_desk import ReleaseDesk
+from engine.execution.release_act import ReleaseAct
 from engine.execution.risk_desk import RiskDesk
 from engine.execution.session_desk import SessionDesk
 from engine.execution.settler import Settler
@@ -85,12 +89,17 @@ class Parts:
             core, self.venue, self.settler, markets, readings, setup.user_limit_ms
         )
         self.link.on_change(acts.wake)
+        holds = LatchHolds(
+            setup.paths.latch,
+            setup.paths.latch_aside,
+            lambda mark: self.watchdog.hold(mark),  # noqa: PLW0108  (made below)
+        )
         self.kill = KillSwitch(
             core,
             self.settler,
             self.kill_venue,
             readings,
-            setup.paths.latch,
+            holds,
             self.kill_symbols,
             self.ops.raise_alarm,
             acts.spawn,
@@ -129,7 +138,10 @@ class Parts:
             table.sensed(),
         )
         self.session = SessionDesk(core, setup.roster, setup.charter_rules, setup.runbooks, probes)
-        self.latch = LatchKeeper(core, readings, setup.paths.latch, self.kill)
+        self.latch = LatchKeeper(core, readings, holds, self.kill)
+        self.changes = ChangeDesk(
+            core, self.session, setup.roster, setup.plans, self.ops.raise_alarm
+        )
         self.wind_down = WindDown(
             core, self.session, self.desk, self.kill, self.kill_symbols, acts.spawn
         )
@@ -142,14 +154,18 @@ class Parts:
             setup.approval_terms(socket.gethostname()),
             self.venue,
         )
-        self.release = ReleaseDesk(
+        self.dual = DualDesk(
             core,
             self.session,
             setup.roster,
             setup.checker,
             setup,
-            settings.environment,
-            self.latch.released,
+            setup.approval_terms(socket.gethostname()),
+            {
+                Purpose.RELEASE: ReleaseAct(
+                    core, probes, setup.charter_rules, self.kill_symbols, self.latch.released
+                ),
+            },
         )
         self.recon = ReconDesk(
             core,
@@ -202,7 +218,7 @@ class Parts:
             GuardActs(
                 changed_since_signed=self.approval.changed_since_signed,
                 wind_down=self.wind_down.begin,
-                expire_request=self.approval.expire_request,
+                expire_request=self._expire_requests,
                 hold_latch=self.latch.hold,
                 take_reports=self.reports.take,
                 check_conditions=self.conditions.check,
@@ -218,7 +234,13 @@ class Parts:
             self.link.user,
             self.recon_watch.view,
             self.orphans.views,
+            self.dual.views,
         )
+
+    async def _expire_requests(self) -> None:
+        """Void what waits for a signature and can no longer be granted."""
+        await self.approval.expire_request()
+        await self.dual.expire()
 
     def kill_symbols(self) -> tuple[str, ...]:
         """The symbols a kill covers: all that may be traded and all that have open orders."""

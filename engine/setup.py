@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import shlex
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +18,14 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 
 import config
+from config.roster import file_hashes
 from config.secrets import resolve
 from config.settings import Effective, Settings, load
 from config.stress import load_shocks
 from engine.contracts.canonical import sha256_hex
 from engine.contracts.documents import Namespace
 from engine.contracts.errors import ConfigError, WorkspaceError
+from engine.contracts.event import ConfigLoaded, PeopleLoaded
 from engine.contracts.session import Checklist
 from engine.execution.approval_desk import ApprovalTerms
 from engine.execution.facts import FactSettings
@@ -31,9 +34,11 @@ from engine.execution.pack_desk import PackPlaces
 from engine.execution.risk_desk import RiskTerms
 from engine.execution.session_desk import CharterRules
 from engine.execution.watchdog import WatchdogOrders
+from engine.governance.changes import person_text
 from engine.governance.checklist import parse_runbook
 from engine.governance.packet import InputFile
 from engine.governance.people import Roster, parse_roster, roster_document
+from engine.planning import Plans
 from engine.signatures.allowed_signers import parse_allowed_signers
 from engine.signatures.check import Checker
 from engine.venues.binance.options import BinanceOptions
@@ -79,6 +84,13 @@ class EnginePaths:
     def latch(self) -> Path:
         """The latch file."""
         return self.state / "latch"
+
+    @property
+    def latch_aside(self) -> Path:
+        """Where the latch is kept when the workspace's disk does not take it."""
+        root = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+        name = sha256_hex(str(self.workspace.absolute()).encode())[:16]
+        return root / f"peakctl-latch-{os.getuid()}" / name
 
     @property
     def run(self) -> Path:
@@ -160,9 +172,14 @@ class Setup:
     """Everything read at start, and the watch over what was read."""
 
     def __init__(
-        self, paths: EnginePaths, effective: Effective, environ: Mapping[str, str]
+        self,
+        paths: EnginePaths,
+        effective: Effective,
+        environ: Mapping[str, str],
+        overrides: Mapping[str, object] | None = None,
     ) -> None:
         self.paths = paths
+        self.plans = Plans(paths.workspace, environ, overrides)
         self.effective = effective
         self.settings: Settings = effective.settings
         self.version = package_version("peakctl")
@@ -212,6 +229,26 @@ class Setup:
     def roster_bytes(self) -> bytes:
         """The roster as it is signed over: people and the hash of allowed_signers, as at start."""
         return roster_document(self.roster, sha256_hex(self.signers_bytes))
+
+    # --- what a start journals where it differs ---------------------------------------------------
+
+    def config_loaded(self) -> ConfigLoaded:
+        """The effective config as texts, references only (I10)."""
+        return ConfigLoaded(
+            sha256=self.effective.sha256,
+            environment=self.settings.environment.value,
+            values=self.effective.values(),
+            origins=dict(self.effective.origins),
+            files=self.effective.files(),
+        )
+
+    def people_loaded(self) -> PeopleLoaded:
+        """The roster as texts, and the three files that it is made of."""
+        return PeopleLoaded(
+            sha256=self._roster_sha256,
+            people={person.id: person_text(person) for person in self.roster.people},
+            files=file_hashes(self.paths.workspace),
+        )
 
     # --- plain values for the rooms ---------------------------------------------------------------
 
@@ -304,6 +341,8 @@ class Setup:
             recv_window_ms=options.recv_window_ms,
             grace_ms=self.settings.watchdog.grace_seconds * _MS_PER_SECOND,
             log_path=str(self.paths.watchdog_log),
+            journal_path=str(self.paths.journal),
+            latch_path=str(self.paths.latch),
         )
 
     @property
@@ -408,7 +447,7 @@ def read_setup(
     """Read everything. Raises ConfigError, WorkspaceError with all that is wrong."""
     variables = dict(os.environ) if environ is None else dict(environ)
     effective = load(workspace, variables, overrides)
-    return Setup(EnginePaths(workspace, socket), effective, variables)
+    return Setup(EnginePaths(workspace, socket), effective, variables, overrides)
 
 
 def _boot_id() -> str:

@@ -6,6 +6,8 @@ the time went without asking twice.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from engine.contracts.decision import Decision
@@ -47,3 +49,10 @@ class RiskAnswer(msgspec.Struct, frozen=True, kw_only=True):
     document: str
     sha256: str
     markdown: str
+
+
+class ChangeMade(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of a change of config or roster: its event's number and fields, as journaled."""
+
+    seq: int
+    data: dict[str, Any]

@@ -12,6 +12,7 @@ import msgspec
 
 from engine.contracts.documents import Purpose
 from engine.contracts.order import OrderType, Side, TimeInForce
+from engine.contracts.people import Role
 from engine.contracts.session import Charter
 
 
@@ -173,14 +174,6 @@ class IncidentRequest(Request, frozen=True, kw_only=True):
     close: bool = False
 
 
-class ReleaseRequest(Request, frozen=True, kw_only=True):
-    """POST /v1/latch/release: the exact release document and both people's signatures."""
-
-    document: str
-    operator_signature: str
-    reviewer_signature: str
-
-
 class DualRequest(Request, frozen=True, kw_only=True):
     """POST /v1/dual/request: ask for an act that two people grant, and be one of the two.
 
@@ -222,3 +215,29 @@ class QueryRequest(Request, frozen=True, kw_only=True):
     """POST /v1/store/query: one read-only SQL statement on the store."""
 
     sql: str
+
+
+class ConfigSetRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/config/set: one key of the workspace's file; no `value` takes the key out."""
+
+    key: str
+    value: str | None
+    reason: str
+
+
+class PeopleAddRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/people/add: a person with the line of their public key."""
+
+    id: str
+    role: Role
+    public_line: str
+    reason: str
+    name: str = ""
+    uid: int | None = None
+
+
+class PeopleRevokeRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/people/revoke: take a person out and revoke their key."""
+
+    id: str
+    reason: str

@@ -28,14 +28,21 @@ from engine.contracts.event import (
     ReconChecked,
     Recorded,
     SessionChartered,
+    SessionMoved,
     WatchdogActed,
 )
 from engine.contracts.people import Actor
+from engine.governance.changes import ChangeFold
 from engine.governance.dual_book import DualBook
+from engine.governance.grants import GrantBook
+from engine.governance.hardware import CounterFold
+from engine.governance.ladder import LadderFold
 from engine.governance.latch import LatchFold
+from engine.governance.promotion import EVIDENCE, EvidenceBook
 from engine.governance.session import SessionFold
 from engine.journal.writer import Journal, JournalFailed
 from engine.ops.alarms import AlarmFold
+from engine.ops.drills import DrillBook
 from engine.ops.incidents import IncidentFold
 from engine.orders.ledger import OrderLedger
 from engine.orders.machine import Illegal
@@ -44,6 +51,7 @@ from engine.orders.positions import PositionLedger
 from engine.reconcile.watch import ReconWatch
 from engine.risk.activity import Activity
 from engine.risk.losses import LossBook
+from engine.risk.standing import StandingLimits
 
 #: Decides the events of one command from the present state; refuses by raising a PeakError.
 Decide = Callable[["State"], Sequence[AnyEvent]]
@@ -57,13 +65,20 @@ class State:
         self.positions = PositionLedger()
         self.sessions = SessionFold()
         self.latch = LatchFold()
+        self.counters = CounterFold()
         self.alarms = AlarmFold()
         self.incidents = IncidentFold()
+        self.changes = ChangeFold()
         self.orphans = OrphanBook()
         self.recon_watch = ReconWatch()
         self.activity = Activity()
         self.losses = LossBook()
         self.dual = DualBook()
+        self.grants = GrantBook(self.dual)
+        self.limits = StandingLimits()
+        self.ladder = LadderFold()
+        self.evidence = EvidenceBook()
+        self.drills = DrillBook()
         self.opening_balances: dict[str, dict[str, tuple[Decimal, Decimal]]] = {}
         #: every kill the journal knows, released ones included
         self.kill_ids: set[str] = set()
@@ -83,11 +98,20 @@ class State:
         self.positions.apply(recorded)
         self.sessions.apply(recorded)
         self.latch.apply(recorded)
+        self.counters.apply(recorded)
         self.alarms.apply(recorded)
         self.incidents.apply(recorded)
+        self.changes.apply(recorded)
         self.activity.apply(recorded)
         self.losses.apply(recorded)
         self.dual.apply(recorded)
+        self.limits.apply(recorded, self.grants)
+        self.ladder.apply(recorded, self.grants)
+        self.drills.apply(recorded)
+        if type(recorded.event) in EVIDENCE:
+            moved = isinstance(recorded.event, SessionMoved)
+            fall_bps = self.losses.deepest_bps if moved else None
+            self.evidence.apply(recorded, self.sessions.current, fall_bps)
         match recorded.event:
             case SessionChartered(session_id=session_id):
                 # Positions are the session's own: what the account held before is in the balances.

@@ -44,13 +44,15 @@ class Known(msgspec.Struct, frozen=True):
     """What must be in force: `loaded` is False while the journal has never said.
 
     `strays` are files that a recorded change found other than the journal said: what was expected
-    by path.
+    by path. `sha256` is of the document that was loaded last; `as_loaded` until something changes.
     """
 
     loaded: bool = False
-    values: Mapping[str, str] = {}
-    files: Mapping[str, str] = {}
-    strays: Mapping[str, str] = {}
+    sha256: str = ""
+    values: dict[str, str] = {}
+    files: dict[str, str] = {}
+    strays: dict[str, str] = {}
+    as_loaded: bool = False
 
     def with_change(
         self,
@@ -69,6 +71,7 @@ class Known(msgspec.Struct, frozen=True):
         values = {**self.values, **effects}
         return Known(
             loaded=True,
+            sha256=self.sha256,
             values={key: value for key, value in values.items() if value or key not in effects},
             files={**self.files, **files_after},
             strays={**found, **self.strays},
@@ -99,20 +102,24 @@ class ChangeFold:
     def apply(self, recorded: Recorded) -> None:
         """Fold one event; those of other subjects change nothing."""
         match recorded.event:
-            case ConfigLoaded(values=values, files=files):
-                self.config = Known(loaded=True, values=values, files=files)
+            case ConfigLoaded() as found:
+                self.config = _loaded(found.sha256, found.values, found.files)
             case ConfigChanged() as changed:
                 self.config = self.config.with_change(
                     changed.effects,
                     {changed.file: changed.before_sha256},
                     {changed.file: changed.after_sha256},
                 )
-            case PeopleLoaded(people=people, files=files):
-                self.people = Known(loaded=True, values=people, files=files)
+            case PeopleLoaded() as found:
+                self.people = _loaded(found.sha256, found.people, found.files)
             case PeopleChanged() as changed:
                 self.people = self.people.with_change(
                     {changed.person: changed.after}, changed.files_before, changed.files_after
                 )
+
+
+def _loaded(sha256: str, values: dict[str, str], files: dict[str, str]) -> Known:
+    return Known(loaded=True, sha256=sha256, values=values, files=files, as_loaded=True)
 
 
 def person_text(person: Person) -> str:

@@ -155,6 +155,12 @@ ALARMS: dict[str, AlarmDefinition] = {
             "Read the differences together before the next charter.",
         ),
         _row(
+            "PEOPLE_CHANGED",
+            2,
+            "roster, signers or revoked keys differ from what the journal says",
+            "Sign nothing before both of you know who changed the list, and why.",
+        ),
+        _row(
             "STORE_REBUILT",
             3,
             "the store differed from the journal and was made again",
