@@ -16,8 +16,10 @@ import typer
 
 from engine.contracts.errors import InputError
 from peakctl.commands import (
+    approval,
     consoles,
     drills,
+    dual,
     evidence,
     latch,
     ledger,
@@ -48,7 +50,9 @@ for module in (
     processes,
     stop,
     latch,
+    dual,
     lifecycle,
+    approval,
     ledger,
     store,
     evidence,

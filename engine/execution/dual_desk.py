@@ -8,32 +8,13 @@ journaled too and ends nothing: the request waits until it expires (300 s at mos
 or something it binds has changed. Its age is kept on the monotonic clock in memory: after a
 restart it is not known, so what was pending then is void (I12).
 
-**To tie in a purpose**, subclass `Act` and put an instance into the table that `engine.parts` gives
-the desk (`DualDesk(..., acts={Purpose.LOOSEN: LoosenAct(...)})`):
-
-* `check(state, subject)` raises Refused when the act is not allowed now. Pure, asked at the
-  request, at each signature and, under the decision lock, at the grant.
-* `events(state, subject, grant)` gives the act's own events; they are journaled right after
-  `dual.granted`. Pure. All that they say must come from `subject` or `state`: `subject` is what
-  both signed.
-* `describe(state, asked)` (optional) makes the signed subject out of what was asked for: add every
-  fact that a signer must see (old value, new value, ceiling). The default takes exactly the fields
-  named in `fields` and nothing else.
-* `measure(subject)` (optional, async) reads the world anew just before the grant: values go into
-  `dual.granted` or `dual.refused`; a `denied` refuses the grant.
-* `done(subject, grant)` (optional, async) runs after the grant is durable.
-
-A client asks with `client.dual_request(Purpose.LOOSEN, {...}, reason)` and signs with
-`client.dual_sign(...)`; the consoles' and `peakctl dual` do the rest for every purpose.
+How a purpose is tied in: `engine.execution.dual_act`.
 """
 
 from __future__ import annotations
 
 import secrets
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-
-import msgspec
 
 from engine.contracts.canonical import sha256_hex
 from engine.contracts.errors import InputError, PeakError, Refused
@@ -51,6 +32,7 @@ from engine.contracts.view import DualView
 from engine.execution.approval_desk import ApprovalTerms, Bound
 from engine.execution.clock import monotonic_us, wall_us
 from engine.execution.core import Core, State
+from engine.execution.dual_act import Act, Grant, Measured
 from engine.execution.session_desk import SessionDesk
 from engine.governance.dual import (
     BOUND,
@@ -79,59 +61,6 @@ _MOST_PENDING = 8
 _SHOWN = 12
 _SIGNALS = ("loginuid", "audit_session", "tty", "ssh_peer")
 _SIGNAL_LIMIT = 200
-
-
-class Measured(msgspec.Struct, frozen=True):
-    """What was read anew for an act, by name, and why it forbids the act, if it does."""
-
-    values: dict[str, str] = {}
-    denied: Denied | None = None
-
-
-class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """What two people have granted: the exact document, its reason, both people and signatures."""
-
-    request_id: str
-    document: str
-    document_sha256: str
-    reason: str
-    operator: str
-    reviewer: str
-    operator_signature: str
-    reviewer_signature: str
-    requested_by: str
-
-
-class Act(ABC):
-    """One purpose, as the desk needs it. See the module's docstring."""
-
-    #: the fields of the subject, where `describe` is not overridden
-    fields: tuple[str, ...] = ()
-
-    def describe(self, state: State, asked: Mapping[str, str]) -> dict[str, str]:
-        """The whole subject to sign, out of what was asked for. Raises InputError, Refused."""
-        if set(asked) != set(self.fields):
-            raise InputError(
-                what=f"the subject has the fields {', '.join(sorted(asked))[:80] or 'none'}",
-                where="dual control",
-                todo=f"name exactly: {', '.join(self.fields) or 'none'}",
-            )
-        return dict(asked)
-
-    @abstractmethod
-    def check(self, state: State, subject: Mapping[str, str]) -> None:
-        """Raise Refused when the act is not allowed now."""
-
-    @abstractmethod
-    def events(self, state: State, subject: Mapping[str, str], grant: Grant) -> Sequence[AnyEvent]:
-        """The act's own events, journaled with `dual.granted`."""
-
-    async def measure(self, subject: Mapping[str, str]) -> Measured:
-        """Read anew what the act depends on, just before the grant."""
-        return Measured()
-
-    async def done(self, subject: Mapping[str, str], grant: Grant) -> None:
-        """Follow up on a grant that is durable."""
 
 
 class DualDesk:
@@ -326,11 +255,11 @@ class DualDesk:
 
         def decide(state: State) -> Sequence[AnyEvent]:
             now = state.dual.requests.get(waiting.id, waiting)
-            refused: object = None
-            if request.typed_code and not same_code(request.typed_code, waiting.sha256):
-                refused = Denied("SHORT_CODE", "the four words differ; have them read out again")
-            judged = refused or self._judge(state, now, act, role, signatures)
-            judged = judged if isinstance(judged, Denied) else measured.denied or judged
+            judged = _mistyped(request.typed_code, waiting.sha256) or self._judge(
+                state, now, act, role, signatures
+            )
+            if not isinstance(judged, Denied) and measured.denied is not None:
+                judged = measured.denied
             if isinstance(judged, Denied):
                 return [_refused(now, signer, judged, measured)]
             signed = DualSigned(
@@ -455,7 +384,7 @@ class DualDesk:
         self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
         reason = _words(request.reason)
 
-        def decide(state: State) -> Sequence[AnyEvent]:
+        def decide(_state: State) -> Sequence[AnyEvent]:
             waiting = self._waiting(request.request_id)
             if waiting.said.role_of(actor.name) is None:
                 raise Refused(
@@ -541,6 +470,12 @@ def _open_session(state: State) -> Session | None:
 def _session_id(state: State) -> str:
     session = _open_session(state)
     return session.id if session else ""
+
+
+def _mistyped(typed: str, digest: str) -> Denied | None:
+    if not typed or same_code(typed, digest):
+        return None
+    return Denied("SHORT_CODE", "the four words differ; have them read out again")
 
 
 def _words(reason: str) -> str:

@@ -16,6 +16,7 @@ from engine.contracts.order import Order
 from engine.contracts.view import (
     AlarmView,
     BreakView,
+    DualView,
     EngineView,
     GoView,
     HeadroomView,
@@ -64,6 +65,7 @@ class ViewBuilder:
         user_stream: StreamHealth,
         recon_watch: Callable[[], ReconWatchView],
         orphans: Callable[[], tuple[OrphanView, ...]],
+        dual: Callable[[], tuple[DualView, ...]],
     ) -> None:
         self._state = state
         self._markets = markets
@@ -72,6 +74,7 @@ class ViewBuilder:
         self._user = user_stream
         self._recon_watch = recon_watch
         self._orphans = orphans
+        self._dual = dual
 
     def build(
         self,
@@ -104,6 +107,7 @@ class ViewBuilder:
             next_step_reviewer=next_step_reviewer(view, kill),
             recon_watch=self._recon_watch(),
             orphans=self._orphans(),
+            dual=self._dual(),
         )
 
     def kill(self) -> KillView:
@@ -120,12 +124,18 @@ class ViewBuilder:
             by=latch.by,
             latched_us=latch.latched_us if latch.is_set else None,
             stages=tuple(
-                StageView(stage=one.stage, elapsed_us=one.elapsed_us, detail=one.detail)
+                StageView(
+                    stage=one.stage,
+                    elapsed_us=one.elapsed_us,
+                    detail=one.detail,
+                    monotonic_us=one.monotonic_us,
+                )
                 for one in sorted(latch.stages, key=lambda stage: stage.elapsed_us)
             ),
             open_orders=verdict.open_orders if verdict else (),
             positions=dict(verdict.positions) if verdict else {},
             detail=verdict.detail if verdict else "",
+            held_in=self._readings.held_in(),
         )
 
     def _market(self, session: Session | None) -> MarketView | None:

@@ -8,20 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import msgspec
 
 from engine.contracts import requests
 from engine.contracts.decision import Decision
+from engine.contracts.documents import Purpose
 from engine.contracts.order import OrderType, Side, TimeInForce
 from engine.contracts.session import Charter
-from engine.contracts.view import GoView, KillView, PackView, ReconView, StateView
+from engine.contracts.view import DualView, GoView, KillView, PackView, ReconView, StateView
 from peakctl.client.connection import SLOW_SECONDS, Connection
 from peakctl.client.replies import (
     Heads,
     QueryResult,
-    ReleaseDocument,
     RiskAnswer,
     SnapshotTaken,
     Submitted,
@@ -167,6 +166,56 @@ class EngineClient(Connection):
             person=self.person, symbol=symbol, client_order_id=client_order_id, reason=reason
         )
 
+    # --- dual control ----------------------------------------------------------------------
+
+    async def dual_request(
+        self,
+        purpose: Purpose,
+        subject: Mapping[str, str],
+        reason: str,
+        operator: str = "",
+        reviewer: str = "",
+    ) -> DualView:
+        """Ask for an act that two people grant; the answer holds the document to sign."""
+        body = requests.DualRequest(
+            person=self.person,
+            purpose=purpose,
+            subject=dict(subject),
+            reason=reason,
+            operator=operator,
+            reviewer=reviewer,
+        )
+        return await self._post("dual/request", body, DualView)
+
+    async def dual_sign(
+        self,
+        request_id: str,
+        sha256: str,
+        signature: str,
+        *,
+        signer: str = "",
+        typed_code: str = "",
+        signals: Mapping[str, str] | None = None,
+    ) -> StateView:
+        """Hand in a signature over the document; the second one grants the act."""
+        body = requests.DualSignRequest(
+            person=self.person,
+            request_id=request_id,
+            sha256=sha256,
+            signature=signature,
+            signer=signer,
+            typed_code=typed_code,
+            signals=dict(signals or {}),
+        )
+        return await self._change("dual/sign", body, SLOW_SECONDS)
+
+    async def dual_withdraw(self, request_id: str, reason: str) -> StateView:
+        """Take back one's own request, or decline the other's."""
+        body = requests.DualWithdrawRequest(
+            person=self.person, request_id=request_id, reason=reason
+        )
+        return await self._change("dual/withdraw", body)
+
     async def note(self, text: str) -> StateView:
         """Write a line into the runlog."""
         return await self._change("note", requests.NoteRequest(person=self.person, text=text))
@@ -227,24 +276,6 @@ class EngineClient(Connection):
     async def risk_report(self) -> RiskAnswer:
         """What the positions may lose: asked for now, and kept in the journal."""
         return await self._post("risk/report", self._reason(""), RiskAnswer, SLOW_SECONDS)
-
-    async def release_document(self, reason: str, operator: str, reviewer: str) -> ReleaseDocument:
-        """A fresh text for these two to sign, to release the latch for this reason."""
-        asked = {"reason": reason, "operator": operator, "reviewer": reviewer}
-        query = urlencode(asked, quote_via=quote, safe="")
-        return await self._get(f"latch/document?{query}", ReleaseDocument)
-
-    async def release(
-        self, document: str, operator_signature: str, reviewer_signature: str
-    ) -> StateView:
-        """Release the latch with both signatures."""
-        body = requests.ReleaseRequest(
-            person=self.person,
-            document=document,
-            operator_signature=operator_signature,
-            reviewer_signature=reviewer_signature,
-        )
-        return await self._change("latch/release", body)
 
     async def query(self, sql: str) -> QueryResult:
         """One read-only SQL statement on the store."""

@@ -12,13 +12,13 @@ from decimal import Decimal
 from typing import Protocol
 
 from engine.contracts.decision import Decision
+from engine.contracts.documents import Purpose
 from engine.contracts.order import OrderType, Side, TimeInForce
 from engine.contracts.session import Charter
-from engine.contracts.view import GoView, KillView, PackView, ReconView, StateView
+from engine.contracts.view import DualView, GoView, KillView, PackView, ReconView, StateView
 from peakctl.client.replies import (
     Heads,
     QueryResult,
-    ReleaseDocument,
     RiskAnswer,
     SnapshotTaken,
     Submitted,
@@ -147,13 +147,30 @@ class Console(Protocol):
     async def risk_report(self) -> RiskAnswer:
         """What the positions may lose: asked for now, and kept in the journal."""
 
-    async def release_document(self, reason: str, operator: str, reviewer: str) -> ReleaseDocument:
-        """A fresh text for these two to sign, to release the latch for this reason."""
+    async def dual_request(
+        self,
+        purpose: Purpose,
+        subject: Mapping[str, str],
+        reason: str,
+        operator: str = "",
+        reviewer: str = "",
+    ) -> DualView:
+        """Ask for an act that two people grant; the answer holds the document to sign."""
 
-    async def release(
-        self, document: str, operator_signature: str, reviewer_signature: str
+    async def dual_sign(
+        self,
+        request_id: str,
+        sha256: str,
+        signature: str,
+        *,
+        signer: str = "",
+        typed_code: str = "",
+        signals: Mapping[str, str] | None = None,
     ) -> StateView:
-        """Release the latch with both signatures."""
+        """Hand in a signature over the document; the second one grants the act."""
+
+    async def dual_withdraw(self, request_id: str, reason: str) -> StateView:
+        """Take back one's own request, or decline the other's."""
 
     async def query(self, sql: str) -> QueryResult:
         """One read-only SQL statement on the store."""

@@ -15,7 +15,6 @@ __all__ = [
     "Heads",
     "OrderTimes",
     "QueryResult",
-    "ReleaseDocument",
     "RiskAnswer",
     "SnapshotTaken",
     "Submitted",
@@ -33,13 +32,6 @@ class SnapshotTaken(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot's file and the sha256 of its bytes."""
 
     file: str
-    sha256: str
-
-
-class ReleaseDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """The exact text that two people sign to release the latch."""
-
-    document: str
     sha256: str
 
 

@@ -1,7 +1,7 @@
 """`peakctl latch`: what the kill latch says, and releasing it as two people with a reason (I4).
 
-The engine makes the document and judges the release; here it is fetched, shown, signed and handed
-in. The same file goes through both people's hands, and its bytes are never written again.
+A release is an act of dual control (`peakctl dual`) like others; these commands are its way with
+files: the document goes through both people's hands, and its bytes are never written again.
 """
 # ruff: noqa: FBT002  (typer makes options of booleans with defaults)
 
@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.contracts.documents import Namespace
-from engine.contracts.errors import InputError, PeakError, Refused
+from engine.contracts.documents import Purpose
+from engine.contracts.errors import InputError, Refused
 from engine.contracts.people import Role
+from peakctl.commands import dual
 from peakctl.commands.files import ascii_text, write_new
 from peakctl.commands.options import (
     JsonOption,
     KeyOption,
     PersonOption,
     WorkspaceOption,
-    key_of,
     roster_of,
     visited,
     whoami,
@@ -31,13 +31,10 @@ from peakctl.commands.output import say, say_json, table, utc
 from peakctl.commands.running import run
 
 if TYPE_CHECKING:
-    from engine.contracts.view import KillView, StateView
+    from engine.contracts.view import KillView
     from peakctl.workspace import Workspace
 
 DocumentFile = Annotated[Path, typer.Argument(metavar="FILE", help="The release document.")]
-
-_NAMESPACES = {Role.OPERATOR: Namespace.RELEASE, Role.REVIEWER: Namespace.RELEASE_REVIEW}
-_SUFFIXES = {Role.OPERATOR: ".op.sig", Role.REVIEWER: ".rev.sig"}
 
 
 def register(app: typer.Typer) -> None:
@@ -85,74 +82,59 @@ def document(
         Path | None, typer.Option(help="Write it to this new file (default: standard output).")
     ] = None,
     workspace: WorkspaceOption = None,
+    person: PersonOption = "",
 ) -> int:
-    """Fetch a fresh release document from the engine; it expires after 300 seconds."""
-    from peakctl.client.client import EngineClient  # noqa: PLC0415
+    """Ask the engine for a release; its document is signed by both within 300 seconds."""
+    from peakctl.dual import read_view  # noqa: PLC0415
 
     place = visited(workspace)
     if not reason.strip():
         raise InputError(what="a release needs a reason", where="--reason")
     _in_roster(place, operator, Role.OPERATOR)
     _in_roster(place, reviewer, Role.REVIEWER)
-
-    async def work() -> tuple[str, str]:
-        async with EngineClient(place.socket) as client:
-            made = await client.release_document(reason, operator, reviewer)
-            return made.document, made.sha256
-
-    text, sha256 = run(work())
+    who = _asker(place, person, (operator, reviewer))
+    view = dual.ask(place, Purpose.RELEASE, {}, reason, who, operator, reviewer)
+    reading = read_view(view)
     if output is None:
-        sys.stdout.write(text)
+        sys.stdout.write(view.document)
         return 0
-    write_new(output, text.encode("ascii"))
-    say(f"{sha256}  {output}")
+    write_new(output, reading.document)
+    say(f"{reading.sha256}  {output}")
     return 0
 
 
 def sign(
     file: DocumentFile,
     key: KeyOption = None,
-    role: Annotated[
-        Role | None, typer.Option(help="Sign as this role (default: that of the key's owner).")
-    ] = None,
+    role: dual.RoleOption = None,
     workspace: WorkspaceOption = None,
 ) -> int:
     """Show what a release document says and sign it, into FILE.op.sig or FILE.rev.sig."""
-    from peakctl.signing import Signer  # noqa: PLC0415
-
-    text = ascii_text(file)
-    said = _parsed(file, text)
-    if key is None:
-        key = key_of(visited(workspace), None, _named(role))
-    signer = Signer(key.expanduser())
-    role = role or _role_of(visited(workspace), signer.public_line(), str(key))
-    say(*table(_readable(said)), f"signing as {role.value} {said[role.value]}, with {key}")
-    signature = signer.sign(text.encode("ascii"), _NAMESPACES[role])
-    target = _signature_file(file, role)
-    write_new(target, signature.encode("ascii"))
-    say(f"wrote {target}")
-    return 0
+    dual.read_file(file, Purpose.RELEASE)
+    return dual.sign_file(file, key, role, workspace)
 
 
 def release(
     file: DocumentFile, workspace: WorkspaceOption = None, person: PersonOption = ""
 ) -> int:
     """Release the latch with a document and both signatures beside it."""
-    from peakctl.client.client import EngineClient  # noqa: PLC0415
-
     place = visited(workspace)
-    text = ascii_text(file)
-    said = _parsed(file, text)
-    operator, reviewer = (_signature(file, role, said[role.value]) for role in Role)
-    who = whoami(place, person)
-
-    async def work() -> StateView:
-        async with EngineClient(place.socket, who) as client:
-            return await client.release(text, operator, reviewer)
-
-    view = run(work())
-    say(f"the latch is released; kill {view.kill.state}", f"next: {view.next_step}")
+    reading = dual.read_file(file, Purpose.RELEASE)
+    signatures = {role: _signature(file, role, reading.said.signer(role).person) for role in Role}
+    state = dual.hand_in_all(place, reading, whoami(place, person), signatures)
+    say(f"the latch is released; kill {state.kill.state}", f"next: {state.next_step}")
     return 0
+
+
+def _asker(place: Workspace, person: str, signers: tuple[str, str]) -> str:
+    """Who asks: named, or the one of the two signers who this Unix user can be."""
+    for name in (person,) if person else signers:
+        try:
+            return whoami(place, name)
+        except InputError:
+            if person:
+                raise
+    return whoami(place, "")
 
 
 def _in_roster(place: Workspace, name: str, role: Role) -> None:
@@ -166,65 +148,8 @@ def _in_roster(place: Workspace, name: str, role: Role) -> None:
         )
 
 
-def _parsed(file: Path, text: str) -> dict[str, Any]:
-    from engine.governance.packet import parse_release  # noqa: PLC0415
-
-    try:
-        return parse_release(text.encode("ascii"))
-    except InputError as error:
-        raise InputError(
-            what=f"is not a release document ({error.line()})",
-            where=str(file),
-            todo="fetch one with `peakctl latch document`",
-        ) from error
-
-
-def _named(role: Role | None) -> str:
-    if role is None:
-        raise InputError(
-            what="no key and no role is named", where="--key", todo="name your SSH key with --key"
-        )
-    return role.value
-
-
-def _role_of(place: Workspace, public_line: str, key: str) -> Role:
-    """The role of the person whose key this is. Raises InputError."""
-    from engine.signatures.sshsig import fingerprint, parse_public_line  # noqa: PLC0415
-
-    try:
-        mine = fingerprint(parse_public_line(public_line))
-    except PeakError as error:
-        raise InputError(
-            what="its public half cannot be read", where=key, todo="say who signs with --role"
-        ) from error
-    for someone in roster_of(place).people:
-        if someone.fingerprint == mine:
-            return someone.role
-    raise InputError(what="nobody in the roster has this key", where=key, todo="name your own key")
-
-
-def _readable(said: dict[str, Any]) -> list[tuple[str, str]]:
-    """What the person is about to sign, one line a field."""
-    return [
-        ("RELEASE THE KILL LATCH", ""),
-        ("reason", said["reason"]),
-        ("kill", f"{said['kill_id']}, {said['kill_reason']}"),
-        ("latched", utc(said["latched_at"])),
-        ("verdict", said["verdict"]),
-        ("open orders", ", ".join(said["open_orders"]) or "none known"),
-        ("session", said["session"] or "-"),
-        ("operator", said["operator"]),
-        ("reviewer", said["reviewer"]),
-        ("expires", utc(said["expires_at"])),
-    ]
-
-
-def _signature_file(file: Path, role: Role) -> Path:
-    return file.with_name(f"{file.name}{_SUFFIXES[role]}")
-
-
 def _signature(file: Path, role: Role, name: str) -> str:
-    path = _signature_file(file, role)
+    path = dual.signature_file(file, role)
     if not path.exists():
         raise Refused(
             what=f"the signature of {role.value} {name[:40]} is missing",
