@@ -34,12 +34,16 @@ _LAST_INTENTS = 200
 
 
 class Readings(msgspec.Struct, kw_only=True):
-    """What the running engine reads outside the journal; the host keeps it up to date."""
+    """What the running engine reads outside the journal; the host keeps it up to date.
+
+    `held_in` says where the latch holds now.
+    """
 
     balances: dict[str, tuple[Decimal, Decimal]] | None = None
     clock_offset_ms: int | None = None
     attended: bool = False
     latched: bool = False
+    held_in: Callable[[], tuple[str, ...]] = tuple
 
 
 class FactSettings(msgspec.Struct, frozen=True, kw_only=True):

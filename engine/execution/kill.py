@@ -1,13 +1,15 @@
 """The kill switch: one press stops everything, with proof (promise 1; I4, I8, I13).
 
-    latched -> refused -> cancel sent per symbol -> acknowledged -> the venue asked on a connection
+    refused -> latched -> cancel sent per symbol -> acknowledged -> the venue asked on a connection
     of its own until it shows zero open orders twice in a row -> remaining positions are listed
 
 The latch is set in memory first (the next instruction that would send an order sees it), then in
-the file and the journal. PROVEN needs two empty answers of the venue with no request of ours in
-flight and no order UNKNOWN that the venue could still tell of; what it lost (`order.lost`) is named
-in the verdict. Until then the verdict is UNCONFIRMED, the hunt goes on, and nothing
-turns it into done but the venue. Flattening is not part of it.
+the file and the journal. PROVEN needs, in one round: nothing on its way when the cancel-all left, a
+cancel-all that the venue answered for every symbol, then two empty answers, and no doubt left
+(`kill_doubts`); what the venue lost is named in the verdict. Until then the verdict is UNCONFIRMED,
+the hunt goes on, and nothing turns it into done but the venue. After the proof a vigil goes on as
+long as the latch holds: what surfaces takes the verdict back and is hunted down (`kill_vigil`).
+Flattening is not part of it.
 """
 
 from __future__ import annotations
@@ -15,9 +17,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import structlog
@@ -28,22 +29,28 @@ from engine.contracts.session import END_STATES, SessionState
 from engine.execution.clock import monotonic_us
 from engine.execution.core import Core
 from engine.execution.facts import Readings
-from engine.execution.latch_file import LatchMark, latch_present, write_latch
+from engine.execution.kill_doubts import KillDoubts
+from engine.execution.kill_proof import PROOF_GAP_SECONDS, left_twice, rehearse
+from engine.execution.kill_vigil import Vigil
+from engine.execution.latch_file import LatchMark
+from engine.execution.latch_holds import LatchHolds
 from engine.execution.settler import RaiseAlarm, Settler
 from engine.governance.latch import LatchState
 from engine.governance.transitions import Cause
 from engine.journal.writer import JournalFailed
-from engine.venues.port import Canceled, Unknown, Venue, VenueQueryFailed
+from engine.venues.port import Canceled, Unknown, Venue
 
 _log = structlog.get_logger("kill")
 
-#: The two proving queries are this far apart: an answer from a lagging replica is not told twice.
-_PROOF_GAP_SECONDS = 0.05
 #: After this long without proof the verdict UNCONFIRMED is journaled and shown; the hunt goes on.
 _LOUD_AFTER_US = 2_000_000
 _HUNT_PAUSE_SECONDS = 0.25
+#: A verdict without proof is told anew when what it says changes, and not more often than this.
+_TOLD_AGAIN_US = 5_000_000
 #: Without a journal there is no verdict and no end: the rate budget must last.
 _BLIND_PAUSE_SECONDS = 1.0
+
+_US_PER_SECOND = 1_000_000
 
 #: Starts a task whose failure is a fault of the engine, and says so.
 Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
@@ -53,11 +60,26 @@ _KILLABLE = frozenset(SessionState) - END_STATES - {SessionState.KILLED}
 
 
 class _Canceling(NamedTuple):
-    """Orders canceled, trouble in words, when the venue's last answer was read (monotonic µs)."""
+    """Orders canceled, trouble in words, when the venue's last answer was read (monotonic µs).
+
+    `moving`: what was on its way when the requests left.
+    """
 
     canceled: int
     trouble: str
     answered_us: int
+    moving: frozenset[str]
+
+
+class _Round(NamedTuple):
+    """What one round came to. `left` None: the venue did not answer."""
+
+    left: tuple[str, ...] | None
+    detail: str
+
+    @property
+    def proven(self) -> bool:
+        return self.left == () and not self.detail
 
 
 class KillSwitch:
@@ -69,7 +91,7 @@ class KillSwitch:
         settler: Settler,
         venue: Venue,
         readings: Readings,
-        latch_path: Path,
+        holds: LatchHolds,
         symbols: Callable[[], Iterable[str]],
         raise_alarm: RaiseAlarm,
         spawn: Spawn,
@@ -78,14 +100,20 @@ class KillSwitch:
         self._settler = settler
         self._venue = venue
         self._readings = readings
-        self._latch_path = latch_path
+        self._holds = holds
         self._symbols = symbols
         self._raise_alarm = raise_alarm
         self._spawn = spawn
+        self._doubts = KillDoubts(core, settler)
+        self._watching = Vigil(core, venue, symbols, self._surfaced)
         self._pressing = False
         self._hunt: asyncio.Task[None] | None = None
+        self._vigil: asyncio.Task[None] | None = None
         self._kill_id = ""
         self._started_us = 0
+        self._canceled = 0
+        self._latest = _Round(None, "")
+        readings.held_in = self._held_in
 
     async def press(self, *, actor: Actor, reason: str, source: str, pressed_us: int) -> str:
         """Set the latch and start the hunt. Returns the kill id once the latch is durable.
@@ -98,13 +126,7 @@ class KillSwitch:
         started = monotonic_us()
         if self._pressing or self._hunting:
             again = f"by {actor.name}: {source} {reason}"
-            stage = KillStage(
-                kill_id=self._target,
-                stage="pressed_again",
-                elapsed_us=started - self._started_us,
-                detail=again,
-            )
-            await self._record(actor, stage)
+            await self._record(actor, self._noted(self._target, "pressed_again", again, started))
             return self._target
         kill_id = self._kill_id = secrets.token_hex(6)
         self._started_us = started
@@ -119,12 +141,13 @@ class KillSwitch:
             sending = asyncio.ensure_future(self._cancel_everywhere(tuple(self._symbols())))
             await asyncio.sleep(0)
             events = self._latched_events(kill_id, reason, source, pressed_us)
+            events.append(self._noted(kill_id, "refused", "new orders are refused", started))
             journaled = asyncio.ensure_future(self._record(actor, *events))
             self._start_hunt(sending)
-            await asyncio.gather(journaled, asyncio.to_thread(self._write_file, mark))
+            await asyncio.gather(journaled, self._holds.keep(mark))
         finally:
             self._pressing = False
-        await self._stage("latched", "latch durable, new orders refused")
+        await self._stage("latched", f"latch held in {', '.join(self._held_in())}")
         if self._core.state.latch.state is not LatchState.PROVEN:
             # A latch file of another kill may have been adopted meanwhile: it is the newest then.
             self._start_hunt()
@@ -139,25 +162,31 @@ class KillSwitch:
         latch = self._core.state.latch
         return latch.kill_id if latch.is_set and not self._pressing else self._kill_id
 
-    def _write_file(self, mark: LatchMark) -> None:
-        try:
-            # A file that is there already latches, and may be of a kill that is not journaled yet.
-            if not latch_present(self._latch_path):
-                write_latch(self._latch_path, mark)
-        except OSError as error:
-            # The journal is the truth; a full disk must not stop the cancels either (I13).
-            _log.error("latch file not written", cause=error.strerror)
+    def _held_in(self) -> tuple[str, ...]:
+        """Where the latch holds now; () when it is open."""
+        latch = self._core.state.latch
+        journaled = latch.is_set and (not self._pressing or self._kill_id in latch.kill_ids)
+        where = ["memory"] if self._readings.latched else []
+        where += ["journal"] if journaled else []
+        return (*where, *self._holds.where()) if where else ()
+
+    def _noted(self, kill_id: str, stage: str, detail: str, at_us: int) -> KillStage:
+        return KillStage(
+            kill_id=kill_id,
+            stage=stage,
+            elapsed_us=at_us - self._started_us,
+            detail=detail,
+            monotonic_us=at_us,
+        )
 
     async def _stage(self, name: str, detail: str, at_us: int | None = None) -> None:
         """Note one stage of the present kill with its time since the press (`at_us`: when it was).
 
         A stage that waited for others' events in the journal happened before them.
         """
-        elapsed = (monotonic_us() if at_us is None else at_us) - self._started_us
-        _log.info("kill stage", stage=name, elapsed_us=elapsed, detail=detail)
-        await self._record(
-            ENGINE, KillStage(kill_id=self._target, stage=name, elapsed_us=elapsed, detail=detail)
-        )
+        noted = self._noted(self._target, name, detail, monotonic_us() if at_us is None else at_us)
+        _log.info("kill stage", stage=name, elapsed_us=noted.elapsed_us, detail=detail)
+        await self._record(ENGINE, noted)
 
     @property
     def pressing(self) -> bool:
@@ -214,67 +243,113 @@ class KillSwitch:
         return events
 
     async def resume(self, kill_id: str) -> None:
-        """After a restart: the latch holds, and what has no proof yet is hunted again (I4, I7)."""
+        """After a restart: the latch holds, and what has no proof yet is hunted again (I4, I7).
+
+        What was proven is watched over again.
+        """
         self._readings.latched = True
         if not self._hunting and not self._pressing:
             self._kill_id = kill_id
             self._started_us = monotonic_us()
+        if self._core.state.latch.state is LatchState.PROVEN and not self._hunting:
+            self._keep_vigil()
+        else:
+            self._start_hunt()
+
+    def _keep_vigil(self) -> None:
+        if self._vigil is not None:
+            self._vigil.cancel()
+        self._vigil = self._spawn(self._watching.keep(self._target), "kill-vigil")
+
+    async def _surfaced(self, left: tuple[str, ...]) -> None:
+        """Something is open after the proof: the verdict is taken back, and the hunt is on."""
+        names = ", ".join(left)
+        await self._stage("surfaced", names)
+        self._latest = _Round(left, f"surfaced after the proof: {names}")
+        await self._tell_unconfirmed(self._target)
         self._start_hunt()
 
     async def rehearse(self, symbols: Iterable[str]) -> tuple[bool, int, str]:
-        """Walk the whole path without the latch: cancel-all, then two queries.
-
-        For the checklist, before any order exists. Returns (proven, elapsed in µs, detail).
-        """
-        started = monotonic_us()
-        for symbol in symbols:
-            outcome = await self._venue.cancel_all(symbol)
-            if not isinstance(outcome, Canceled):
-                return False, monotonic_us() - started, f"cancel-all of {symbol}: {outcome}"
-            left = await self._left_twice((symbol,))
-            if left is None:
-                return False, monotonic_us() - started, f"{symbol}: the venue did not answer"
-            if left:
-                return False, monotonic_us() - started, f"{symbol}: still open {', '.join(left)}"
-        return True, monotonic_us() - started, "cancel-all answered, zero open twice in a row"
+        """Walk the whole path without the latch, for the checklist: (proven, µs, detail)."""
+        return await rehearse(self._venue, symbols)
 
     async def _run(
         self, kill_id: str, started: int, sending: asyncio.Task[_Canceling] | None
     ) -> None:
+        self._canceled = 0
+        self._latest = _Round(None, "the venue has not answered yet")
+        loud = self._spawn(self._grow_loud(kill_id, started), "kill-loud")
+        try:
+            first = True
+            while not self._ended(kill_id):
+                found, moving = await self._round(sending, first=first)
+                sending, first, self._latest = None, False, found
+                if found.proven:
+                    loud.cancel()
+                    await self._stage("positions", self._positions_text())
+                    await self._verdict(kill_id, "PROVEN", (), self._named_lost())
+                    self._keep_vigil()
+                    return
+                with contextlib.suppress(OSError):
+                    await self._holds.retry()
+                await asyncio.sleep(self._pause_seconds(found, moving))
+        finally:
+            loud.cancel()
+
+    async def _round(
+        self, sending: asyncio.Task[_Canceling] | None, *, first: bool
+    ) -> tuple[_Round, frozenset[str]]:
+        """Cancel everything, then ask. `sending` is a cancel-all that is on its way already.
+
+        Also returns what was moving, which only another round can prove to be gone.
+        """
         symbols = tuple(self._symbols())
-        canceled = 0
-        loud = False
-        round_number = 0
+        if sending is None:
+            sending = asyncio.ensure_future(self._cancel_everywhere(symbols))
+        await asyncio.sleep(0)  # the requests leave before anything waits for the disk
+        if first:
+            await self._stage("cancel_sent", ", ".join(symbols))
+        answer = await sending
+        self._canceled += answer.canceled
+        if first:
+            told = answer.trouble or f"{answer.canceled} canceled"
+            await self._stage("acknowledged", told, answer.answered_us)
+        left = await left_twice(self._venue, symbols, self._stage if first else None)
+        detail = self._doubts.words() or answer.trouble
+        if left is None:
+            detail = detail or "the venue did not answer"
+        elif left:
+            detail = detail or "orders are open"
+        elif answer.moving and not detail:
+            detail = f"was on its way: {', '.join(sorted(answer.moving))}"
+        return _Round(left, detail), answer.moving
+
+    def _pause_seconds(self, found: _Round, moving: frozenset[str]) -> float:
+        if self._core.journal.failed is not None:
+            return _BLIND_PAUSE_SECONDS
+        # Nothing is left and what moved has come to rest: only the order of events is to be proven.
+        settled = found.left == () and moving and not self._doubts.words()
+        return PROOF_GAP_SECONDS if settled else _HUNT_PAUSE_SECONDS
+
+    async def _grow_loud(self, kill_id: str, started: int) -> None:
+        """Say UNCONFIRMED once it has taken too long, whatever the venue does, and go on saying."""
+        await asyncio.sleep(max(0, _LOUD_AFTER_US - (monotonic_us() - started)) / _US_PER_SECOND)
+        told = None
         while not self._ended(kill_id):
-            round_number += 1
-            first = round_number == 1
-            if sending is None:
-                sending = asyncio.ensure_future(self._cancel_everywhere(symbols))
-            await asyncio.sleep(0)  # the requests leave before anything waits for the disk
-            if first:
-                await self._stage("cancel_sent", ", ".join(symbols))
-            count, trouble, answered_us = await sending
-            sending = None
-            canceled += count
-            if first:
-                await self._stage("acknowledged", trouble or f"{count} canceled", answered_us)
-            left = await self._left_twice(symbols, self._stage if first else None)
-            doubts = self._doubts()
-            elapsed = monotonic_us() - started
-            if left == () and not doubts:
-                await self._stage("positions", self._positions_text())
-                lost = [one.intent.client_order_id for one in self._core.state.orders.lost()]
-                detail = f"lost by the venue: {', '.join(lost)}" if lost else ""
-                await self._verdict(kill_id, "PROVEN", started, canceled, (), detail)
-                return
-            if not loud and elapsed > _LOUD_AFTER_US:
-                loud = True
-                detail = doubts or trouble or ("the venue did not answer" if left is None else "")
-                await self._verdict(kill_id, "UNCONFIRMED", started, canceled, left or (), detail)
-                with contextlib.suppress(JournalFailed):
-                    await self._raise_alarm("KILL_UNCONFIRMED", detail or "orders still open")
-            failed = self._core.journal.failed is not None
-            await asyncio.sleep(_BLIND_PAUSE_SECONDS if failed else _HUNT_PAUSE_SECONDS)
+            if told != self._latest and not self._latest.proven:
+                told = self._latest
+                await self._tell_unconfirmed(kill_id)
+            await asyncio.sleep(_TOLD_AGAIN_US / _US_PER_SECOND)
+
+    async def _tell_unconfirmed(self, kill_id: str) -> None:
+        found = self._latest
+        await self._verdict(kill_id, "UNCONFIRMED", found.left or (), found.detail)
+        with contextlib.suppress(JournalFailed):
+            await self._raise_alarm("KILL_UNCONFIRMED", "orders may be open")
+
+    def _named_lost(self) -> str:
+        lost = [one.intent.client_order_id for one in self._core.state.orders.lost()]
+        return f"lost by the venue: {', '.join(lost)}" if lost else ""
 
     def _ended(self, kill_id: str) -> bool:
         """Whether this hunt is over without proof: a newer kill, or released by two people.
@@ -287,6 +362,7 @@ class KillSwitch:
 
     async def _cancel_everywhere(self, asked: tuple[str, ...]) -> _Canceling:
         """One cancel-all per symbol, all at once."""
+        moving = self._doubts.moving()
         # The first one needs no task of its own, and most often it is the only one.
         others = [asyncio.ensure_future(self._venue.cancel_all(symbol)) for symbol in asked[1:]]
         outcomes = [await self._venue.cancel_all(symbol) for symbol in asked[:1]]
@@ -297,6 +373,7 @@ class KillSwitch:
         for symbol, outcome in zip(asked, outcomes, strict=True):
             if isinstance(outcome, Canceled):
                 count += len(outcome.reports)
+                self._doubts.told(outcome.reports)
                 with contextlib.suppress(JournalFailed):
                     await self._settler.learn_canceled(outcome.reports)
             elif isinstance(outcome, Unknown):
@@ -305,59 +382,23 @@ class KillSwitch:
                 trouble = f"{symbol}: {outcome.code} {outcome.reason}"
         for order in self._core.state.orders.unsettled():
             self._settler.settle_later(order.intent.client_order_id)
-        return _Canceling(count, trouble, answered_us)
-
-    async def _left_twice(
-        self, symbols: Iterable[str], stage: Callable[[str, str], Awaitable[None]] | None = None
-    ) -> tuple[str, ...] | None:
-        """Ask the venue twice; () only when both answers are empty, None when it did not answer."""
-        asked = tuple(symbols)
-        for number in (1, 2):
-            try:
-                answers = await asyncio.gather(*(self._venue.open_orders(one) for one in asked))
-            except VenueQueryFailed as error:
-                _log.warning("proof query failed", cause=error.line())
-                return None
-            left = tuple(report.client_order_id for answer in answers for report in answer)
-            if stage is not None:
-                await stage(f"query_{number}", f"{len(left)} open")
-            if left:
-                return left
-            if number == 1:
-                await asyncio.sleep(_PROOF_GAP_SECONDS)
-        return ()
-
-    def _doubts(self) -> str:
-        """What the venue's empty answers do not cover."""
-        if self._core.journal.failed is not None:
-            return "the journal cannot be written"
-        if self._settler.in_flight:
-            return f"in flight: {', '.join(sorted(self._settler.in_flight))}"
-        open_here = self._core.state.orders.unsettled()
-        if open_here:
-            names = ", ".join(order.intent.client_order_id for order in open_here)
-            return f"not settled: {names}"
-        return ""
+        return _Canceling(count, trouble, answered_us, moving)
 
     async def _verdict(
-        self,
-        kill_id: str,
-        verdict: str,
-        started: int,
-        canceled: int,
-        open_orders: tuple[str, ...],
-        detail: str,
+        self, kill_id: str, verdict: str, open_orders: tuple[str, ...], detail: str
     ) -> None:
+        now = monotonic_us()
         await self._record(
             ENGINE,
             KillVerdict(
                 kill_id=kill_id,
                 verdict=verdict,
-                elapsed_us=monotonic_us() - started,
-                canceled=canceled,
+                elapsed_us=now - self._started_us,
+                canceled=self._canceled,
                 open_orders=open_orders,
                 positions=self._positions(),
                 detail=detail,
+                monotonic_us=now,
             ),
         )
 
@@ -371,6 +412,7 @@ class KillSwitch:
 
     async def close(self) -> None:
         """Stop hunting because the engine ends; a hunt without proof goes on after restart."""
-        if self._hunt is not None:
-            self._hunt.cancel()
-            await asyncio.gather(self._hunt, return_exceptions=True)
+        ending = [task for task in (self._hunt, self._vigil) if task is not None]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)

@@ -1,8 +1,9 @@
 """Journal and latch file each suffice to stay latched; the other is brought up to it (I4).
 
-Looked at when the engine starts and four times a second after: a kill without the engine sets the
-file, a deleted file is written again, a file of a kill that the journal has seen released is left
-over from a crash in between and goes.
+A latch kept aside counts like the file's, and so does one that only memory holds: it is written as
+soon as the disk takes it. Looked at when the engine starts and four times a second after: a kill
+without the engine sets the file, a deleted file is written again, a file of a kill that the journal
+has seen released is left over from a crash in between and goes.
 """
 
 from __future__ import annotations
@@ -19,15 +20,10 @@ from engine.contracts.people import automaton, person
 from engine.contracts.session import SessionState
 from engine.execution.core import Core, State
 from engine.execution.facts import Readings
-from engine.execution.latch_file import (
-    LatchMark,
-    clear_latch,
-    latch_present,
-    read_latch,
-    stamp_of,
-    write_latch,
-)
+from engine.execution.latch_file import LatchMark, latch_present, read_latch, stamp_of, write_latch
+from engine.execution.latch_holds import LatchHolds, aside_present
 from engine.governance.transitions import Cause
+from engine.journal.writer import JournalFailed
 
 _log = structlog.get_logger("latch")
 
@@ -50,12 +46,13 @@ class LatchKeeper:
         self,
         core: Core,
         readings: Readings,
-        path: Path,
+        holds: LatchHolds,
         switch: Hunter,
     ) -> None:
         self._core = core
         self._readings = readings
-        self._path = path
+        self._holds = holds
+        self._path = holds.path
         self._switch = switch
         #: the file as last looked into
         self._seen: tuple[int, int] | None = None
@@ -69,9 +66,15 @@ class LatchKeeper:
         except OSError as error:
             # The journal and the memory still hold; a full disk must not end the other rules.
             _log.error("latch file", cause=error.strerror)
+        except JournalFailed as error:
+            _log.error("latch not journaled", cause=error.line())
         self._readings.latched = self._readings.latched or self._core.state.latch.is_set
 
     async def _hold(self) -> None:
+        if self._holds.homeless is not None:
+            await self._holds.retry()
+        if aside_present(self._holds.aside):
+            await self._adopt(self._holds.aside)
         is_set = self._core.state.latch.is_set
         if not latch_present(self._path):
             self._seen = None
@@ -79,7 +82,7 @@ class LatchKeeper:
                 await self._rewrite()
             return
         stamp = stamp_of(self._path)
-        if (not is_set or stamp != self._seen) and await self._adopt():
+        if (not is_set or stamp != self._seen) and await self._adopt(self._path):
             self._seen = stamp
 
     def released(self) -> None:
@@ -89,10 +92,10 @@ class LatchKeeper:
         """
         if self._switch.pressing or self._core.state.latch.is_set:
             return
-        clear_latch(self._path)
+        self._holds.clear()
         self._readings.latched = False
 
-    async def _adopt(self) -> bool:
+    async def _adopt(self, path: Path) -> bool:
         """Journal the kill of a latch file that the journal does not know: latched it is.
 
         False when it has to be looked at again.
@@ -100,13 +103,13 @@ class LatchKeeper:
         Also when another kill is latched already: each has a name on it (I8), and the newest is
         the one that is hunted for and released.
         """
-        mark = await asyncio.to_thread(read_latch, self._path)
+        mark = await asyncio.to_thread(read_latch, path)
         state = self._core.state
         if mark is None or self._switch.pressing:
             return False
         if mark.kill_id in state.kill_ids:
             if not state.latch.is_set:
-                clear_latch(self._path)
+                self._holds.clear()
                 self._readings.latched = False
             return True
         self._readings.latched = True

@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 
 from engine.contracts.canonical import canonical
+from engine.execution.latch_file import LatchMark
 from engine.execution.settler import RaiseAlarm
 from engine.execution.watchdog import WatchdogOrders
 
@@ -91,6 +92,18 @@ class WatchdogLink:
             self.status = "down"
             await self._raise_alarm("WATCHDOG_DOWN", "the watchdog process ended")
             await self.start()
+
+    async def hold(self, mark: LatchMark) -> bool:
+        """Hand over a latch that no disk took; it is held until one does. True once it is told."""
+        process = self._process
+        if process is None or process.returncode is not None or process.stdin is None:
+            return False
+        try:
+            process.stdin.write(b"latch " + canonical(mark) + b"\n")
+            await process.stdin.drain()
+        except OSError:
+            return False
+        return True
 
     async def bye(self) -> None:
         """Tell the watchdog that the engine ends in an orderly way."""

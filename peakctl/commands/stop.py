@@ -53,7 +53,7 @@ def kill(
     if view.state != "PROVEN":
         raise NotProven(
             what=f"the kill is {view.state}: {view.detail or 'the venue has not confirmed zero'}",
-            todo="look at the venue itself, and call the desk",
+            todo="the latch holds; look at the venue itself, and run `peakctl kill` again",
         )
     return 0
 
@@ -83,7 +83,7 @@ def _without_engine(place: Workspace, person: str, reason: str, pressed_us: int)
     from engine.direct import kill_without_engine  # noqa: PLC0415
 
     try:
-        return run(kill_without_engine(place.root, place.socket, reason, person))
+        return run(kill_without_engine(place.root, place.socket, reason, person, _say_unconfirmed))
     except NotProven:
         raise
     except PeakError as error:
@@ -94,6 +94,11 @@ def _without_engine(place: Workspace, person: str, reason: str, pressed_us: int)
             where=str(latch),
             todo="cancel at the venue itself, and call the desk",
         ) from error
+
+
+def _say_unconfirmed(detail: str) -> None:
+    """There is no proof yet, and it goes on: said as long as it lasts."""
+    complain(f"UNCONFIRMED: {detail}; still trying")
 
 
 def _latch_alone(latch: Path, person: str, reason: str, pressed_us: int) -> None:
@@ -140,6 +145,8 @@ def _lines(view: KillView) -> list[str]:
         f"  {stage.elapsed_us / 1000:9.1f} ms  {stage.stage}  {stage.detail}"
         for stage in view.stages
     ]
+    if view.held_in:
+        lines.append(f"  latch held in: {', '.join(view.held_in)}")
     lines += [f"  open: {order}" for order in view.open_orders]
     lines += [f"  position {symbol}: {quantity}" for symbol, quantity in view.positions.items()]
     return lines

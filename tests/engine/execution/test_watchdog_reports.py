@@ -46,6 +46,8 @@ def test_the_orders_carry_all_that_the_adapter_needs() -> None:
         recv_window_ms=500,
         grace_ms=1000,
         log_path="/w/log",
+        journal_path="/w/journal",
+        latch_path="/w/latch",
     )
     options = orders.options()
     assert (options.api_key, options.secret, options.ed25519_private_key) == ("k", "s", None)
