@@ -12,7 +12,7 @@ with sums for all before it, so that a run every ten seconds costs the same at t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
 
@@ -97,11 +97,11 @@ class SideReader:
         held = list(state.orders.fills)
         positions, cash = _positions(state, session), state.positions.cash()
         await self._store.flushed(until_seq - 1)
-        others = self._of_other_sessions(session)
+        elsewhere = self._of_another_session(session)
         theirs = tuple(
             one
             for one in word.fills
-            if one.client_order_id not in others and _ours_or_since(one, names, session)
+            if not elsewhere(one.client_order_id) and _ours_or_since(one, names, session)
         )
         journal = await self._store.fill_table(session.id, until_seq)
         left = await asyncio.to_thread(
@@ -120,7 +120,7 @@ class SideReader:
             venue_orders=[
                 _venue_row(one)
                 for one in word.reports
-                if one.client_order_id not in others
+                if not elsewhere(one.client_order_id)
                 and (one.open or _ours_or_since(one, names, session))
             ],
             engine_fills=left.engine,
@@ -190,9 +190,15 @@ class SideReader:
         stretch = Stretch(since_us=since_us, until_us=until_us)
         return tuple(await self._store.journal_movements(session_id, stretch))
 
-    def _of_other_sessions(self, session: Session) -> set[str]:
-        orders = self._core.state.orders.orders
-        return {name for name, order in orders.items() if order.session_id != session.id}
+    def _of_another_session(self, session: Session) -> Callable[[str], bool]:
+        """Whether an order of that name is ours, but not of this session."""
+        orders = self._core.state.orders
+
+        def elsewhere(name: str) -> bool:
+            order = orders.get(name)
+            return order is not None and order.session_id != session.id
+
+        return elsewhere
 
     async def _journal_orders(self, session_id: str, stretch: Stretch) -> list[OrderRow]:
         return [

@@ -12,7 +12,9 @@ machine's promises for every order, and besides:
 * a name is given once: what was intended or blocked under it is never intended again, also after
   a restart, because the sequence goes on behind the highest number that the journal names;
 * what is open and what is unknown is kept ready, so that the risk checks and the kill
-  switch do not scan the history.
+  switch do not scan the history;
+* a new charter packs the sessions that are over (`archive`): every question is answered of their
+  orders too, and an event about one unpacks its session.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from engine.contracts.errors import InputError
 from engine.contracts.fill import Fill
 from engine.contracts.money import ZERO
 from engine.contracts.order import OPEN_STATES, Order, OrderState
+from engine.orders.archive import Archive, Kept, VenueKey
 from engine.orders.exact import add
 from engine.orders.machine import TRIGGERS, Illegal, fill_is_usable, step
 
@@ -57,9 +60,9 @@ class OrderLedger:
     """All orders, fills and orphans, folded in place."""
 
     def __init__(self) -> None:
-        #: by client order id, in the order of their intents
+        #: by client order id, in the order of their intents, without the packed sessions'
         self.orders: dict[str, Order] = {}
-        #: distinct trades in journal order
+        #: distinct trades in journal order, without the packed sessions'
         self.fills: list[Fill] = []
         #: what the venue showed and we did not make, in journal order
         self.orphans: list[ev.OrphanFound] = []
@@ -73,6 +76,7 @@ class OrderLedger:
         self._told_quantity: dict[str, Decimal] = {}
         self._next: dict[str, int] = {}
         self._strange: set[str] = set()
+        self._archive = Archive()
 
     def apply(self, recorded: ev.Recorded) -> Illegal | None:
         """Fold one record. Returns why it was illegal; it then changed no order. Never raises."""
@@ -85,6 +89,8 @@ class OrderLedger:
                 return conflict or self._step(fill.client_order_id, event, recorded.ts_us)
             case ev.OrderBlocked():
                 self._name_given(event.session_id, event.intent.client_order_id)
+            case ev.SessionChartered(session_id=session_id):
+                self._pack_ended(session_id)
             case ev.OrphanFound() if event not in self.orphans:
                 self.orphans.append(event)
                 self._strange.add(event.client_order_id)
@@ -95,7 +101,8 @@ class OrderLedger:
 
     def get(self, client_order_id: str) -> Order | None:
         """Return the order of that name, if we made one."""
-        return self.orders.get(client_order_id)
+        order = self.orders.get(client_order_id)
+        return self._archive.order(client_order_id) if order is None else order
 
     def open_orders(self) -> tuple[Order, ...]:
         """Orders that may still execute at the venue, UNKNOWN ones included, oldest first."""
@@ -115,15 +122,21 @@ class OrderLedger:
 
     def session_orders(self, session_id: str) -> tuple[Order, ...]:
         """All orders of one session, in the order of their intents."""
+        if session_id in self._archive:
+            return self._archive.orders(session_id)
         return tuple(self.orders[name] for name in self._sessions.get(session_id, ()))
 
     def latest(self, session_id: str) -> Iterator[Order]:
         """The orders of one session, latest intent first, one by one."""
+        if session_id in self._archive:
+            yield from reversed(self._archive.orders(session_id))
         for name in reversed(self._sessions.get(session_id, ())):
             yield self.orders[name]
 
     def count(self, session_id: str) -> int:
         """How many orders the session has had."""
+        if session_id in self._archive:
+            return self._archive.count(session_id)
         return len(self._sessions.get(session_id, ()))
 
     def sequence(self, session_id: str) -> int:
@@ -141,22 +154,30 @@ class OrderLedger:
 
         Also when it was refused. Another fee is not another story: reconciliation shows it.
         """
-        key = (session_id, fill.symbol, fill.trade_id)
-        known = self._trades.get(key)
-        stories = [*([known] if known else ()), *self._refused.get(key, ())]
+        if session_id in self._archive:
+            stories = self._archive.stories(session_id, fill.symbol, fill.trade_id)
+        else:
+            key = (session_id, fill.symbol, fill.trade_id)
+            known = self._trades.get(key)
+            stories = [*([known] if known else ()), *self._refused.get(key, ())]
         return any(_story_of(one) == _story_of(fill) for one in stories)
 
     def told_quantity(self, client_order_id: str) -> Decimal:
         """Base quantity of all distinct trades told of the order, also of refused ones."""
-        return self._told_quantity.get(client_order_id, ZERO)
+        told = self._told_quantity.get(client_order_id)
+        if told is None:
+            told = self._archive.told_quantity(client_order_id)
+        return ZERO if told is None else told
 
     def by_venue_id(self, symbol: str, venue_order_id: str) -> Order | None:
         """Return the order that the venue knows by this id."""
         name = self._by_venue_id.get((symbol, venue_order_id))
-        return None if name is None else self.orders[name]
+        if name is None:
+            return self._archive.by_venue_key((symbol, venue_order_id))
+        return self.orders[name]
 
     def _age(self, name: str) -> tuple[int, str]:
-        return self.orders[name].created_us, name
+        return _age(self.orders[name])
 
     def _enter(self, event: ev.OrderIntended | ev.OrphanAdopted, ts_us: int) -> Illegal | None:
         """Take in a new order: one of ours before it is sent, or a stranger's as the venue has it.
@@ -164,7 +185,8 @@ class OrderLedger:
         An adopted one is acknowledged already, and its trades come as events of their own.
         """
         name = event.intent.client_order_id
-        if name in self.orders:
+        self._unpack(event.session_id)
+        if self.get(name) is not None:
             return Illegal(code="DUPLICATE_INTENT", reason=f"{name} was intended before")
         entered = Order(
             intent=event.intent,
@@ -196,6 +218,7 @@ class OrderLedger:
             self._next[session_id] = max(self._next.get(session_id, 0), int(number) + 1)
 
     def _step(self, name: str, event: ev.AnyEvent, ts_us: int) -> Illegal | None:
+        self._unpack_order(name)
         order = self.orders.get(name)
         if order is None:
             return Illegal(
@@ -223,12 +246,14 @@ class OrderLedger:
 
     def _name_venue_id(self, key: tuple[str, str], order: Order) -> None:
         """The newest order of an id counts: a wiped venue gives ids again."""
-        known = self._by_venue_id.get(key)
-        if known is None or self._age(known) < self._age(order.intent.client_order_id):
+        known = self.by_venue_id(*key)
+        if known is None or _age(known) < _age(order):
             self._by_venue_id[key] = order.intent.client_order_id
 
     def _keep_fill(self, session_id: str, fill: Fill) -> Illegal | None:
         """Keep a trade that is new; a known one must say the same as before."""
+        self._unpack(session_id)
+        self._unpack_order(fill.client_order_id)
         key = (session_id, fill.symbol, fill.trade_id)
         known = self._trades.get(key)
         new = not self.told(session_id, fill)
@@ -255,6 +280,66 @@ class OrderLedger:
     def _refuse(self, key: tuple[str, str, str], fill: Fill, *, new: bool) -> None:
         if new:
             self._refused.setdefault(key, []).append(fill)
+
+    # --- sessions that are over -------------------------------------------------------------------
+
+    def _pack_ended(self, session_id: str) -> None:
+        """Pack every session but this one in which nothing can move by itself any more."""
+        open_in = {self.orders[name].session_id for name in self._open}
+        for over in [one for one in self._sessions if one != session_id and one not in open_in]:
+            self._archive.put(over, self._take_out(over))
+
+    def _take_out(self, session_id: str) -> Kept:
+        """All that is of one session, no longer in here."""
+        orders = tuple(self.orders.pop(name) for name in self._sessions.pop(session_id))
+        names = {order.intent.client_order_id for order in orders}
+        found = [(key, name) for key, name in self._by_venue_id.items() if name in names]
+        venue_keys: dict[str, tuple[VenueKey, ...]] = {}
+        for venue_key, name in found:
+            del self._by_venue_id[venue_key]
+            venue_keys[name] = (*venue_keys.get(name, ()), venue_key)
+        trades = {key: fill for key, fill in self._trades.items() if key[0] == session_id}
+        refused = {key: told for key, told in self._refused.items() if key[0] == session_id}
+        for key in trades:
+            del self._trades[key]
+        for key in refused:
+            del self._refused[key]
+        self.fills = list(self._trades.values())
+        told = {name: self._told_quantity.pop(name) for name in names & self._told_quantity.keys()}
+        return Kept(
+            orders,
+            tuple(trades.values()),
+            tuple(fill for stories in refused.values() for fill in stories),
+            dict(sorted(told.items())),
+            venue_keys,
+        )
+
+    def _unpack_order(self, name: str) -> None:
+        if name not in self.orders and (session_id := self._archive.session_of(name)) is not None:
+            self._unpack(session_id)
+
+    def _unpack(self, session_id: str) -> None:
+        """Bring a packed session back: older than what is here, so before it."""
+        if session_id not in self._archive:
+            return
+        kept = self._archive.take(session_id)
+        orders = {order.intent.client_order_id: order for order in kept.orders}
+        trades = {(session_id, one.symbol, one.trade_id): one for one in kept.trades}
+        self.orders = {**orders, **self.orders}
+        self._trades = {**trades, **self._trades}
+        self.fills = list(self._trades.values())
+        self._sessions = {session_id: list(orders), **self._sessions}
+        self._told_quantity |= kept.told
+        for fill in kept.refused:
+            key = (session_id, fill.symbol, fill.trade_id)
+            self._refused.setdefault(key, []).append(fill)
+        for name, venue_keys in kept.venue_keys.items():
+            for venue_key in venue_keys:
+                self._name_venue_id(venue_key, orders[name])
+
+
+def _age(order: Order) -> tuple[int, str]:
+    return order.created_us, order.intent.client_order_id
 
 
 def _story_of(fill: Fill) -> tuple[object, ...]:
