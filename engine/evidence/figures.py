@@ -1,13 +1,13 @@
 """The figures of a session as files: counts and latencies, trades, profit after each fill. Pure.
 
 Money is Decimal from the fills to the text of the table (I11); what is computed here is what the
-position ledger says of the session's own fills, each trade counted once.
+position ledger says of the session's own fills, each trade counted once. Each file is a fold over
+the records, which go by once: no list of them is kept.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -16,10 +16,10 @@ from engine.contracts.canonical import canonical
 from engine.contracts.fill import Fill
 from engine.contracts.money import CONTEXT, ZERO, to_text
 from engine.evidence.text import stamp
-from engine.orders.equity import EquityCurve
+from engine.orders.equity import EquityPoint
 from engine.orders.positions import PositionLedger
 
-_TRADE_COLUMNS = (
+TRADE_COLUMNS = (
     "time",
     "symbol",
     "trade_id",
@@ -33,7 +33,7 @@ _TRADE_COLUMNS = (
     "fee_asset",
     "liquidity",
 )
-_EQUITY_COLUMNS = (
+EQUITY_COLUMNS = (
     "time",
     "symbol",
     "trade_id",
@@ -49,53 +49,75 @@ _EQUITY_COLUMNS = (
 )
 
 
-def metrics(records: Sequence[ev.Recorded]) -> bytes:
+class Metrics:
     """Counts, volumes and latencies of the session, all as text; times in µs."""
-    counts: dict[str, int] = {}
-    intended_us: dict[str, int] = {}
-    acknowledged: list[int] = []
-    ledger = PositionLedger()
-    notional: dict[str, Decimal] = {}
-    for record in records:
-        counts[ev.kind_of(record.event)] = counts.get(ev.kind_of(record.event), 0) + 1
-        ledger.apply(record)
-        match record.event:
+
+    def __init__(self) -> None:
+        self._counts: dict[type[ev.Event], int] = {}
+        self._intended_us: dict[str, int] = {}
+        self._acknowledged: list[int] = []
+        self._notional: dict[str, Decimal] = {}
+        self._first_us: int | None = None
+        self._last_us = 0
+
+    def take(self, record: ev.Recorded) -> None:
+        """Count one record of the session."""
+        event = record.event
+        kind = type(event)
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        self._last_us = record.ts_us
+        if self._first_us is None:
+            self._first_us = record.ts_us
+        match event:
             case ev.OrderIntended(intent=intent):
-                intended_us[intent.client_order_id] = record.ts_us
-            case ev.OrderAcknowledged(client_order_id=order_id) if order_id in intended_us:
-                acknowledged.append(record.ts_us - intended_us.pop(order_id))
+                self._intended_us[intent.client_order_id] = record.ts_us
+            case ev.OrderAcknowledged(client_order_id=order_id) if order_id in self._intended_us:
+                self._acknowledged.append(record.ts_us - self._intended_us.pop(order_id))
             case ev.OrderFilled(fill=fill):
                 value = CONTEXT.multiply(fill.price, fill.quantity)
-                notional[fill.symbol] = CONTEXT.add(notional.get(fill.symbol, ZERO), value)
-    acknowledged.sort()
-    document = {
-        "acknowledge_us": {
-            "count": len(acknowledged),
-            "max": acknowledged[-1] if acknowledged else None,
-            "median": acknowledged[len(acknowledged) // 2] if acknowledged else None,
-        },
-        "events": counts,
-        "positions": {
-            symbol: {
-                "fees": {asset: to_text(fee) for asset, fee in held.fees.items()},
-                "quantity": to_text(held.quantity),
-                "realized": to_text(held.realized),
-                "traded_quote": to_text(notional.get(symbol, ZERO)),
-            }
-            for symbol, held in ledger.positions().items()
-        },
-        "seconds": (records[-1].ts_us - records[0].ts_us) // 1_000_000 if records else 0,
-        "type": "peakctl-metrics-1",
-    }
-    return canonical(document) + b"\n"
+                traded = self._notional.get(fill.symbol, ZERO)
+                self._notional[fill.symbol] = CONTEXT.add(traded, value)
+
+    def document(self, ledger: PositionLedger) -> bytes:
+        """`metrics.json`; `ledger` has folded the same records."""
+        took = sorted(self._acknowledged)
+        document = {
+            "acknowledge_us": {
+                "count": len(took),
+                "max": took[-1] if took else None,
+                "median": took[len(took) // 2] if took else None,
+            },
+            "events": {
+                str(kind.__struct_config__.tag): count for kind, count in self._counts.items()
+            },
+            "positions": {
+                symbol: {
+                    "fees": {asset: to_text(fee) for asset, fee in held.fees.items()},
+                    "quantity": to_text(held.quantity),
+                    "realized": to_text(held.realized),
+                    "traded_quote": to_text(self._notional.get(symbol, ZERO)),
+                }
+                for symbol, held in ledger.positions().items()
+            },
+            "seconds": (self._last_us - (self._first_us or 0)) // 1_000_000,
+            "type": "peakctl-metrics-1",
+        }
+        return canonical(document) + b"\n"
 
 
-def trades(records: Sequence[ev.Recorded]) -> bytes:
-    """Every fill once, as the venue reported it."""
-    rows = []
-    for record, fill in _fills(records):
-        notional = CONTEXT.multiply(fill.price, fill.quantity)
-        rows.append(
+class Trades:
+    """Every fill once, as the venue reported it: rows of `trades.csv`."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[str, str]] = set()
+
+    def row(self, record: ev.Recorded, fill: Fill) -> bytes:
+        """The line of this fill; empty for a trade that was told already."""
+        key = (fill.symbol, fill.trade_id)
+        if key in self._seen:
+            return b""
+        self._seen.add(key)
+        return csv_line(
             (
                 stamp(fill.time_us or record.ts_us),
                 fill.symbol,
@@ -105,24 +127,21 @@ def trades(records: Sequence[ev.Recorded]) -> bytes:
                 fill.side.value,
                 to_text(fill.price),
                 to_text(fill.quantity),
-                to_text(notional),
+                to_text(CONTEXT.multiply(fill.price, fill.quantity)),
                 to_text(fill.fee),
                 fill.fee_asset,
                 fill.liquidity.value,
             )
         )
-    return _csv(_TRADE_COLUMNS, rows)
 
 
-def equity(records: Sequence[ev.Recorded]) -> bytes:
-    """Profit after each fill, in quote, marked at that fill's own price, before and after fees.
+def equity_row(point: EquityPoint) -> bytes:
+    """One line of `equity.csv`: profit after a fill, in quote, marked at that fill's own price.
 
     A fee in a third asset has no price here: it is listed, and the equity after it is left empty.
     """
-    curve = EquityCurve()
-    for record in records:
-        curve.apply(record)
-    rows = [
+    net = point.net
+    return csv_line(
         (
             stamp(point.time_us),
             point.symbol,
@@ -135,27 +154,21 @@ def equity(records: Sequence[ev.Recorded]) -> bytes:
             to_text(point.before_fees),
             to_text(point.fees),
             " ".join(f"{to_text(fee)} {asset}" for asset, fee in point.unpriced.items()),
-            "" if point.net is None else to_text(point.net),
+            "" if net is None else to_text(net),
         )
-        for point in curve.points
-    ]
-    return _csv(_EQUITY_COLUMNS, rows)
+    )
 
 
-def _fills(records: Sequence[ev.Recorded]) -> list[tuple[ev.Recorded, Fill]]:
-    seen: set[tuple[str, str]] = set()
-    fills = []
-    for record in records:
-        match record.event:
-            case ev.OrderFilled(fill=fill) if (fill.symbol, fill.trade_id) not in seen:
-                seen.add((fill.symbol, fill.trade_id))
-                fills.append((record, fill))
-    return fills
+class _Line:
+    """What `csv.writer` writes to: hands the line back."""
+
+    def write(self, text: str) -> str:
+        return text
 
 
-def _csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return out.getvalue().encode("utf-8")
+_WRITER = csv.writer(_Line(), lineterminator="\n")
+
+
+def csv_line(cells: Sequence[str]) -> bytes:
+    """One line of a CSV file, quoted where it must be."""
+    return str(_WRITER.writerow(cells)).encode("utf-8")

@@ -7,7 +7,8 @@ reconciled and signed by both, with every recording that its journal names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -16,7 +17,9 @@ from engine.contracts import event as ev
 from engine.contracts.errors import IntegrityError, Refused
 from engine.contracts.people import Role
 from engine.evidence.pack import ApprovalFiles, PackInputs, ReconFiles
-from engine.evidence.reports import build_reports, session_records
+from engine.evidence.reports import Told, of_session, short_reports, tell
+from engine.evidence.telling import LONG
+from engine.journal.chain import decode_parts
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,15 +44,17 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_folders: tuple[Path, ...] = ()
 
 
-def gather(records: Iterable[ev.Recorded], session_id: str, around: Surroundings) -> PackInputs:
+def gather(lines: Iterable[bytes], session_id: str, around: Surroundings) -> PackInputs:
     """Build the inputs of the session's pack.
 
-    `records` is the journal up to the signed head; it is read once and only the session is kept.
-    Raises Refused while the reconciliation is not signed by both, IntegrityError for a recording
-    that is gone.
+    `lines` is the journal up to the signed head; it is read once, and of the session only what is
+    not an order's is kept. Raises Refused while the reconciliation is not signed by both,
+    IntegrityError for a line that cannot be read or a recording that is gone.
     """
-    told = session_records(records, session_id)
-    mine = [one for one in told if getattr(one.event, "session_id", None) == session_id]
+    files = {name: BytesIO() for name in LONG}
+    telling = tell(of_session(_decoded(lines), session_id), files)
+    long = {name: file.getvalue() for name, file in files.items()}
+    mine = [one for one in telling.kept if getattr(one.event, "session_id", None) == session_id]
     market, snapshots = _named_files(mine, around)
     return PackInputs(
         session_id=session_id,
@@ -64,7 +69,7 @@ def gather(records: Iterable[ev.Recorded], session_id: str, around: Surroundings
         head=around.head,
         head_signature=around.head_signature,
         recon=_recon(mine),
-        reports=build_reports(told, session_id),
+        reports={**long, **short_reports(telling)},
         run=around.run,
         approval=_approval(mine),
         checklist=around.checklist,
@@ -72,6 +77,12 @@ def gather(records: Iterable[ev.Recorded], session_id: str, around: Surroundings
         snapshots=snapshots,
         market=market,
     )
+
+
+def _decoded(lines: Iterable[bytes]) -> Iterator[Told]:
+    for number, line in enumerate(lines):
+        record, _prev, data = decode_parts(line, f"journal, event {number}")
+        yield record, data
 
 
 def _approval(mine: Sequence[ev.Recorded]) -> ApprovalFiles | None:

@@ -3,16 +3,18 @@
 Pure: records in, bytes out, the same for the same records. It shows nothing that is not in the
 journal, and is a reading aid: the evidence is the log and the tables beside it. All text that
 people or venues wrote is escaped, control and bidi characters too; the page forbids itself to load
-or run anything.
+or run anything. What is drawn of the orders is gathered while the records go by (`Drawn`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from html import escape
 from importlib.resources import files
 
 from engine.contracts import event as ev
+from engine.contracts.decision import Decision
 from engine.contracts.money import CONTEXT, ZERO
 from engine.contracts.order import Side
 from engine.contracts.session import Charter
@@ -20,6 +22,7 @@ from engine.evidence.chart import Series, chart
 from engine.evidence.phrases import phrase
 from engine.evidence.risk_part import risk_section
 from engine.evidence.text import printable, stamp
+from engine.orders.equity import EquityPoint
 from engine.orders.positions import PositionLedger, unrealized
 
 #: What the timeline tells: who allowed what, and what stopped it.
@@ -42,19 +45,76 @@ _TIMELINE = (
 _STYLE = (files("engine.evidence") / "page.css").read_text(encoding="utf-8")
 
 
-def page(records: Sequence[ev.Recorded]) -> bytes:
-    """The page of one session's records."""
+class Drawn:
+    """What the page shows of the orders; takes every record of the session, in order."""
+
+    def __init__(self) -> None:
+        self.first_us = 0
+        self.last_us = 0
+        self.records = 0
+        self.orders = 0
+        self.fills = 0
+        self.blocked = 0
+        self.profit: list[tuple[int, float]] = []
+        self.trades: dict[str, list[tuple[int, float, Side]]] = {}
+        self.latency: list[tuple[int, float]] = []
+        #: Check code -> the largest share of its limit, the value, the limit, the unit.
+        self.nearest: dict[str, tuple[float, str, str, str]] = {}
+        self._sent_us: dict[str, int] = {}
+        self._profits: dict[str, Decimal] = {}
+
+    def take(self, record: ev.Recorded, point: EquityPoint | None, ledger: PositionLedger) -> None:
+        """Take one record; `point` is what its trade, if it is a new one, made of the equity."""
+        self.records += 1
+        self.first_us = self.first_us or record.ts_us
+        self.last_us = record.ts_us
+        match record.event:
+            case ev.OrderIntended(intent=intent, decision=decision):
+                self.orders += 1
+                self._sent_us[intent.client_order_id] = record.ts_us
+                self._judged(decision)
+            case ev.OrderBlocked(decision=decision):
+                self.blocked += 1
+                self._judged(decision)
+            case ev.OrderAcknowledged(client_order_id=order_id) if order_id in self._sent_us:
+                took_us = record.ts_us - self._sent_us.pop(order_id)
+                self.latency.append((record.ts_us, took_us / 1_000))
+            case ev.OrderFilled(fill=fill):
+                self.fills += 1
+                self.trades.setdefault(fill.symbol, []).append(
+                    (record.ts_us, float(fill.price), fill.side)
+                )
+                if point is None:
+                    held = ledger.position(fill.symbol)
+                    profit = CONTEXT.add(held.realized, unrealized(held, fill.price))
+                else:
+                    profit = CONTEXT.add(point.realized, point.unrealized)
+                self._profits[fill.symbol] = profit
+                total = ZERO
+                for one in self._profits.values():
+                    total = CONTEXT.add(total, one)
+                self.profit.append((record.ts_us, float(total)))
+
+    def _judged(self, decision: Decision) -> None:
+        for check in decision.checks:
+            share = _share(check.value, check.limit)
+            if share is not None and share >= self.nearest.get(check.code, (-1.0,))[0]:
+                self.nearest[check.code] = (share, check.value, check.limit, check.unit)
+
+
+def page(records: Sequence[ev.Recorded], drawn: Drawn) -> bytes:
+    """The page of one session; `records` are those that are not of an order."""
     charter = next(
         (one.event for one in records if isinstance(one.event, ev.SessionChartered)), None
     )
     title = f"Session {charter.session_id}" if charter else "Session"
     parts = [
         f"<h1>{_text(title)}</h1>",
-        _head(records, charter.charter if charter else None),
+        _head(drawn, charter.charter if charter else None),
         "<h2>Profit and fills</h2>",
-        *_charts(records),
+        *_charts(drawn),
         "<h2>Limit use</h2>",
-        _limit_use(records),
+        _limit_use(drawn),
         *risk_section(records),
         "<h2>Approvals and interventions</h2>",
         _timeline(records),
@@ -74,8 +134,10 @@ def _text(value: str) -> str:
     return escape(printable(value))
 
 
-def _head(records: Sequence[ev.Recorded], charter: Charter | None) -> str:
-    rows = [("from", stamp(records[0].ts_us)), ("to", stamp(records[-1].ts_us))] if records else []
+def _head(drawn: Drawn, charter: Charter | None) -> str:
+    rows = []
+    if drawn.records:
+        rows = [("from", stamp(drawn.first_us)), ("to", stamp(drawn.last_us))]
     if charter is not None:
         rows = [
             ("mode", charter.mode.value),
@@ -85,10 +147,8 @@ def _head(records: Sequence[ev.Recorded], charter: Charter | None) -> str:
             ("purpose", charter.purpose or "-"),
             *rows,
         ]
-    orders = sum(isinstance(one.event, ev.OrderIntended) for one in records)
-    fills = sum(isinstance(one.event, ev.OrderFilled) for one in records)
-    blocked = sum(isinstance(one.event, ev.OrderBlocked) for one in records)
-    rows.append(("orders, fills, blocked", f"{orders}, {fills}, {blocked}"))
+    counts = f"{drawn.orders}, {drawn.fills}, {drawn.blocked}"
+    rows.append(("orders, fills, blocked", counts))
     cells = "".join(
         f"<tr><th>{_text(name)}</th><td>{_text(value)}</td></tr>" for name, value in rows
     )
@@ -98,88 +158,44 @@ def _head(records: Sequence[ev.Recorded], charter: Charter | None) -> str:
 # --- charts ------------------------------------------------------------------------------------
 
 
-def _charts(records: Sequence[ev.Recorded]) -> list[str]:
-    symbols = sorted(
-        {one.event.fill.symbol for one in records if isinstance(one.event, ev.OrderFilled)}
-    )
-    drawn = [
-        chart("Latency, intent journaled to acknowledgement journaled", "ms", _latency(records))
+def _charts(drawn: Drawn) -> list[str]:
+    latency = [_series("orders", "dot", "latency", drawn.latency)]
+    charts = [chart("Latency, intent journaled to acknowledgement journaled", "ms", latency)]
+    if not drawn.trades:
+        return ["<p>No fill in this session.</p>", *charts]
+    prices = [
+        chart(f"Fills, {symbol}", "quote", _fills(trades))
+        for symbol, trades in sorted(drawn.trades.items())
     ]
-    if not symbols:
-        return ["<p>No fill in this session.</p>", *drawn]
-    prices = [chart(f"Fills, {symbol}", "quote", _fills(records, symbol)) for symbol in symbols]
-    equity = chart("Profit before fees, marked at each fill", "quote", _equity(records))
-    return [equity, *prices, *drawn]
+    profit = [_series("profit", "step", "equity", drawn.profit)]
+    equity = chart("Profit before fees, marked at each fill", "quote", profit)
+    return [equity, *prices, *charts]
 
 
-def _equity(records: Sequence[ev.Recorded]) -> list[Series]:
-    ledger = PositionLedger()
-    marks = {}
-    points = []
-    for record in records:
-        ledger.apply(record)
-        if isinstance(record.event, ev.OrderFilled):
-            marks[record.event.fill.symbol] = record.event.fill.price
-            total = ZERO
-            for symbol, mark in marks.items():
-                held = ledger.position(symbol)
-                profit = CONTEXT.add(held.realized, unrealized(held, mark))
-                total = CONTEXT.add(total, profit)
-            points.append((record.ts_us, float(total)))
-    return [Series(name="profit", shape="step", points=tuple(points), kind="equity")]
-
-
-def _fills(records: Sequence[ev.Recorded], symbol: str) -> list[Series]:
-    fills = [
-        (record.ts_us, record.event.fill)
-        for record in records
-        if isinstance(record.event, ev.OrderFilled) and record.event.fill.symbol == symbol
-    ]
-    path = tuple((at, float(fill.price)) for at, fill in fills)
+def _fills(trades: Sequence[tuple[int, float, Side]]) -> list[Series]:
     sides = (("bought", "buy", Side.BUY), ("sold", "sell", Side.SELL))
     return [
-        Series(name="fill price", shape="line", points=path, kind="price"),
+        _series("fill price", "line", "price", ((at, price) for at, price, _ in trades)),
         *(
-            Series(
-                name=name,
-                shape=kind,
-                points=tuple((at, float(fill.price)) for at, fill in fills if fill.side is side),
-                kind=kind,
-            )
+            _series(name, kind, kind, ((at, price) for at, price, one in trades if one is side))
             for name, kind, side in sides
         ),
     ]
 
 
-def _latency(records: Sequence[ev.Recorded]) -> list[Series]:
-    sent: dict[str, int] = {}
-    points = []
-    for record in records:
-        match record.event:
-            case ev.OrderIntended(intent=intent):
-                sent[intent.client_order_id] = record.ts_us
-            case ev.OrderAcknowledged(client_order_id=order_id) if order_id in sent:
-                points.append((record.ts_us, (record.ts_us - sent.pop(order_id)) / 1_000))
-    return [Series(name="orders", shape="dot", points=tuple(points), kind="latency")]
+def _series(name: str, shape: str, kind: str, points: Iterable[tuple[int, float]]) -> Series:
+    return Series(name=name, shape=shape, points=tuple(points), kind=kind)
 
 
 # --- tables ------------------------------------------------------------------------------------
 
 
-def _limit_use(records: Sequence[ev.Recorded]) -> str:
+def _limit_use(drawn: Drawn) -> str:
     """The nearest that any order came to each limit, from the checks journaled with the orders."""
-    nearest: dict[str, tuple[float, str, str, str]] = {}
-    for record in records:
-        match record.event:
-            case ev.OrderIntended(decision=decision) | ev.OrderBlocked(decision=decision):
-                for check in decision.checks:
-                    share = _share(check.value, check.limit)
-                    if share is not None and share >= nearest.get(check.code, (-1.0,))[0]:
-                        nearest[check.code] = (share, check.value, check.limit, check.unit)
-    if not nearest:
+    if not drawn.nearest:
         return "<p>No order was judged.</p>"
     rows = []
-    for code, (share, value, limit, unit) in sorted(nearest.items()):
+    for code, (share, value, limit, unit) in sorted(drawn.nearest.items()):
         width = min(round(share * 100), 100)
         near = ' class="near"' if share > 0.8 else ""
         bar = f'<span class="bar"><i{near} style="width:{width}%"></i></span>'
@@ -194,6 +210,8 @@ def _limit_use(records: Sequence[ev.Recorded]) -> str:
 
 def _share(value: str, limit: str) -> float | None:
     """How much of a limit was used; None for checks that are not numbers."""
+    if not (value and limit):
+        return None
     try:
         used, bound = float(value), float(limit)
     except ValueError:

@@ -1,5 +1,8 @@
 """The readable files of a pack, built from the records of one session. Pure: records in, text out.
 
+The records go by once (`Telling`). What has a line for every order grows while they do; what is
+made at the end needs only the records that `Telling.kept` keeps, which are all but the orders'.
+
 Nothing here knows anything that is not in the journal, so every line of a report can be checked
 against `data/audit/log.jsonl`, and the same records always give the same bytes. Times are the
 journal's, UTC. Text that people or venues wrote is shown with control and bidi characters escaped.
@@ -7,105 +10,92 @@ journal's, UTC. Text that people or venues wrote is shown with control and bidi 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
 from typing import Any
 
 from engine.contracts import event as ev
 from engine.contracts.canonical import canonical, strict_loads
 from engine.contracts.errors import InputError
-from engine.contracts.session import Charter, Checklist
-from engine.evidence.figures import equity, metrics, trades
+from engine.contracts.session import Checklist
 from engine.evidence.page import page
-from engine.evidence.phrases import phrase
 from engine.evidence.risk_part import risk_files
+from engine.evidence.telling import LONG, Sink, Telling, event_line
 from engine.evidence.text import plain_line, stamp
 from engine.ops.incidents import Incident, IncidentFold
 
-_EXECUTION = (
-    ev.OrderIntended,
-    ev.OrderBlocked,
-    ev.OrderAcknowledged,
-    ev.OrderRejected,
-    ev.OrderUnknown,
-    ev.OrderLost,
-    ev.OrderFilled,
-    ev.CancelRequested,
-    ev.CancelRefused,
-    ev.OrderCanceled,
-    ev.OrderExpired,
-    ev.OrderClosed,
-    ev.OrphanFound,
-    ev.OrphanAdopted,
-    ev.OrphanCancelRequested,
-    ev.OrphanEnded,
-    ev.KillLatched,
-    ev.KillStage,
-    ev.KillVerdict,
-    ev.WatchdogActed,
-)
 _ALARMS = (ev.AlarmRaised, ev.AlarmAcknowledged, ev.AlarmCleared)
 
 
+#: A record, and the JSON of its event's fields as the journal has it.
+Told = tuple[ev.Recorded, bytes]
+
+
 def session_records(records: Iterable[ev.Recorded], session_id: str) -> list[ev.Recorded]:
-    """The records of one session, in order.
+    """The records of one session, in order; see `of_session`."""
+    return [record for record, _ in of_session(_with_json(records), session_id)]
+
+
+def of_session(records: Iterable[Told], session_id: str) -> Iterator[Told]:
+    """Yield the records of one session, in order.
 
     They are found by its id, by its orders, kills, alarms and incidents; with them comes what the
     engine itself went through between the charter and the session's last record.
     """
-    chosen: list[ev.Recorded] = []
-    between: list[ev.Recorded] = []
+    begun = False
+    between: list[Told] = []
     members: set[str] = set()
-    for record in records:
-        if _belongs(record.event, session_id, members):
-            chosen.extend(between)
+    for one in records:
+        event = one[0].event
+        if _belongs(event, session_id, members):
+            begun = True
+            yield from between
             between.clear()
-            chosen.append(record)
-        elif chosen and not _names_other(record.event):
-            between.append(record)
-    return chosen
+            yield one
+        elif begun and not _names_other(event):
+            between.append(one)
 
 
-def build_reports(records: Sequence[ev.Recorded], session_id: str) -> dict[str, bytes]:
+def build_reports(records: Iterable[ev.Recorded], session_id: str) -> dict[str, bytes]:
     """Every report of the session except recon.json itself: file name -> bytes.
 
     `risk.json` and `risk.md` are there only when a risk report was made.
 
     `records` may be the whole journal; only the session's are used.
     """
-    mine = session_records(records, session_id)
+    files = {name: BytesIO() for name in LONG}
+    telling = tell(of_session(_with_json(records), session_id), files)
+    long = {name: file.getvalue() for name, file in files.items()}
+    return {**long, **short_reports(telling)}
+
+
+def tell(records: Iterable[Told], files: Mapping[str, Sink]) -> Telling:
+    """Let the session's records go by: writes the files of `LONG`, returns the rest."""
+    telling = Telling(files)
+    for record, data in records:
+        telling.take(record, data)
+    telling.end()
+    return telling
+
+
+def short_reports(telling: Telling) -> dict[str, bytes]:
+    """The reports that do not grow with the orders."""
     builders: tuple[tuple[str, Callable[[Sequence[ev.Recorded]], bytes]], ...] = (
-        ("runlog.md", runlog),
         ("checklist.json", checklist),
-        ("execution.jsonl", execution),
         ("recon.md", recon),
-        ("metrics.json", metrics),
-        ("equity.csv", equity),
-        ("trades.csv", trades),
         ("alerts.jsonl", alerts),
         ("incidents.md", incidents),
         ("lessons.md", lessons),
-        ("report.html", page),
     )
-    return {name: build(mine) for name, build in builders} | risk_files(mine)
+    files = {name: build(telling.kept) for name, build in builders}
+    files["metrics.json"] = telling.metrics.document(telling.ledger)
+    files["report.html"] = page(telling.kept, telling.drawn)
+    return files | risk_files(telling.kept)
 
 
-def runlog(records: Sequence[ev.Recorded]) -> bytes:
-    """The session as a story: the charter, then one line per thing that happened."""
-    lines = ["# Runlog", ""]
-    charter = _charter(records)
-    if charter is not None:
-        lines += ["| charter | |", "|---|---|"]
-        lines += [f"| {label} | {plain_line(value)} |" for label, value in _charter_rows(charter)]
-        lines.append("")
-    lines += ["| time (UTC) | seq | who | what |", "|---|---|---|---|"]
+def _with_json(records: Iterable[ev.Recorded]) -> Iterator[Told]:
     for record in records:
-        text = phrase(record.event)
-        if text:
-            lines.append(
-                f"| {stamp(record.ts_us)} | {record.seq} | {plain_line(record.actor.name)}"
-                f" | {plain_line(text)} |"
-            )
-    return _text(lines)
+        yield record, canonical(ev.event_to_data(record.event))
 
 
 def checklist(records: Sequence[ev.Recorded]) -> bytes:
@@ -152,14 +142,13 @@ def checklist(records: Sequence[ev.Recorded]) -> bytes:
     return canonical(document) + b"\n"
 
 
-def execution(records: Sequence[ev.Recorded]) -> bytes:
-    """All orders, fills, rejects, blocks and kills: one JSON line each, reason codes at the top."""
-    return _json_lines(records, _EXECUTION)
-
-
 def alerts(records: Sequence[ev.Recorded]) -> bytes:
     """Every alarm that was raised, taken and cleared, one JSON line each."""
-    return _json_lines(records, _ALARMS)
+    return b"".join(
+        event_line(record, canonical(ev.event_to_data(record.event)))
+        for record in records
+        if isinstance(record.event, _ALARMS)
+    )
 
 
 def recon(records: Sequence[ev.Recorded]) -> bytes:
@@ -247,28 +236,6 @@ def _names_other(event: ev.Event) -> bool:
     return bool(getattr(event, "session_id", "")) or _member(event) is not None
 
 
-def _charter(records: Sequence[ev.Recorded]) -> Charter | None:
-    for record in records:
-        if isinstance(record.event, ev.SessionChartered):
-            return record.event.charter
-    return None
-
-
-def _charter_rows(charter: Charter) -> list[tuple[str, str]]:
-    limits = charter.limits
-    names = limits.__struct_fields__
-    return [
-        ("mode", charter.mode.value),
-        ("venue, account", f"{charter.venue}, {charter.account}"),
-        ("instruments", ", ".join(charter.instruments)),
-        ("window", f"{stamp(charter.window_from_us)} to {stamp(charter.window_until_us)}"),
-        ("operator, reviewer", f"{charter.operator}, {charter.reviewer}"),
-        ("runbook", charter.runbook),
-        ("purpose", charter.purpose),
-        *((f"limit {name}", str(getattr(limits, name))) for name in names),
-    ]
-
-
 def _breaks(report: str) -> list[Mapping[str, Any]]:
     try:
         parsed = strict_loads(report, "recon.json")
@@ -276,34 +243,6 @@ def _breaks(report: str) -> list[Mapping[str, Any]]:
         return []
     rows = parsed.get("breaks") if isinstance(parsed, dict) else None
     return [row for row in rows or [] if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
-def _reason_codes(event: ev.Event) -> list[str]:
-    match event:
-        case ev.OrderBlocked(decision=decision) | ev.OrderIntended(decision=decision):
-            return [check.code for check in decision.reasons]
-        case ev.OrderRejected(code=code) | ev.CancelRefused(code=code):
-            return [code]
-        case ev.OrderUnknown(cause=cause) | ev.CancelRequested(cause=cause):
-            return [cause]
-    return []
-
-
-def _json_lines(records: Sequence[ev.Recorded], kinds: tuple[type[ev.Event], ...]) -> bytes:
-    lines = []
-    for record in records:
-        if isinstance(record.event, kinds):
-            line = {
-                "actor": record.actor.name,
-                "at": stamp(record.ts_us),
-                "data": ev.event_to_data(record.event),
-                "kind": ev.kind_of(record.event),
-                "reasons": _reason_codes(record.event),
-                "seq": record.seq,
-                "ts_us": record.ts_us,
-            }
-            lines.append(canonical(line) + b"\n")
-    return b"".join(lines)
 
 
 def _incident_lines(incident: Incident) -> list[str]:

@@ -182,8 +182,8 @@ class PackDesk:
             around = self._surroundings(session, head.text.encode("ascii"), head.signature)
             # Decoded one by one, off the loop: a whole journal of objects is many times a session,
             # and what it takes for a second the allocators keep.
-            records = self._core.journal.read(0, head.head.size)
-            inputs = await asyncio.to_thread(gather, records, session.id, around)
+            lines = self._core.journal.lines(0, head.head.size)
+            inputs = await asyncio.to_thread(gather, lines, session.id, around)
             folder = self._places.sessions / folder_name(inputs.started_us, session.id)
             written = await asyncio.to_thread(write_pack, folder, inputs)
             await self._core.record(

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,7 +23,7 @@ from engine.contracts.people import ENGINE, Role
 from engine.evidence.gather import Surroundings, gather
 from engine.evidence.pack import PackInputs, add_signature, finish, write_pack
 from engine.evidence.verify import verify_pack
-from engine.journal.chain import decode_line, encode_line, line_hash
+from engine.journal.chain import encode_line, line_hash
 from engine.journal.heads import head_text
 from tests.benchmarks.long_journal import order_events
 from tests.benchmarks.table import Row, alone, compared, peak_memory_mib
@@ -119,17 +119,15 @@ def _lines(chain: Chain, events: int) -> Iterator[bytes]:
 
 
 def _gather(world: World, around: Surroundings) -> PackInputs:
-    """As the engine does: decode the journal and build what the pack says of it."""
-    world.inputs = gather(
-        [
-            decode_line(line, path.name)[0]
-            for path in around.journal_segments
-            for line in path.read_bytes().splitlines(keepends=True)
-        ],
-        SESSION,
-        around,
-    )
+    """As the engine does: read the journal once and build what the pack says of it."""
+    world.inputs = gather(_journal(around.journal_segments), SESSION, around)
     return world.inputs
+
+
+def _journal(segments: Sequence[Path]) -> Iterator[bytes]:
+    for path in segments:
+        with path.open("rb") as file:
+            yield from file
 
 
 def _bare_export(world: World, partial: Path) -> None:

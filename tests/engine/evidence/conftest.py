@@ -438,7 +438,7 @@ def make_world(root: Path, *, approved: bool = True) -> World:
     (journal / "000002.jsonl").write_bytes(b"".join([*chain.lines[half:], later]))
     head = head_text(LOG, len(chain.lines), chain.head).encode("ascii")
     inputs = gather(
-        chain.records,
+        chain.lines,
         SESSION,
         Surroundings(
             operator=OPERATOR,

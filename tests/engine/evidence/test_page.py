@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from html.parser import HTMLParser
+from io import BytesIO
 from typing import Any
 
 import msgspec
 import pytest
 
 from engine.contracts import event as ev
+from engine.contracts.canonical import canonical
 from engine.contracts.decision import Check, Decision, Verdict
 from engine.contracts.fill import Fill, Liquidity
 from engine.contracts.order import Side
 from engine.evidence.chart import MOST, Series, chart, clock
-from engine.evidence.page import page
+from engine.evidence.page import page as draw
+from engine.evidence.reports import tell
+from engine.evidence.telling import LONG
 
 NASTY = '"><script>alert(1)</script>\u202e\x1b]0;x\x07'
+
+
+def page(records: Sequence[ev.Recorded]) -> bytes:
+    """The page of these records."""
+    told = ((one, canonical(ev.event_to_data(one.event))) for one in records)
+    telling = tell(told, {name: BytesIO() for name in LONG})
+    return draw(telling.kept, telling.drawn)
 
 
 class Reader(HTMLParser):

@@ -12,7 +12,6 @@ from engine.contracts import event as ev
 from engine.contracts.canonical import sha256_hex
 from engine.contracts.risk import ACCOUNT, SESSION
 from engine.evidence.chart import Bar, bar_chart
-from engine.evidence.page import page
 from engine.evidence.reports import build_reports
 from engine.risk.inputs import PriceHistory, RiskInputs
 from engine.risk.report import risk_report
@@ -99,7 +98,7 @@ def test_the_same_records_give_the_same_bytes(story: Any, chain: Any) -> None:
 
 def test_the_page_draws_each_shock_from_zero(story: Any, chain: Any) -> None:
     chain.add(reported(story.SESSION))
-    raw = page(chain.records).decode()
+    raw = build_reports(chain.records, story.SESSION)["report.html"].decode()
     assert raw.count("<rect ") == 2 * len(SHOCKS)
     fall = re.search(r'<rect fill="#b3261e" x="(\S+)" y="7" width="(\S+)"', raw)
     assert fall is not None
@@ -113,7 +112,7 @@ def test_the_page_draws_each_shock_from_zero(story: Any, chain: Any) -> None:
 
 def test_what_is_missing_is_on_the_page(story: Any, chain: Any) -> None:
     chain.add(reported(story.SESSION, "0", ("1 ETHUSDT is not in this report: no book",)))
-    raw = page(chain.records).decode()
+    raw = build_reports(chain.records, story.SESSION)["report.html"].decode()
     assert '<p class="missing">Missing: 1 ETHUSDT is not in this report: no book</p>' in raw
     assert raw.count("<rect ") == len(SHOCKS), "zeros of what is not there are not drawn"
 
