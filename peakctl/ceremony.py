@@ -12,7 +12,9 @@ import time
 
 from engine.contracts.canonical import sha256_hex
 from engine.contracts.errors import InputError
+from engine.governance.approval import DECISIONS
 from engine.governance.packet import CosignContent, Party, build_cosign, parse_packet
+from engine.governance.same_person import observed
 from peakctl.signing import signals
 
 
@@ -22,17 +24,27 @@ def new_nonce() -> str:
 
 
 def cosign_document(
-    *, packet: str, decision: str, reason: str, typed_code: str, nonce: str = ""
+    *,
+    packet: str,
+    decision: str,
+    reason: str,
+    typed_code: str,
+    typed_limit: str,
+    nonce: str = "",
+    elsewhere: bool = False,
 ) -> str:
     """The exact text of cosign.json for the packet this process holds. Raises InputError.
 
-    `decision` is GO or NO-GO; `typed_code` is what the reviewer typed, not what was shown;
-    `nonce` is this process's own, the packet's when the reviewer joined from another one.
+    `decision` is one of DECISIONS; `typed_code` and `typed_limit` are what the reviewer typed, not
+    what was shown; `nonce` is this process's own, the packet's when the reviewer joined from
+    another one. `elsewhere`: this machine is not the engine's, its users and terminals say nothing.
     """
-    if decision not in {"GO", "NO-GO"}:
-        raise InputError(what=f"{decision[:20]!r} is no decision", todo="say GO or NO-GO")
-    if decision == "NO-GO" and not reason.strip():
-        raise InputError(what="a NO-GO needs a reason", todo="write one with --reason")
+    if decision not in DECISIONS:
+        raise InputError(
+            what=f"{decision[:20]!r} is no decision", todo=f"say one of {', '.join(DECISIONS)}"
+        )
+    if decision != "GO" and not reason.strip():
+        raise InputError(what=f"{decision} needs a reason", todo="write one with --reason")
     content = packet.encode("ascii")
     document = parse_packet(content)
     named = document["reviewer"]
@@ -47,9 +59,10 @@ def cosign_document(
             person=named["person"],
             principal=named["principal"],
             fingerprint=named["fingerprint"],
-            uid=os.getuid(),
-            signals=signals(),
+            uid=None if elsewhere else os.getuid(),
+            signals={} if elsewhere else observed(signals()),
         ),
         typed_code=typed_code,
+        typed_limit=typed_limit,
     )
     return build_cosign(facts).decode("ascii")

@@ -186,7 +186,13 @@ class Story:
         )
         packet = seen.session.go.packet if seen.session else ""
         code = short_code(sha256_hex(packet.encode("ascii")))
-        document = cosign_document(packet=packet, decision="GO", reason="", typed_code=code)
+        document = cosign_document(
+            packet=packet,
+            decision="GO",
+            reason="",
+            typed_code=code,
+            typed_limit=to_text(self._the_charter().limits.max_order_notional),
+        )
         await self.reviewer.client.cosign(
             document, await self.reviewer.sign(document, Namespace.COSIGN)
         )

@@ -188,7 +188,7 @@ class PeakApp(KillKeyApp):
         return await asyncio.to_thread(self._signer.sign, message, Namespace(namespace))
 
     async def on_event(self, event: events.Event) -> None:
-        """Keys act in their order; what is typed in a dialog's first 300 ms is dropped.
+        """Keys act in their order; what comes in a dialog's first 300 ms is dropped, text in a packet's.
 
         The kill key is neither held up nor dropped.
         """
@@ -203,6 +203,8 @@ class PeakApp(KillKeyApp):
         self._typing = words
         top = self.screen_stack[-1]
         if isinstance(top, PeakModal) and top.guarded:
+            return
+        if words and isinstance(top, PeakScreen) and top.guarded:
             return
         if isinstance(event, events.Key) and not words and await self._bound(event.key):
             return

@@ -82,7 +82,19 @@ def signals() -> dict[str, str]:
         "audit_session": _proc("sessionid"),
         "tty": _tty(),
         "ssh_peer": connection[0] if connection else "",
+        "agent": _agent(),
     }
+
+
+def _agent() -> str:
+    """Whose agent would sign here: none, one of this machine, or one that came over ssh.
+
+    In a login over ssh an agent counts as forwarded: whether it was started here after all cannot
+    be told, and whoever is root on this machine could sign with a forwarded one.
+    """
+    if not os.environ.get("SSH_AUTH_SOCK"):
+        return "none"
+    return "forwarded" if os.environ.get("SSH_CONNECTION") else "local"
 
 
 def _proc(name: str) -> str:

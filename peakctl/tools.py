@@ -72,6 +72,7 @@ def _cosign_of(facts: CosignFacts) -> str:
         decision=facts.decision,
         reason=facts.reason,
         typed_code=facts.short_code,
+        typed_limit=facts.typed_limit,
         nonce=facts.nonce,
     )
 

@@ -78,6 +78,11 @@ class PeakScreen(Screen[None]):
         yield Lines(id="keys")
         yield Lines(id="kill")
 
+    @property
+    def guarded(self) -> bool:
+        """Whether text that is typed now was typed for something else: it is dropped."""
+        return False
+
     def body(self) -> Iterable[Widget]:
         """The widgets of this screen."""
         raise NotImplementedError

@@ -21,13 +21,14 @@ Sign = Callable[[str, bytes], Awaitable[str]]
 
 @dataclass(frozen=True)
 class CosignFacts:
-    """What the reviewer saw and decided; `packet` is the exact text that was hashed here."""
+    """What the reviewer saw, typed and decided; `packet` is the exact text that was hashed here."""
 
     packet: str
     packet_sha256: str
     decision: str
     reason: str
     short_code: str
+    typed_limit: str
     nonce: str
 
 

@@ -35,6 +35,10 @@ class Seen(NamedTuple):
     short_code: str
     lines: tuple[tuple[str, str], ...]
 
+    def line(self, label: str) -> str:
+        """The value of one line; "" where the packet has none."""
+        return dict(self.lines).get(label, "")
+
 
 def see(go: GoView, tools: Tools) -> Seen:
     """Hash the packet's bytes here and read its lines from those bytes."""
@@ -75,6 +79,12 @@ def hash_row(seen: Seen) -> Content:
     if seen.matches:
         return join(text("✔ hashed here, equal: ", "quiet"), text(seen.sha256[:32] + "…", "quiet"))
     return text("✖ HASH DIFFERS from the engine's: do not sign", "now")
+
+
+def waiver_rows(seen: Seen) -> list[Content]:
+    """The one-uid waiver, where both decide: it is not to be found by scrolling alone."""
+    said = seen.line("same-uid waiver")
+    return [text(f"▲ one-uid waiver {said}", "soon")] if said not in {"", "no"} else []
 
 
 def expiry_row(go: GoView, now_us: int) -> Content:
@@ -171,6 +181,7 @@ def head_rows(go: GoView | None, seen: Seen | None, model: Model, width: int) ->
     return [
         *code_rows(seen.short_code, width),
         hash_row(seen),
+        *waiver_rows(seen),
         join(text(_todo(go)), "  ", expiry_row(go, model.now_us)),
         *reason_rows(go, width),
         text("─" * width, "quiet"),

@@ -59,6 +59,7 @@ from engine.governance.release import (
     judge_join,
     judge_request,
 )
+from engine.governance.same_person import observed
 from engine.governance.session import Session, checklist_document
 from engine.governance.transitions import Cause
 from engine.governance.verdict import SignatureVerdict
@@ -137,7 +138,7 @@ class ApprovalDesk:
                     session_id=session.id,
                     reviewer=actor.name,
                     nonce=request.nonce,
-                    signals={**request.signals, "uid": _uid_of(actor)},
+                    signals={**observed(request.signals), "uid": _uid_of(actor)},
                 )
             ]
 
@@ -205,7 +206,7 @@ class ApprovalDesk:
             roster_sha256=current["roster_sha256"],
             prev_head_size=journal.size,
             prev_head_sha256=journal.head,
-            operator=_party(operator, _uid_of(actor), request.signals),
+            operator=_party(operator, _uid_of(actor), observed(request.signals)),
             reviewer=_party(reviewer, reviewer_uid, reviewer_signals),
             operator_nonce=request.nonce,
             reviewer_nonce=session.reviewer_nonce,
@@ -235,13 +236,14 @@ class ApprovalDesk:
                     packet_sha256=session.go.sha256,
                     signature=request.signature,
                     fingerprint=verdict.fingerprint,
+                    counter=verdict.sk_counter,
                 )
             ]
 
         await self._decided(_signed(actor, verdict), decide)
 
     async def cosign(self, request: CosignRequest, actor: Actor) -> None:
-        """Take the reviewer's decision. GO arms, NO-GO ends the session."""
+        """Take the reviewer's decision: GO arms, NO-GO ends it, ABSTAIN voids the request."""
         self._session.require(actor, Role.REVIEWER)
         session = current_session(self._core.state)
         document = request.cosign.encode("utf-8")
@@ -261,9 +263,8 @@ class ApprovalDesk:
             if isinstance(judged, Denied):
                 return [self._refused(session, "reviewer", judged)]
             said = parse_cosign(document)
-            go = said["decision"] == "GO"
-            after = SessionState.LIVE if go else SessionState.NO_GO
-            if go and state.latch.is_set:
+            after, cause = _AFTER[said["decision"]]
+            if after is SessionState.LIVE and state.latch.is_set:
                 return [self._refused(session, "reviewer", _LATCH_SET)]
             return [
                 GoDecided(
@@ -275,8 +276,9 @@ class ApprovalDesk:
                     signature=request.signature,
                     fingerprint=verdict.fingerprint,
                     signals=judged.signals,
+                    counter=verdict.sk_counter,
                 ),
-                moved(session, after, Cause.GO if go else Cause.NO_GO, said["reason"]),
+                moved(session, after, cause, said["reason"]),
             ]
 
         await self._decided(_signed(actor, verdict), decide)
@@ -308,6 +310,7 @@ class ApprovalDesk:
             current=self.current(session),
             blockers=checklist_blockers(session, now),
             allow_same_uid=self._terms.allow_same_uid,
+            counters=dict(state.counters.last),
         )
 
     async def _decided(self, actor: Actor, decide: Callable[[State], Sequence[AnyEvent]]) -> None:
@@ -428,6 +431,13 @@ def _bound_by(packet: str) -> Mapping[str, Any]:
     """The packet of this text, read once. Raises InputError."""
     return MappingProxyType(parse_packet(packet.encode("ascii")))
 
+
+#: Where each decision leads, and why.
+_AFTER = {
+    "GO": (SessionState.LIVE, Cause.GO),
+    "NO-GO": (SessionState.NO_GO, Cause.NO_GO),
+    "ABSTAIN": (SessionState.CHECKLIST, Cause.GO_VOID),
+}
 
 _LATCH_SET = Denied("LATCH", "the kill latch is set; release it with two signatures first")
 

@@ -168,6 +168,7 @@ class ReconDesk:
                     report_sha256=recon.sha256,
                     signature=request.signature,
                     fingerprint=verdict.fingerprint,
+                    counter=verdict.sk_counter,
                 )
             ]
 

@@ -17,35 +17,41 @@ from engine.contracts.canonical import sha256_hex
 from engine.contracts.errors import InputError
 from engine.contracts.people import Person, Role
 from engine.contracts.session import Charter, Environment
+from engine.governance.hardware import judge_counter, judge_hardware
 from engine.governance.packet import (
+    Party,
     changed_since,
     charter_sha256,
     limits_sha256,
     parse_cosign,
     parse_packet,
+    same_limit,
+    same_person_signals,
 )
 from engine.governance.people import Roster, usable_in
+from engine.governance.same_person import judge_same_person
 from engine.governance.session import is_nonce
-from engine.governance.verdict import SignatureVerdict
+from engine.governance.verdict import Approved, Denied, SignatureVerdict
 from engine.governance.wordlist import same_code
+
+__all__ = [
+    "DECISIONS",
+    "MAX_TTL_US",
+    "Approved",
+    "CosignFacts",
+    "Denied",
+    "GoFacts",
+    "judge_cosign",
+    "judge_go",
+]
+
+#: What a reviewer may sign: yes; no, which ends the session; nothing, which voids the request.
+DECISIONS = ("GO", "NO-GO", "ABSTAIN")
 
 #: No request lives longer than this, whatever the configuration says.
 MAX_TTL_US = 300 * 1_000_000
 #: How far `issued_at` may lie ahead of the engine's clock.
 _CLOCK_SLACK_US = 1_000_000
-
-
-class Approved(msgspec.Struct, frozen=True):
-    """Yes, with the same-person signals that were seen and do not forbid it."""
-
-    signals: dict[str, str] = {}
-
-
-class Denied(msgspec.Struct, frozen=True):
-    """No: a stable code and one sentence that says what to do."""
-
-    code: str
-    reason: str
 
 
 class GoFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +60,8 @@ class GoFacts(msgspec.Struct, frozen=True, kw_only=True):
     `elapsed_us` is monotonic time since the request (None after a restart), `now_us` the wall
     clock; `current` holds the hashes of `packet.BOUND` as they are now; `blockers` are those of
     the checklist now; `stage` is the session's go stage; `joined_nonce` the nonce that the
-    reviewer's process joined with; `used_nonces` those of all decided packets.
+    reviewer's process joined with; `used_nonces` those of all decided packets; `counters` the
+    highest accepted count of each hardware key.
     """
 
     session_id: str
@@ -73,6 +80,7 @@ class GoFacts(msgspec.Struct, frozen=True, kw_only=True):
     current: Mapping[str, str] | None
     blockers: tuple[str, ...] | None
     allow_same_uid: bool = False
+    counters: Mapping[str, int] | None = None
 
 
 class CosignFacts(GoFacts, frozen=True, kw_only=True):
@@ -100,7 +108,9 @@ def judge_go(facts: GoFacts) -> Approved | Denied:
     if facts.stage != "requested":
         return Denied("STAGE", "no packet is waiting for the operator's signature; ask for go")
     case = _open(facts, None)
-    return case if isinstance(case, Denied) else _walk(case, _GO_RULES)
+    if isinstance(case, Denied):
+        return case
+    return judge_counter(facts.operator_verdict, facts.counters) or _walk(case, _GO_RULES)
 
 
 def judge_cosign(facts: CosignFacts) -> Approved | Denied:
@@ -111,12 +121,19 @@ def judge_cosign(facts: CosignFacts) -> Approved | Denied:
     case = cosign if isinstance(cosign, Denied) else _open(facts, cosign)
     if isinstance(case, Denied):
         return case
-    denied = _cosign_bound(case) or _decision(case) or _reviewer_signature(case, facts)
+    denied = (
+        _cosign_bound(case)
+        or _decision(case)
+        or _reviewer_signature(case, facts)
+        or judge_counter(facts.reviewer_verdict, facts.counters)
+    )
     if denied is not None:
         return denied
-    if case.cosign["decision"] == "NO-GO":
+    if case.cosign["decision"] != "GO":
         return _walk(case, _ALWAYS)
-    return _walk(case, (*_GO_RULES, _short_code))
+    return judge_hardware(case.packet["mode"], facts.reviewer_verdict) or _walk(
+        case, (*_GO_RULES, _short_code, _typed_limit)
+    )
 
 
 def _read_cosign(document: bytes | None) -> dict[str, Any] | Denied:
@@ -204,34 +221,35 @@ def _roles(case: _Case) -> Denied | None:
 
 
 def _two_people(case: _Case) -> Denied | None:
-    operator, reviewer = case.packet["operator"], case.packet["reviewer"]
-    if operator["person"] == reviewer["person"]:
-        return Denied("SAME_PERSON", "operator and reviewer are one person; find a second one")
-    if operator["principal"] == reviewer["principal"]:
-        return Denied("SAME_PRINCIPAL", "both sign as one principal; give each their own")
-    if operator["fingerprint"] == reviewer["fingerprint"]:
-        return Denied("SAME_FINGERPRINT", "both use one key; give each person their own")
-    return _two_logins(case)
-
-
-def _two_logins(case: _Case) -> Denied | None:
     packet = case.packet
+    if packet["operator"]["principal"] == packet["reviewer"]["principal"]:
+        return Denied("SAME_PRINCIPAL", "both sign as one principal; give each their own")
     if packet["allow_same_uid"] and case.facts.environment is not Environment.DEV:
         return Denied("WAIVER_NOT_ALLOWED", "the same-uid waiver counts in dev only; remove it")
     if packet["allow_same_uid"] != case.facts.allow_same_uid:
         return Denied("WAIVER_CHANGED", "packet and configuration differ on the same-uid waiver")
-    return None if packet["allow_same_uid"] else _two_users(packet)
+    return _signals(case)
 
 
-def _two_users(packet: dict[str, Any]) -> Denied | None:
-    uids = packet["operator"]["uid"], packet["reviewer"]["uid"]
-    if None in uids:
-        return Denied("UID_UNKNOWN", "a Unix user is not known; connect through the socket")
-    if uids[0] == uids[1]:
-        return Denied("SAME_UID", "both work as one Unix user; the reviewer needs an own login")
-    for signal in ("loginuid", "audit_session"):
-        if packet["same_person"].get(signal) == "same":
-            return Denied("SAME_LOGIN", f"both have the same {signal}; log in separately")
+def _signals(case: _Case) -> Denied | None:
+    """Judged for the reviewer as joined, and again as the process was that decided."""
+    packet = case.packet
+    operator, reviewer = (msgspec.convert(packet[role], type=Party) for role in Role)
+    if packet["same_person"] != same_person_signals(operator, reviewer):
+        return Denied("SIGNALS", "the packet's signals are not those of its two people; ask again")
+    seen = [reviewer]
+    if case.cosign:
+        at_decision = {
+            name: said for name, said in case.cosign["reviewer"]["signals"].items() if said
+        }
+        merged = {**reviewer.signals, **at_decision}
+        seen.append(msgspec.structs.replace(reviewer, signals=merged))
+    for one in seen:
+        denied = judge_same_person(
+            operator, one, mode=packet["mode"], waived=packet["allow_same_uid"]
+        )
+        if denied is not None:
+            return denied
     return None
 
 
@@ -339,16 +357,25 @@ def _cosigner(cosign: dict[str, Any], packet: dict[str, Any]) -> Denied | None:
 
 def _decision(case: _Case) -> Denied | None:
     decision = case.cosign["decision"]
-    if decision not in {"GO", "NO-GO"}:
-        return Denied("DECISION", f"decision {decision[:20]!r} is neither GO nor NO-GO")
-    if decision == "NO-GO" and not case.cosign["reason"].strip():
-        return Denied("REASON_MISSING", "a NO-GO needs a reason; write one sentence")
+    if decision not in DECISIONS:
+        return Denied("DECISION", f"decision {decision[:20]!r} is none of {', '.join(DECISIONS)}")
+    if decision != "GO" and not case.cosign["reason"].strip():
+        return Denied("REASON_MISSING", f"{decision} needs a reason; write one sentence")
     return None
 
 
 def _short_code(case: _Case) -> Denied | None:
     if not same_code(case.cosign["short_code"], case.facts.packet_sha256):
         return Denied("SHORT_CODE", "the four words differ; have them read out and type them")
+    return None
+
+
+def _typed_limit(case: _Case) -> Denied | None:
+    if not same_limit(case.cosign.get("typed_limit", ""), case.packet):
+        return Denied(
+            "TYPED_LIMIT",
+            "the typed limit is not the packet's max_order_notional; read and type it",
+        )
     return None
 
 

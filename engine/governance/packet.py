@@ -20,6 +20,7 @@ from engine.contracts.canonical import canonical, sha256_hex, strict_loads
 from engine.contracts.errors import InputError
 from engine.contracts.money import to_text
 from engine.contracts.session import Charter, Environment, Limits
+from engine.governance.same_person import same_person_signals
 from engine.governance.shapes import (
     CosignDocument,
     GoDocument,
@@ -44,8 +45,10 @@ BOUND = (
     "charter_sha256",
 )
 
+#: How a packet under the one-uid waiver reads, wherever it is shown.
+WAIVED = "YES: both may work as one Unix user"
+
 _MAX_BYTES = 1 << 20
-_UNSET_LOGIN = {"", "-1", "4294967295"}
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -88,6 +91,7 @@ class CosignContent(msgspec.Struct, frozen=True, kw_only=True):
     decided_at_us: int
     reviewer: Party
     typed_code: str
+    typed_limit: str = ""
 
 
 class ReleaseContent(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,7 +168,7 @@ def build_packet(facts: PacketFacts) -> bytes:
 
 
 def build_cosign(facts: CosignContent) -> bytes:
-    """The exact bytes of cosign.json; `short_code` is what the reviewer typed."""
+    """The exact bytes of cosign.json; code and limit are as the reviewer typed them."""
     document = CosignDocument(
         type=COSIGN_TYPE,
         session=facts.session_id,
@@ -175,6 +179,7 @@ def build_cosign(facts: CosignContent) -> bytes:
         decided_at=facts.decided_at_us,
         reviewer=facts.reviewer,
         short_code=facts.typed_code,
+        typed_limit=facts.typed_limit,
     )
     return canonical(document) + b"\n"
 
@@ -249,26 +254,14 @@ def changed_since(packet: Mapping[str, Any], current: Mapping[str, str]) -> tupl
     )
 
 
-def same_person_signals(operator: Party, reviewer: Party) -> dict[str, str]:
-    """Each independent signal as `same`, `different` or `unknown`: unset is never "different"."""
-    pairs: dict[str, tuple[str, str]] = {
-        "person": (operator.person, reviewer.person),
-        "fingerprint": (operator.fingerprint, reviewer.fingerprint),
-        "uid": (_uid_text(operator), _uid_text(reviewer)),
-    }
-    for name in ("loginuid", "audit_session", "tty", "ssh_peer"):
-        pairs[name] = (operator.signals.get(name, ""), reviewer.signals.get(name, ""))
-    return {name: _compare(*pair) for name, pair in pairs.items()}
+def typed_limit_of(packet: Mapping[str, Any]) -> str:
+    """The number that the reviewer types beside the short code: the largest order notional."""
+    return str(packet["limits"]["max_order_notional"])
 
 
-def _uid_text(party: Party) -> str:
-    return "" if party.uid is None else str(party.uid)
-
-
-def _compare(one: str, other: str) -> str:
-    if one in _UNSET_LOGIN or other in _UNSET_LOGIN:
-        return "unknown"
-    return "same" if one == other else "different"
+def same_limit(typed: str, packet: Mapping[str, Any]) -> bool:
+    """Whether what was typed is that number as the packet shows it; no other form of it counts."""
+    return typed.strip(" ") == typed_limit_of(packet)
 
 
 def shown(text: str) -> str:
@@ -279,7 +272,7 @@ def shown(text: str) -> str:
 def packet_lines(packet: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """The packet as label and value, in the order both people read it. Times stay µs UTC."""
     limits = [(f"limit {name}", value) for name, value in sorted(packet["limits"].items())]
-    waiver = "YES: both may work as one Unix user" if packet["allow_same_uid"] else "no"
+    waiver = WAIVED if packet["allow_same_uid"] else "no"
     head = packet["prev_head"]
     rows = [
         ("session", packet["session"]),
@@ -295,6 +288,11 @@ def packet_lines(packet: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         ("attendance seconds", str(packet["attendance_seconds"])),
         ("operator", _party_line(packet["operator"])),
         ("reviewer", _party_line(packet["reviewer"])),
+        *(
+            (f"{role} agent", packet[role]["signals"]["agent"])
+            for role in ("operator", "reviewer")
+            if packet[role]["signals"].get("agent")
+        ),
         *((f"same {name}?", value) for name, value in sorted(packet["same_person"].items())),
         ("same-uid waiver", waiver),
         ("config", packet["config_sha256"]),
@@ -317,6 +315,7 @@ def _party_line(party: Mapping[str, Any]) -> str:
 
 __all__ = [
     "BOUND",
+    "WAIVED",
     "CosignContent",
     "InputFile",
     "PacketFacts",
@@ -333,7 +332,9 @@ __all__ = [
     "parse_cosign",
     "parse_packet",
     "parse_release",
+    "same_limit",
     "same_person_signals",
     "short_code",
     "shown",
+    "typed_limit_of",
 ]

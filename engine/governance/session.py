@@ -53,6 +53,8 @@ from engine.governance.transitions import Cause, legal
 _NONCE = re.compile(r"[0-9a-f]{64}")
 _ANSWERING = frozenset({SessionState.CHECKLIST, SessionState.GO_NOGO})
 _APPROVED = "go"
+#: The go stage after each decision; an abstention voids the request, so that it can be asked again.
+_STAGES = {"GO": _APPROVED, "NO-GO": "no_go", "ABSTAIN": "void"}
 _FOLDED = frozenset(
     {
         BreakAnswered,
@@ -284,7 +286,7 @@ class SessionFold:
                 go.stage = "signed"
                 go.operator_signature = event.signature
                 go.operator_fingerprint = event.fingerprint
-            case GoDecided() if go.stage == "signed" and event.decision in {"GO", "NO-GO"}:
+            case GoDecided() if go.stage == "signed" and event.decision in _STAGES:
                 _decide(go, event, ts_us)
                 self.used_nonces |= _packet_nonces(go.packet)
                 session.runlog.append(
@@ -369,10 +371,11 @@ def disagree(session: Session, item: ChecklistItem) -> bool:
 
 
 def _decide(go: GoState, event: GoDecided, ts_us: int) -> None:
-    go.stage = _APPROVED if event.decision == "GO" else "no_go"
+    go.stage = _STAGES[event.decision]
     go.decision = event.decision
     go.decided_us = ts_us
     go.reason = event.reason
+    go.code = event.decision if go.stage == "void" else ""
     go.cosign = event.cosign
     go.cosign_signature = event.signature
     go.reviewer_fingerprint = event.fingerprint

@@ -16,7 +16,8 @@ class _Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Party(_Shape, frozen=True, kw_only=True):
     """One of the two people as observed: `uid` is the peer uid of the connection (None unknown).
 
-    `signals` are the process's own observations: `tty`, `loginuid`, `audit_session`, `ssh_peer`.
+    `signals` are `loginuid` and `audit_session` as the kernel has them, and the process's own
+    observations: `tty`, `ssh_peer`, `agent` (none, local or forwarded).
     """
 
     person: str
@@ -79,7 +80,10 @@ class GoDocument(_Shape, frozen=True, kw_only=True):
 
 
 class CosignDocument(_Shape, frozen=True, kw_only=True):
-    """cosign.json: the reviewer's decision; `short_code` is what the reviewer typed."""
+    """cosign.json: the reviewer's decision; `short_code` and `typed_limit` are what was typed.
+
+    `typed_limit` is the packet's largest order notional; documents older than it have none.
+    """
 
     type: str
     session: str
@@ -90,6 +94,7 @@ class CosignDocument(_Shape, frozen=True, kw_only=True):
     decided_at: int
     reviewer: Party
     short_code: str
+    typed_limit: str = ""
 
 
 class ReleaseDocument(_Shape, frozen=True, kw_only=True):

@@ -59,7 +59,13 @@ _STEPS: tuple[Transition, ...] = (
         _S.CHECKLIST, _S.GO_NOGO, _C.GO_REQUESTED, "operator", "no blocker, reviewer joined"
     ),
     Transition(_S.CHECKLIST, _S.ABORTED, _C.ABORT, "operator or reviewer", "a reason"),
-    Transition(_S.GO_NOGO, _S.CHECKLIST, _C.GO_VOID, "engine", "the request expired or changed"),
+    Transition(
+        _S.GO_NOGO,
+        _S.CHECKLIST,
+        _C.GO_VOID,
+        "engine",
+        "the request expired or changed, or an abstention",
+    ),
     Transition(_S.GO_NOGO, _S.LIVE, _C.GO, "reviewer", "both signatures over unchanged facts"),
     Transition(_S.GO_NOGO, _S.NO_GO, _C.NO_GO, "reviewer", "a signed NO-GO with a reason"),
     Transition(_S.GO_NOGO, _S.ABORTED, _C.ABORT, "operator or reviewer", "a reason"),

@@ -1,7 +1,7 @@
-"""The verdict on one signature: what both verifiers said. Approval rules judge it as a value.
+"""The answers of the judges: on one signature what both verifiers said, on an approval yes or no.
 
-It lives in the pure room so that rules can be tested without keys; `engine.signatures.check`
-makes it. `ok` is true only when both verifiers agree that the signature is good.
+They live in the pure room so that rules can be tested without keys; `engine.signatures.check`
+makes the verdicts. `ok` is true only when both verifiers agree that the signature is good.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ class SignatureVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """What the strict verifier and ssh-keygen said of one signature.
 
     `principal` and `fingerprint` (`SHA256:...`) are who signed, empty when not known; `reason` is
-    one clear sentence when `ok` is false. `sk_counter` is set for hardware keys.
+    one clear sentence when `ok` is false. `sk_counter` and `sk_flags` (bit 0: touched, bit 2: PIN
+    or finger) are set for hardware keys only. `code` is set where the reason has one of its own.
     """
 
     ok: bool
@@ -23,3 +24,23 @@ class SignatureVerdict(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     reason: str = ""
     sk_counter: int | None = None
+    sk_flags: int | None = None
+    code: str = ""
+
+    @property
+    def disagree(self) -> bool:
+        """Whether one verifier says yes and the other no: a refusal that somebody must look at."""
+        return self.strict_ok != self.keygen_ok
+
+
+class Approved(msgspec.Struct, frozen=True):
+    """Yes, with the same-person signals that were seen and do not forbid it."""
+
+    signals: dict[str, str] = {}
+
+
+class Denied(msgspec.Struct, frozen=True):
+    """No: a stable code and one sentence that says what to do."""
+
+    code: str
+    reason: str

@@ -1,4 +1,4 @@
-"""`peakctl status`, `snapshot`, `go`, `cosign`, `recon`, `pack`: a session from any terminal."""
+"""`peakctl status`, `snapshot`, `recon`, `pack`: a session from any terminal."""
 # ruff: noqa: FBT002  (typer makes options of booleans with defaults)
 
 from __future__ import annotations
@@ -9,15 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.contracts.documents import Namespace
-from engine.contracts.errors import AnswerNo, InputError, Refused
-from peakctl.commands.files import ascii_text, write_new
+from engine.contracts.errors import AnswerNo
 from peakctl.commands.options import (
     JsonOption,
-    KeyOption,
     PersonOption,
     WorkspaceOption,
-    key_of,
     visited,
     whoami,
 )
@@ -25,7 +21,7 @@ from peakctl.commands.output import say, say_json, table, utc
 from peakctl.commands.running import run
 
 if TYPE_CHECKING:
-    from engine.contracts.view import GoView, ReconWatchView, StateView
+    from engine.contracts.view import ReconWatchView, StateView
     from engine.governance.session import ReconState
     from peakctl.workspace import Workspace
 
@@ -34,11 +30,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("status")(status)
     app.command("snapshot")(snapshot)
-    group = typer.Typer(help="The go/no-go packet.")
-    group.command("show")(show)
-    group.command("export")(export)
-    app.add_typer(group, name="go")
-    app.command("cosign")(cosign)
     app.command("recon")(recon)
     app.command("pack")(pack)
 
@@ -128,113 +119,6 @@ def snapshot(
         say_json({"file": file, "sha256": sha256})
     else:
         say(f"{sha256}  {file}")
-    return 0
-
-
-def _packet(place: Workspace) -> GoView:
-    """The packet that is open now. Raises Refused."""
-    view = run(_state(place, "reviewer"))
-    if view.session is None or not view.session.go.packet:
-        raise Refused(what="there is no packet", todo="the operator asks for go first")
-    return view.session.go
-
-
-def show(workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
-    """The packet, rendered from its bytes as they arrived here, with the hash made here."""
-    from engine.contracts.canonical import sha256_hex  # noqa: PLC0415
-    from engine.governance.packet import packet_lines, parse_packet, short_code  # noqa: PLC0415
-
-    go = _packet(visited(workspace))
-    content = go.packet.encode("ascii")
-    packet, digest = parse_packet(content), sha256_hex(content)
-    if json:
-        say_json({"stage": go.stage, "sha256": digest, "packet": packet})
-        return 0
-    say(
-        *table(packet_lines(packet)),
-        f"sha256 {digest}",
-        f"code   {short_code(digest)}",
-        f"stage  {go.stage}, expires {utc(go.expires_us)}",
-    )
-    return 0
-
-
-def export(
-    file: Annotated[Path, typer.Argument(help="Where to write go.json.")],
-    workspace: WorkspaceOption = None,
-) -> int:
-    """Write the packet's exact bytes, to be looked at or signed elsewhere."""
-    from engine.contracts.canonical import sha256_hex  # noqa: PLC0415
-
-    content = _packet(visited(workspace)).packet.encode("ascii")
-    write_new(file, content)
-    say(f"{sha256_hex(content)}  {file}")
-    return 0
-
-
-def cosign(
-    decision: Annotated[str, typer.Option(help="GO or NO-GO.")],
-    reason: Annotated[str, typer.Option(help="A NO-GO needs one.")] = "",
-    code: Annotated[str, typer.Option(help="The four words, as the operator reads them.")] = "",
-    document: Annotated[
-        Path | None, typer.Option(help="With --file: the cosign.json; else write it and stop.")
-    ] = None,
-    file: Annotated[
-        Path | None, typer.Option(help="A signature over --document that was made elsewhere.")
-    ] = None,
-    workspace: WorkspaceOption = None,
-    person: PersonOption = "",
-    key: KeyOption = None,
-) -> int:
-    """Decide on the packet as the reviewer: GO or NO-GO, signed.
-
-    To sign elsewhere: `--document cosign.json` writes the exact bytes; sign them in namespace
-    peakctl-cosign-v1@peak-trade.example, then hand both in with `--document` and `--file`.
-    """
-    from peakctl.ceremony import cosign_document  # noqa: PLC0415
-    from peakctl.signing import Signer  # noqa: PLC0415
-
-    if decision not in {"GO", "NO-GO"}:
-        raise InputError(
-            what=f"{decision[:20]!r} is no decision", where="--decision", todo="say GO or NO-GO"
-        )
-    place = visited(workspace)
-    who = whoami(place, person, "reviewer")
-    if file is not None:
-        if document is None:
-            raise InputError(what="--file needs --document", todo="name the bytes it signs")
-        return _hand_in(place, who, ascii_text(document), ascii_text(file))
-    packet = _packet(place).packet
-    text = cosign_document(
-        packet=packet, decision=decision, reason=reason, typed_code=code or _typed_code()
-    )
-    if document is not None:
-        write_new(document, text.encode("ascii"))
-        say(f"wrote {document}; sign it in namespace {Namespace.COSIGN.value}")
-        return 0
-    signer = Signer(key_of(place, key, "reviewer"))
-    return _hand_in(place, who, text, signer.sign(text.encode("ascii"), Namespace.COSIGN))
-
-
-def _typed_code() -> str:
-    """Ask for the short code on the terminal. Raises InputError where there is none."""
-    if not sys.stdin.isatty():
-        raise InputError(what="the short code is missing", todo="give it with --code")
-    return str(typer.prompt("short code, as the operator reads it out"))
-
-
-def _hand_in(place: Workspace, person: str, document: str, signature: str) -> int:
-    from peakctl.client.client import EngineClient  # noqa: PLC0415
-
-    async def work() -> StateView:
-        async with EngineClient(place.socket, person, "reviewer") as client:
-            return await client.cosign(document, signature)
-
-    session = run(work()).session
-    go = session.go if session is not None else None
-    say(f"{go.decision if go else '?'} is recorded; session {session.state if session else '?'}")
-    if go is None or go.decision != "GO":
-        raise AnswerNo(what=f"the decision is {go.decision if go else 'unknown'}")
     return 0
 
 

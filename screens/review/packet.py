@@ -1,8 +1,10 @@
 """The reviewer's packet: drawn from the bytes received and hashed here, then GO or NO-GO, signed.
 
 The short code is not shown: the reviewer types what the operator reads aloud, and this process
-compares it with the code of its own hash. Nothing is chosen beforehand, and a decision is taken
-only after the packet has been on the screen for the minimum dwell.
+compares it with the code of its own hash. For a GO the reviewer also types the largest order
+notional as the packet has it. Nothing is chosen beforehand, what was typed before the packet came
+is dropped, and a decision is taken only after the packet has been on the screen for the minimum
+dwell.
 """
 
 from __future__ import annotations
@@ -19,20 +21,28 @@ from textual.widgets import Input, Label
 from engine.contracts.documents import Namespace
 from engine.contracts.errors import InputError, IntegrityError, Refused
 from engine.contracts.view import GoView
-from screens.base import BASE_CSS, PeakScreen
+from screens.base import BASE_CSS, GRACE_MS, PeakScreen
 from screens.desk import CosignFacts
 from screens.draw import BLANK, mark, text, title, wrap
-from screens.go import Seen, expiry_row, hash_row, packet_rows, reason_rows, see
+from screens.go import Seen, expiry_row, hash_row, packet_rows, reason_rows, see, waiver_rows
 from screens.lines import Choice, Lines
 from screens.model import Model
 from screens.words import GO_STAGES, mark_of
 
 UNDECIDED = "not decided"
+DECISIONS = ("GO", "NO-GO", "ABSTAIN")
+#: The packet's line whose number is typed for a GO.
+LIMIT_LINE = "limit max_order_notional"
 
 
 def same_code(typed: str, code: str) -> bool:
     """Words compared without case, hyphens and spaces."""
     return _letters(typed) == _letters(code) != ""
+
+
+def same_limit(typed: str, seen: Seen) -> bool:
+    """The very text that the packet shows; 5e4 for 50000 is another text."""
+    return typed.strip(" ") == seen.line(LIMIT_LINE) != ""
 
 
 def _letters(words: str) -> str:
@@ -64,12 +74,21 @@ class PacketScreen(PeakScreen):
             yield box
             yield Lines(id="packet-match")
         with Horizontal(classes="field"):
+            yield Label("max order", markup=False)
+            limit = Input(id="packet-limit", compact=True, max_length=40, placeholder="as above")
+            limit.cursor_blink = False
+            yield limit
+            yield Lines(id="packet-limit-match")
+        with Horizontal(classes="field"):
             yield Label("decision", markup=False)
-            yield Choice([UNDECIDED, "GO", "NO-GO"], id="packet-decision")
+            yield Choice([UNDECIDED, *DECISIONS], id="packet-decision")
         with Horizontal(classes="field"):
             yield Label("reason", markup=False)
             why = Input(
-                id="packet-reason", compact=True, max_length=200, placeholder="NO-GO needs one"
+                id="packet-reason",
+                compact=True,
+                max_length=200,
+                placeholder="NO-GO and ABSTAIN need one",
             )
             why.cursor_blink = False
             yield why
@@ -77,6 +96,11 @@ class PacketScreen(PeakScreen):
     def on_mount(self) -> None:
         """The packet has the focus: it is to be read first."""
         self.query_one("#packet-scroll").focus()
+
+    @property
+    def guarded(self) -> bool:
+        """In a packet's first 300 ms: what is typed then was typed before it could be read."""
+        return self._seen is not None and self.desk.monotonic_ms() - self._first_seen_ms < GRACE_MS
 
     @property
     def go(self) -> GoView | None:
@@ -91,8 +115,8 @@ class PacketScreen(PeakScreen):
         elif self._seen_packet != go.packet:
             self._seen, self._seen_packet = see(go, self.desk.tools), go.packet
             self._first_seen_ms = self.desk.monotonic_ms()
-            self.query_one("#packet-code", Input).value = ""
-            self.query_one("#packet-reason", Input).value = ""
+            for name in ("#packet-code", "#packet-limit", "#packet-reason"):
+                self.query_one(name, Input).value = ""
             self.query_one("#packet-decision", Choice).choose(UNDECIDED)
         return self._seen
 
@@ -112,16 +136,26 @@ class PacketScreen(PeakScreen):
         if go is None or seen is None:
             words = "Nothing to decide yet. The packet comes when the operator asks for go."
             return [*wrap(words, width, "quiet"), *reason_rows(go, width)]
-        return [hash_row(seen), expiry_row(go, model.now_us), *reason_rows(go, width)]
+        return [
+            hash_row(seen),
+            *waiver_rows(seen),
+            expiry_row(go, model.now_us),
+            *reason_rows(go, width),
+        ]
 
     def _show_match(self) -> None:
-        typed = self.query_one("#packet-code", Input).value
         seen = self._seen
-        row = BLANK
-        if typed.strip() and seen is not None:
-            fits = same_code(typed, seen.short_code)
-            row = text(" ✔ MATCH", "loud") if fits else text(" ✖ not this packet's code", "soon")
-        self.lines("packet-match").show(lambda _w, _h: [row])
+        code = self.query_one("#packet-code", Input).value
+        limit = self.query_one("#packet-limit", Input).value
+        fits = seen is not None and same_code(code, seen.short_code)
+        self._mark("packet-match", code, "MATCH" if fits else "", "not this packet's code")
+        fits = seen is not None and same_limit(limit, seen)
+        self._mark("packet-limit-match", limit, "AS SIGNED" if fits else "", "not its limit")
+
+    def _mark(self, name: str, typed: str, good: str, bad: str) -> None:
+        row = text(f" ✔ {good}", "loud") if good else text(f" ✖ {bad}", "soon")
+        shown = row if typed.strip() and self._seen is not None else BLANK
+        self.lines(name).show(lambda _w, _h: [shown])
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Compare as it is typed."""
@@ -131,8 +165,8 @@ class PacketScreen(PeakScreen):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter goes on; it never signs."""
         event.stop()
-        after = {"packet-code": "#packet-decision"}.get(event.input.id or "", "#packet-scroll")
-        self.set_focus(self.query_one(after))
+        after = {"packet-code": "#packet-limit", "packet-limit": "#packet-decision"}
+        self.set_focus(self.query_one(after.get(event.input.id or "", "#packet-scroll")))
 
     def action_decide(self) -> None:
         """Sign the decision."""
@@ -151,19 +185,27 @@ class PacketScreen(PeakScreen):
             raise Refused(what="the packet has just appeared", todo="read it first")
         decision = self.query_one("#packet-decision", Choice).value
         typed = self.query_one("#packet-code", Input).value
+        limit = self.query_one("#packet-limit", Input).value.strip()
         reason = self.query_one("#packet-reason", Input).value.strip()
         if decision == UNDECIDED:
-            raise InputError(what="choose GO or NO-GO", where="decision")
-        if decision == "NO-GO" and not reason:
-            raise InputError(what="NO-GO needs a reason", where="reason")
+            raise InputError(what="choose GO or NO-GO", where="decision", todo="or ABSTAIN")
+        if decision != "GO" and not reason:
+            raise InputError(what=f"{decision} needs a reason", where="reason")
         if not same_code(typed, seen.short_code):
             raise InputError(what="is not this packet's code", where="short code", todo="ask again")
+        if decision == "GO" and not same_limit(limit, seen):
+            raise InputError(
+                what="is not the packet's max_order_notional",
+                where="max order",
+                todo="read it above and type it",
+            )
         return CosignFacts(
             packet=go.packet,
             packet_sha256=seen.sha256,
             decision=decision,
             reason=reason,
             short_code=seen.short_code,
+            typed_limit=limit,
             nonce=self.desk.nonce,
         )
 

@@ -321,7 +321,13 @@ class Field:
     async def cosign(self, packet: str, decision: str = "GO", reason: str = "") -> StateView:
         """The reviewer types the code and decides."""
         code = short_code(sha256_hex(packet.encode()))
-        document = cosign_document(packet=packet, decision=decision, reason=reason, typed_code=code)
+        document = cosign_document(
+            packet=packet,
+            decision=decision,
+            reason=reason,
+            typed_code=code,
+            typed_limit=json.loads(packet)["limits"]["max_order_notional"],
+        )
         signature = await self.reviewer.sign(document, Namespace.COSIGN)
         return await self.reviewer.client.cosign(document, signature)
 

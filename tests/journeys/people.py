@@ -125,11 +125,10 @@ def ask_for_go(operator: Terminal) -> str:
 
 
 def decide(reviewer: Terminal, code: str, decision: str, reason: str = "") -> None:
-    """The reviewer types the code that was read aloud, chooses and signs."""
+    """The reviewer types the code that was read aloud and the limit, chooses and signs."""
     reviewer.wait_for("OPERATOR SIGNED")
     reviewer.wait_for("hashed here, equal")
-    reviewer.press("tab", code)
-    reviewer.wait_for("✔ MATCH")
+    type_code_and_limit(reviewer, code)
     reviewer.press("tab", *(["right"] * {"GO": 1, "NO-GO": 2}[decision]))
     reviewer.wait_for(f"▸{decision}◂")
     if reason:
@@ -141,6 +140,14 @@ def decide(reviewer: Terminal, code: str, decision: str, reason: str = "") -> No
             return
         # Nothing is taken before the packet was on the screen for the minimum dwell: once more.
     reviewer.wait_for("is signed and sent", 0)
+
+
+def type_code_and_limit(reviewer: Terminal, code: str) -> None:
+    """The reviewer types what was read aloud, and the packet's largest order notional."""
+    reviewer.press("tab")
+    type_until_seen(reviewer, code, "✔ MATCH")
+    reviewer.press("tab", MAX_NOTIONAL)
+    reviewer.wait_for("✔ AS SIGNED")
 
 
 def place_order(operator: Terminal, quantity: str, price: str = "") -> None:

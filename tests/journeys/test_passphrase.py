@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from people import Desk, ask_for_go, open_session, work_checklist
+from people import Desk, ask_for_go, open_session, type_code_and_limit, work_checklist
 
 from peakctl.founding import create_demo
 
@@ -22,8 +22,7 @@ def test_the_reviewer_signs_with_a_passphrase_asked_by_ssh_keygen(desk: Desk) ->
     work_checklist(operator, reviewer)
     code = ask_for_go(operator)
     reviewer.wait_for("hashed here, equal")
-    reviewer.press("tab", code)
-    reviewer.wait_for("✔ MATCH")
+    type_code_and_limit(reviewer, code)
     reviewer.press("tab", "right")
     reviewer.wait_for("▸GO◂")
     for _ in range(10):

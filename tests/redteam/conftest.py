@@ -180,7 +180,13 @@ class Desk:
     def decision(self, packet: str, decision: str = "GO", reason: str = "") -> str:
         """The reviewer's own, honest document."""
         code = short_code(sha256_hex(packet.encode()))
-        return cosign_document(packet=packet, decision=decision, reason=reason, typed_code=code)
+        return cosign_document(
+            packet=packet,
+            decision=decision,
+            reason=reason,
+            typed_code=code,
+            typed_limit=json.loads(packet)["limits"]["max_order_notional"],
+        )
 
     def cosign(self, document: str, signature: str | None = None, person: str = "bob") -> Answer:
         """Hand in a decision; signed by the reviewer unless another signature is given."""

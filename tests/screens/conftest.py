@@ -668,7 +668,8 @@ def data_tools() -> Tools:
 
 
 def _cosign(facts: CosignFacts) -> str:
-    return f"{facts.decision} {facts.packet_sha256} {facts.short_code} {facts.reason}\n"
+    typed = f"{facts.short_code} {facts.typed_limit}"
+    return f"{facts.decision} {facts.packet_sha256} {typed} {facts.reason}\n"
 
 
 class Clock:

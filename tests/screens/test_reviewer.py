@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
+import pytest
 
 from engine.contracts.session import SessionState
+from engine.governance import packet
 from engine.journal.heads import head_text
 from peakctl.client.replies import HeadText
 from screens.lines import Choice
@@ -30,10 +34,17 @@ async def test_the_reviewer_sees_own_items_only(reviewer) -> None:
         assert "operator 4 of 6 answered" in stage.text("check-title")
 
 
-async def decide(stage: data.Stage, code: str, decision: str, reason: str = "") -> None:
+LIMIT = "25000"
+
+
+async def decide(
+    stage: data.Stage, code: str, decision: str, reason: str = "", limit: str = LIMIT
+) -> None:
     screen = stage.app.screen
     await stage.press("tab")
     await stage.type(code)
+    await stage.press("tab")
+    await stage.type(limit)
     screen.query_one("#packet-decision", Choice).choose(decision)
     if reason:
         await stage.press("tab", "tab")
@@ -50,7 +61,7 @@ async def test_go_is_signed_with_the_spoken_code(reviewer) -> None:
         await stage.until(lambda: bool(stage.console.calls))
         name, document, signature = stage.console.calls[0]
         assert name == "cosign"
-        assert document == f"GO {data.PACKET_SHA} {data.CODE} \n"
+        assert document == f"GO {data.PACKET_SHA} {data.CODE} {LIMIT} \n"
         assert "peakctl-cosign-v1@" in signature
 
 
@@ -60,6 +71,55 @@ async def test_another_code_is_refused(reviewer) -> None:
         await decide(stage, "bajik torul masit kuro", "GO")
         await stage.until(lambda: "not this packet's code" in stage.said)
         assert stage.console.calls == []
+
+
+@pytest.mark.parametrize("limit", ["", "2500", "25000.0", "2.5e4", "25,000", "+25000"])
+async def test_go_needs_the_limit_as_the_packet_has_it(reviewer, limit: str) -> None:
+    async with data.staged(reviewer) as stage:
+        await stage.show(SIGNED)
+        await decide(stage, data.CODE, "GO", limit=limit)
+        await stage.until(lambda: "is not the packet's max_order_notional" in stage.said)
+        assert ("not its limit" in stage.text("packet-limit-match")) == bool(limit)
+        assert stage.console.calls == []
+
+
+async def test_a_limit_as_signed_is_marked_so(reviewer) -> None:
+    async with data.staged(reviewer) as stage:
+        await stage.show(SIGNED)
+        await decide(stage, data.CODE, "GO")
+        assert "✔ AS SIGNED" in stage.text("packet-limit-match")
+
+
+async def test_an_abstention_needs_a_reason_and_no_limit(reviewer) -> None:
+    async with data.staged(reviewer) as stage:
+        await stage.show(SIGNED)
+        await decide(stage, data.CODE, "ABSTAIN", limit="")
+        await stage.until(lambda: "ABSTAIN needs a reason" in stage.said)
+        stage.app.screen.query_one("#packet-reason").value = "I was not at the briefing"
+        await stage.press("ctrl+s")
+        await stage.until(lambda: bool(stage.console.calls))
+        assert stage.console.calls[0][1].startswith(f"ABSTAIN {data.PACKET_SHA}")
+
+
+async def test_what_was_typed_before_the_packet_could_be_read_is_dropped(reviewer) -> None:
+    async with data.staged(reviewer) as stage:
+        await stage.show(SIGNED)
+        await stage.pilot.press("tab", "b", "a")  # within its first 300 ms
+        assert stage.app.screen.query_one("#packet-code").value == ""
+        await stage.press("b")
+        assert stage.app.screen.query_one("#packet-code").value == "b"
+
+
+async def test_the_waiver_stands_above_the_packet(reviewer) -> None:
+    waived = tuple(
+        (label, packet.WAIVED if label == "same-uid waiver" else value)
+        for label, value in data.LINES
+    )
+    app, _ = reviewer
+    app.tools = replace(app.tools, packet_lines=lambda _: waived)
+    async with data.staged(reviewer) as stage:
+        await stage.show(SIGNED)
+        assert "▲ one-uid waiver YES: both may work" in stage.text("packet-head")
 
 
 async def test_nothing_is_decided_beforehand_and_no_go_needs_a_reason(reviewer) -> None:

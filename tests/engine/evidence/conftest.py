@@ -11,12 +11,18 @@ from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 
+import msgspec
 import pytest
 
 from engine.contracts import event as ev
 from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.decision import Check, Decision, Verdict
-from engine.contracts.documents import OPERATOR_NAMESPACES, REVIEWER_NAMESPACES, Namespace
+from engine.contracts.documents import (
+    OPERATOR_NAMESPACES,
+    REVIEWER_NAMESPACES,
+    SIGNED_REPORTS,
+    Namespace,
+)
 from engine.contracts.fill import Fill, Liquidity
 from engine.contracts.order import OrderIntent, OrderType, Side, TimeInForce
 from engine.contracts.people import ENGINE, Actor, Person, Role, person
@@ -32,19 +38,22 @@ from engine.contracts.session import (
     SessionState,
 )
 from engine.evidence.gather import Surroundings, gather
+from engine.evidence.bag import TAGMANIFEST_NAME
 from engine.evidence.pack import PackInputs, add_signature, finish, folder_name, write_pack
+from engine.evidence.prepare import heads_lines, prepared
 from engine.governance.packet import CosignContent, PacketFacts, build_cosign, build_packet
 from engine.governance.people import Roster, roster_document
 from engine.governance.shapes import Party
 from engine.governance.wordlist import short_code
 from engine.journal.chain import ZERO_HASH, encode_line, line_hash
-from engine.journal.heads import head_text
+from engine.journal.heads import SignedHead, head_text, parse_head
 from engine.signatures.allowed_signers import allowed_signers_line
 from engine.signatures.sshsig import fingerprint, parse_public_line
 
 SESSION = "s3ss10n0abcd"
 START_US = 1_723_161_600_000_000
 OPERATOR, REVIEWER, LOG = "op:alice", "rev:bob", "log:desk1"
+PRINCIPALS = {Role.OPERATOR: OPERATOR, Role.REVIEWER: REVIEWER}
 
 
 class Keys:
@@ -122,13 +131,31 @@ class World:
         return StockTools.of(pack)
 
     def seal(self) -> Path:
-        written = write_pack(self.folder, self.inputs)
-        message = written.tagmanifest_bytes
-        add_signature(self.folder, Role.OPERATOR, self.keys.sign(OPERATOR, Namespace.PACK, message))
-        add_signature(
-            self.folder, Role.REVIEWER, self.keys.sign(REVIEWER, Namespace.PACK_REVIEW, message)
-        )
+        write_pack(self.folder, self.inputs)
+        self.sign()
         return finish(self.folder)
+
+    def sign(self, *roles: Role) -> None:
+        """One or both sign the written pack: its tag manifest, the runlog, the incidents."""
+        partial = self.folder.with_name(f"{self.folder.name}.partial")
+        for document, role, signature in self.signatures(partial):
+            if not roles or role in roles:
+                add_signature(self.folder, role, signature, document)
+
+    def signatures(self, pack: Path) -> list[tuple[str, Role, str]]:
+        """Every document that both sign at the top, with each one's signature of its bytes."""
+        documents = {
+            TAGMANIFEST_NAME: {
+                Role.OPERATOR: Namespace.PACK,
+                Role.REVIEWER: Namespace.PACK_REVIEW,
+            },
+            **SIGNED_REPORTS,
+        }
+        return [
+            (name, role, self.keys.sign(PRINCIPALS[role], space, (pack / name).read_bytes()))
+            for name, spaces in documents.items()
+            for role, space in spaces.items()
+        ]
 
 
 def charter() -> Charter:
@@ -309,6 +336,7 @@ def make_world(root: Path, *, approved: bool = True) -> World:
             decided_at_us=START_US,
             reviewer=_party("bob", REVIEWER, keys, 1001),
             typed_code=short_code(digest),
+            typed_limit=json.loads(go)["limits"]["max_order_notional"],
         )
     )
     if approved:
@@ -428,6 +456,46 @@ def make_world(root: Path, *, approved: bool = True) -> World:
             )
         )
     chain.add(ev.LessonsWritten(session_id=SESSION, points=("look at the clock first",)), alice)
+    tables = root / "tables"
+    tables.mkdir()
+    for name in ("orders", "fills", "sessions"):
+        (tables / f"{name}.parquet").write_bytes(f"PAR1 {name}, hashed all the same".encode())
+    around = Surroundings(
+        operator=OPERATOR,
+        reviewer=REVIEWER,
+        log=LOG,
+        allowed_signers=signers,
+        roster=roster,
+        config=config,
+        checklist=checklist,
+        journal_segments=(),
+        head=b"",
+        head_signature="",
+        run={"version": "0.1.0"},
+        config_inputs=(("config/peakctl.toml", b'environment = "dev"\n'),),
+        market_folders=(market,),
+        snapshot_folders=(snapshots,),
+        tables={path.name: path for path in sorted(tables.iterdir())},
+    )
+    return World(root, keys, chain, under_head(root, keys, chain, around), allowed_path)
+
+
+def under_head(root: Path, keys: Keys, chain: Chain, around: Surroundings) -> PackInputs:
+    """As the engine does: build the files, name them in the chain, sign a head over that."""
+    inputs = gather(chain.records, SESSION, around)
+    first = head_text(LOG, 2, line_hash(chain.lines[1])).encode("ascii")
+    chain.add(
+        prepared(
+            SESSION,
+            len(chain.lines),
+            sha256_hex(around.config),
+            {name: sha256_hex(raw) for name, raw in inputs.reports.items()},
+            {
+                path.name: (sha256_hex(path.read_bytes()), 0 if path.stem == "sessions" else 1)
+                for path in around.tables.values()
+            },
+        )
+    )
     journal = root / "journal"
     journal.mkdir()
     half = len(chain.lines) // 2
@@ -437,27 +505,22 @@ def make_world(root: Path, *, approved: bool = True) -> World:
     )
     (journal / "000002.jsonl").write_bytes(b"".join([*chain.lines[half:], later]))
     head = head_text(LOG, len(chain.lines), chain.head).encode("ascii")
-    inputs = gather(
-        chain.lines,
-        SESSION,
-        Surroundings(
-            operator=OPERATOR,
-            reviewer=REVIEWER,
-            log=LOG,
-            allowed_signers=signers,
-            roster=roster,
-            config=config,
-            checklist=checklist,
-            journal_segments=tuple(sorted(journal.iterdir())),
-            head=head,
-            head_signature=keys.sign(LOG, Namespace.HEAD, head),
-            run={"version": "0.1.0"},
-            config_inputs=(("config/peakctl.toml", b'environment = "dev"\n'),),
-            market_folders=(market,),
-            snapshot_folders=(snapshots,),
-        ),
+    heads = [
+        SignedHead(
+            parse_head(text.decode(), "head"),
+            text.decode(),
+            keys.sign(LOG, Namespace.HEAD, text),
+            root,
+        )
+        for text in (first, head)
+    ]
+    return msgspec.structs.replace(
+        inputs,
+        journal_segments=tuple(sorted(journal.iterdir())),
+        head=head,
+        head_signature=heads[-1].signature,
+        heads=heads_lines(heads, 1, len(chain.lines)),
     )
-    return World(root, keys, chain, inputs, allowed_path)
 
 
 def _party(name: str, principal: str, keys: Keys, uid: int) -> Party:

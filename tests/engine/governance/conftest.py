@@ -170,6 +170,7 @@ def cosign_content(packet: bytes, **changes: Any) -> CosignContent:
         decided_at_us=NOW + 10 * S,
         reviewer=party("reviewer"),
         typed_code=short_code(digest),
+        typed_limit=str(limits().max_order_notional),
     )
     return msgspec.structs.replace(base, **changes)
 

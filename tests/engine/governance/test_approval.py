@@ -339,7 +339,7 @@ def test_no_go_still_needs_the_reviewers_signature(bench, words) -> None:
     assert denied(bench, cosign=no, used_nonces=frozenset({words.rev_nonce})) == "NONCE_REPLAYED"
 
 
-@pytest.mark.parametrize("word", ["", "go", "YES", "y", "GO ", "ABSTAIN"])
+@pytest.mark.parametrize("word", ["", "go", "YES", "y", "GO ", "Abstain"])
 def test_any_other_word_is_no_decision(bench, word) -> None:
     assert denied(bench, cosign={"decision": word}) == "DECISION"
 
