@@ -64,6 +64,12 @@ def plan_unset(
     return _plan(workspace, key, "", environ, overrides)
 
 
+def is_set(workspace: Path, key: str) -> bool:
+    """Whether the workspace's file names the key. Raises ConfigError."""
+    path = workspace / WORKSPACE_FILE
+    return key in _keys(_parsed(_text(read_file(path) or b"", path), path))
+
+
 def _require_known(key: str) -> None:
     if key not in known_keys():
         raise ConfigError(

@@ -22,6 +22,8 @@ from engine.contracts.session import Environment
 
 ENV_PREFIX = "PEAKCTL__"
 WORKSPACE_FILE = "config/peakctl.toml"
+#: Tables of a workspace that are no settings: read elsewhere, bound by the same hash (I6).
+TABLE_FILES = ("config/ladder.toml", "config/drills.toml")
 _TOML_HEADER = re.compile(r"\s*\[\s*([A-Za-z0-9_-]+)\s*\]")
 _TOML_KEY = re.compile(r"\s*([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)?)\s*=")
 _TOML_PLACE = re.compile(r"\(at (line \d+), column \d+\)")
@@ -65,26 +67,45 @@ def default_layer(name: str) -> Layer:
 
 def workspace_layer(workspace: Path) -> Layer:
     """The workspace's own file; a missing file is an empty layer. Raises ConfigError."""
-    path = workspace / WORKSPACE_FILE
+    content = own_file(workspace, WORKSPACE_FILE)
+    if content is None:
+        return Layer(name=WORKSPACE_FILE, values={})
+    return toml_layer(WORKSPACE_FILE, content)
+
+
+def table_layer(workspace: Path, name: str) -> Layer:
+    """One of `TABLE_FILES`: no values, only its bytes among the inputs. Raises ConfigError."""
+    content = own_file(workspace, name)
+    if content is None:
+        return Layer(name=name, values={})
+    read = InputFile(path=name, sha256=sha256_hex(content), content=content)
+    return Layer(name=name, values={}, inputs=(read,))
+
+
+def own_file(workspace: Path, name: str) -> bytes | None:
+    """A file of the workspace that only its owner may write; None when there is none.
+
+    Raises ConfigError.
+    """
     try:
-        with path.open("rb") as handle:
+        with (workspace / name).open("rb") as handle:
             facts = os.fstat(handle.fileno())
             content = handle.read()
     except FileNotFoundError:
-        return Layer(name=WORKSPACE_FILE, values={})
+        return None
     except OSError as error:
         raise ConfigError(
             what=f"cannot be read ({error.strerror})",
-            where=WORKSPACE_FILE,
+            where=name,
             todo="check the file and its permissions",
         ) from error
     if facts.st_uid not in {os.getuid(), 0} or facts.st_mode & stat.S_IWOTH:
         raise ConfigError(
             what=f"owned by uid {facts.st_uid}, mode {stat.S_IMODE(facts.st_mode):04o}",
-            where=WORKSPACE_FILE,
+            where=name,
             todo="it must be yours and not writable by everyone",
         )
-    return toml_layer(WORKSPACE_FILE, content)
+    return content
 
 
 def environment_layer(environ: Mapping[str, str]) -> Layer:

@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from config.allowed import allowed_text, checker, echo, known_keys, shown_key
 from config.layers import (
+    TABLE_FILES,
     WORKSPACE_FILE,
     InputFile,
     Layer,
@@ -41,7 +42,15 @@ from engine.contracts.errors import ConfigError
 from engine.contracts.money import to_text
 from engine.contracts.session import LONGER_IS_TIGHTER, Environment
 
-__all__ = ["LOCAL_SANDBOX", "ConfigProblems", "Effective", "InputFile", "Settings", "load"]
+__all__ = [
+    "LOCAL_SANDBOX",
+    "ConfigProblems",
+    "Effective",
+    "InputFile",
+    "Settings",
+    "defaults",
+    "load",
+]
 
 #: Stands for what the running local sandbox gives: addresses, account, references to its keys.
 LOCAL_SANDBOX = "(local sandbox)"
@@ -98,12 +107,15 @@ class Effective:
         }
 
     def files(self) -> dict[str, str]:
-        """The workspace's own file with its sha256, "" while there is none."""
-        return {
-            WORKSPACE_FILE: next(
-                (one.sha256 for one in self.inputs if one.path == WORKSPACE_FILE), ""
-            )
-        }
+        """The workspace's own files with their sha256, "" while there is none."""
+        read = {one.path: one.sha256 for one in self.inputs}
+        return {name: read.get(name, "") for name in (WORKSPACE_FILE, *TABLE_FILES)}
+
+
+def defaults(environment: Environment) -> dict[str, str]:
+    """Each key's default in an environment, as text."""
+    layers = (default_layer("base"), default_layer(environment.value))
+    return _merge(layers, environment, ()).values()
 
 
 def _below(origin: str) -> bool:
@@ -137,6 +149,9 @@ def load(
         ),
         WORKSPACE_FILE,
     )
+    tables = [
+        layer_of(partial(table_layer, workspace, name), name) for name in TABLE_FILES
+    ]
     above = (own, environment_layer(environ), override_layer(overrides or {}))
     try:
         environment = chosen_environment((base, *above))
@@ -144,7 +159,7 @@ def load(
         # The layers are judged all the same, against the environment that allows the most.
         problems.append(error.line())
         environment = Environment.DEV
-    layers = [base, default_layer(environment.value), own]
+    layers = [base, default_layer(environment.value), own, *tables]
     if _sandbox_wanted((*layers, *above[1:])):
         ready = layer_of(lambda: sandbox_layer(workspace) or Layer(ORIGIN, {}), ORIGIN)
         layers.append(ready)

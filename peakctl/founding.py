@@ -13,38 +13,21 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 import tomli_w
 
-from engine.contracts.documents import OPERATOR_NAMESPACES, REVIEWER_NAMESPACES, Namespace
+from config.roster import Identity, plan_add
+from engine.contracts.documents import Namespace
 from engine.contracts.errors import WorkspaceError
 from engine.contracts.people import Role
 from engine.contracts.session import Environment
 from engine.signatures.allowed_signers import allowed_signers_line
 from engine.signatures.keygen import find_ssh_keygen
-from engine.signatures.sshsig import fingerprint, parse_public_line
 from peakctl.workspace import FOLDERS, Workspace
 
-NAMESPACES: dict[Role, tuple[Namespace, ...]] = {
-    Role.OPERATOR: OPERATOR_NAMESPACES,
-    Role.REVIEWER: REVIEWER_NAMESPACES,
-}
-
-
-@dataclass(frozen=True)
-class Identity:
-    """A person to be written into the roster, with the line of their public key."""
-
-    id: str
-    name: str
-    role: Role
-    principal: str
-    public_line: str
-    uid: int | None = None
-    demo: bool = False
+__all__ = ["Identity", "add_person", "create_demo", "init", "log_principal_of", "make_key"]
 
 
 def init(
@@ -113,32 +96,11 @@ def create_demo(
 
 
 def add_person(workspace: Workspace, identity: Identity) -> None:
-    """Append a person to roster and allowed_signers. Raises PeakError and changes nothing."""
-    import tomllib  # noqa: PLC0415
+    """Write a founding person into roster and allowed_signers, before there is a journal.
 
-    from engine.governance.people import parse_roster  # noqa: PLC0415
-    from engine.signatures.allowed_signers import parse_allowed_signers  # noqa: PLC0415
-
-    row: dict[str, object] = {
-        "id": identity.id,
-        "name": identity.name,
-        "role": identity.role.value,
-        "principal": identity.principal,
-        "fingerprint": fingerprint(parse_public_line(identity.public_line)),
-        "demo": identity.demo,
-    }
-    if identity.uid is not None:
-        row["uid"] = identity.uid
-    people = _written(workspace.people_file)
-    people += f"\n[[people]]\n{tomli_w.dumps(row)}"
-    signers = _written(workspace.allowed_signers)
-    signers += allowed_signers_line(
-        identity.principal, NAMESPACES[identity.role], identity.public_line
-    )
-    parse_roster(tomllib.loads(people))
-    parse_allowed_signers(signers, str(workspace.allowed_signers))
-    _replace(workspace.people_file, people)
-    _replace(workspace.allowed_signers, signers)
+    Later changes are journaled: `peakctl people add`. Raises PeakError and changes nothing.
+    """
+    plan_add(workspace.root, identity).apply()
 
 
 def make_key(path: Path, comment: str) -> str:
@@ -198,24 +160,6 @@ def _write_new(path: Path, content: bytes) -> None:
         handle.write(content)
         handle.flush()
         os.fsync(handle.fileno())
-
-
-def _written(path: Path) -> str:
-    """The text of a config file that must be there. Raises WorkspaceError."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise WorkspaceError(
-            what=f"cannot be read ({reason})", where=str(path), todo="put it back or correct it"
-        ) from error
-
-
-def _replace(path: Path, text: str) -> None:
-    beside = path.with_name(f"{path.name}.new")
-    beside.unlink(missing_ok=True)
-    _write_new(beside, text.encode("utf-8"))
-    beside.replace(path)
 
 
 def _last_line(text: str) -> str:

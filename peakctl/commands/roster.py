@@ -4,15 +4,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engine.contracts.errors import InputError
 from engine.contracts.people import Role
 from peakctl.commands.files import text_of
-from peakctl.commands.options import JsonOption, WorkspaceOption, own, roster_of, visited
+from peakctl.commands.options import (
+    JsonOption,
+    PersonOption,
+    WorkspaceOption,
+    own,
+    roster_of,
+    visited,
+)
 from peakctl.commands.output import say, say_json, table
+from peakctl.commands.settings import ReasonOption
+
+if TYPE_CHECKING:
+    from peakctl.recording import Made
 
 
 def register(app: typer.Typer) -> None:
@@ -20,6 +31,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The roster: who may take part, as what, with which key.")
     group.command("list")(list_)
     group.command("add")(add)
+    group.command("revoke")(revoke)
     app.add_typer(group, name="people")
     app.command("runbook")(runbook)
 
@@ -51,27 +63,73 @@ def add(
     public_key: Annotated[Path, typer.Option("--public-key", help="Their .pub file (Ed25519).")],
     name: Annotated[str, typer.Option(help="Their name, as people say it.")] = "",
     uid: Annotated[int | None, typer.Option(help="Their Unix user id.")] = None,
+    reason: ReasonOption = "",
+    person: PersonOption = "",
     workspace: WorkspaceOption = None,
 ) -> int:
-    """Add a person with their public key to the roster and to allowed_signers."""
-    from peakctl.founding import Identity, add_person  # noqa: PLC0415
+    """Add a person with their public key to the roster and to allowed_signers; journaled."""
+    from peakctl.recording import Change, record, who_changes  # noqa: PLC0415
 
     try:
         public_line = public_key.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(what=f"cannot be read ({error})", where=str(public_key)) from error
-    prefix = {Role.OPERATOR: "op", Role.REVIEWER: "rev"}[role]
-    identity = Identity(
-        id=person_id,
-        name=name or person_id,
-        role=role,
-        principal=f"{prefix}:{person_id}",
-        public_line=public_line,
-        uid=uid,
+    if "PRIVATE KEY" in public_line:
+        raise InputError(
+            what="is a private key", where=str(public_key), todo="name the .pub file beside it"
+        )
+    place = own(workspace)
+    body = {
+        "id": person_id,
+        "role": role.value,
+        "public_line": public_line,
+        "name": name,
+        "uid": uid,
+    }
+    made = record(
+        place,
+        Change(
+            route="people/add",
+            body=body,
+            plan=lambda plans: plans.add(person_id, role, public_line, name, uid),
+        ),
+        lambda: who_changes(place, person, Role.OPERATOR),
+        reason,
     )
-    add_person(own(workspace), identity)
-    say(f"{person_id} is {role.value} as {identity.principal}; a running engine must be restarted")
+    _say_made(made, f"undo: peakctl people revoke {person_id} --reason ...")
     return 0
+
+
+def revoke(
+    person_id: Annotated[str, typer.Argument(metavar="ID")],
+    reason: ReasonOption = "",
+    person: PersonOption = "",
+    workspace: WorkspaceOption = None,
+) -> int:
+    """Take a person out of the roster and put their key on the revocation list; journaled."""
+    from peakctl.recording import Change, record, who_changes  # noqa: PLC0415
+
+    place = own(workspace)
+    made = record(
+        place,
+        Change(
+            route="people/revoke",
+            body={"id": person_id},
+            plan=lambda plans: plans.revoke(person_id),
+        ),
+        lambda: who_changes(place, person, Role.REVIEWER, Role.OPERATOR),
+        reason,
+    )
+    _say_made(made, "a revoked key does not come back: add the person with a new one")
+    return 0
+
+
+def _say_made(made: Made, after: str) -> None:
+    fields = made.fields
+    text = fields["after"] or fields["before"]
+    say(f"{fields['person']} {fields['what']}: {text}  (journaled as event {made.seq})", after)
+    if made.engine:
+        say("every approval that was signed before is void; start the engine again to go on")
 
 
 def runbook(

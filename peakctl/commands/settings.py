@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.contracts.people import Role
 from peakctl.commands.options import (
     JsonOption,
+    PersonOption,
     SetOption,
     WorkspaceOption,
     overrides,
@@ -17,6 +21,18 @@ from peakctl.commands.options import (
     visited,
 )
 from peakctl.commands.output import say, say_json, table
+
+if TYPE_CHECKING:
+    from peakctl.workspace import Workspace
+
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it goes into the journal.")]
+
+
+class Against(StrEnum):
+    """What `config diff` compares with."""
+
+    DEFAULTS = "defaults"
+    SESSION = "session"
 
 
 def register(app: typer.Typer) -> None:
@@ -26,6 +42,7 @@ def register(app: typer.Typer) -> None:
     group.command("check")(check)
     group.command("diff")(diff)
     group.command("set")(set_)
+    group.command("unset")(unset)
     app.add_typer(group, name="config")
     app.command("limits")(limits)
 
@@ -49,39 +66,122 @@ def show(
     return 0
 
 
-def check(workspace: WorkspaceOption = None, settings: SetOption = None) -> int:
-    """Load everything and say every problem there is."""
+def check(
+    workspace: WorkspaceOption = None, settings: SetOption = None, json: JsonOption = False
+) -> int:
+    """Load everything and say every problem there is, with its file and line; exit 2 for any."""
     from config.settings import load  # noqa: PLC0415
+    from engine.contracts.errors import ConfigError  # noqa: PLC0415
 
-    effective = load(visited(workspace).root, os.environ, overrides(settings))
-    say(f"config is good: {len(effective.origins)} keys, sha256 {effective.sha256}")
+    try:
+        effective = load(visited(workspace).root, os.environ, overrides(settings))
+    except ConfigError as error:
+        if not json:
+            raise
+        say_json({"ok": False, "problems": getattr(error, "problems", (error.line(),))})
+        return error.exit_code
+    if json:
+        say_json({"ok": True, "sha256": effective.sha256, "keys": len(effective.origins)})
+    else:
+        say(f"config is good: {len(effective.origins)} keys, sha256 {effective.sha256}")
     return 0
 
 
 def diff(
-    workspace: WorkspaceOption = None, settings: SetOption = None, json: JsonOption = False
+    session: Annotated[
+        str, typer.Argument(metavar="[SESSION]", help="With --against session: which one.")
+    ] = "",
+    against: Annotated[
+        Against, typer.Option(help="The environment's defaults, or what a session ran with.")
+    ] = Against.DEFAULTS,
+    workspace: WorkspaceOption = None,
+    settings: SetOption = None,
+    json: JsonOption = False,
 ) -> int:
-    """The keys that differ from the environment's defaults."""
-    from config.settings import load  # noqa: PLC0415
+    """The keys in force that differ from the defaults, or from the last (or a named) session."""
+    from config.settings import defaults, load  # noqa: PLC0415
 
-    root = visited(workspace).root
-    effective = load(root, os.environ, overrides(settings))
-    changed = [row for row in effective.rows() if not row[2].startswith("defaults/")]
-    if json:
-        say_json([{"key": key, "value": value, "origin": origin} for key, value, origin in changed])
+    place = visited(workspace)
+    effective = load(place.root, os.environ, overrides(settings))
+    before: Mapping[str, str]
+    if session or against is Against.SESSION:
+        from peakctl.config_history import config_of_session  # noqa: PLC0415
+
+        named, before = config_of_session(place.journal, session)
     else:
-        say(*table(changed))
+        named, before = "", defaults(effective.settings.environment)
+    now = effective.values()
+    rows = [
+        (key, before.get(key, ""), now.get(key, ""), effective.origins.get(key, ""))
+        for key in sorted({*before, *now})
+        if before.get(key, "") != now.get(key, "")
+    ]
+    if json:
+        fields = ("key", "before", "value", "origin")
+        say_json([dict(zip(fields, row, strict=True)) for row in rows])
+    elif rows:
+        other = f"session {named}" if named else f"defaults of {effective.settings.environment}"
+        say(*table(rows, ("key", other, "in force", "origin")))
+    else:
+        say(f"no key differs from {f'session {named}' if named else 'the defaults'}")
     return 0
 
 
 def set_(
-    key: str, value: Annotated[str, typer.Argument()], workspace: WorkspaceOption = None
+    key: str,
+    value: Annotated[str, typer.Argument()],
+    reason: ReasonOption = "",
+    person: PersonOption = "",
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> int:
-    """Change one key in the workspace's file; undone when the whole does not load any more."""
-    from config.edit import set_key  # noqa: PLC0415
+    """Change one key in the workspace's file and journal who, what and why.
 
-    effective = set_key(own(workspace).root, key, value, os.environ)
-    say(f"{key} = {value}  (sha256 {effective.sha256}; a running engine is voided, restart it)")
+    Nothing is written that would not load.
+    """
+    return _change(own(workspace), key, value, reason, person, json=json)
+
+
+def unset(
+    key: str,
+    reason: ReasonOption = "",
+    person: PersonOption = "",
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Take one key out of the workspace's file, back to its default, and journal it."""
+    return _change(own(workspace), key, None, reason, person, json=json)
+
+
+def _change(
+    place: Workspace, key: str, value: str | None, reason: str, person: str, *, json: bool
+) -> int:
+    from config.edit import is_set  # noqa: PLC0415
+    from peakctl.recording import Change, record, who_changes  # noqa: PLC0415
+
+    was_set = is_set(place.root, key)
+    made = record(
+        place,
+        Change(
+            route="config/set",
+            body={"key": key, "value": value},
+            plan=lambda plans: plans.key(key, value),
+        ),
+        lambda: who_changes(place, person, Role.OPERATOR),
+        reason,
+    )
+    before, after = made.fields["before"], made.fields["after"]
+    back = f"set {key} '{before}'" if was_set else f"unset {key}"
+    if json:
+        say_json({"seq": made.seq, **made.fields})
+        return 0
+    say(
+        f"{key}: {before} -> {after}  (journaled as event {made.seq})",
+        f"undo: peakctl config {back} --reason ...",
+    )
+    if made.engine:
+        say("the running engine keeps what it was started with, and every approval is void:")
+        say("stop it, start it again, and sign again")
     return 0
 
 

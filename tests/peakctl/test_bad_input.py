@@ -98,7 +98,8 @@ def test_nobody_is_added_where_a_file_is_missing(
     (demo.root / "config" / file).unlink()
     before = contents(demo.root)
     done = cli(
-        "people", "add", "carol", "reviewer", "--public-key", f"{key}.pub", "-w", str(demo.root)
+        *("people", "add", "carol", "reviewer", "--public-key", f"{key}.pub"),
+        *("--reason", "x", "-w", str(demo.root)),
     )
     assert done.returncode == 2
     assert f"{file}: cannot be read" in one_line(done)

@@ -98,7 +98,7 @@ def test_config_show_names_the_origin_of_each_value(cli: Run, demo: Workspace) -
 
 def test_config_set_is_undone_when_it_does_not_load(cli: Run, demo: Workspace) -> None:
     before = demo.config_file.read_text()
-    done = cli("config", "set", "limits.max_position", "99", "-w", str(demo.root))
+    done = cli(*"config set limits.max_position 99 --reason x -w".split(), str(demo.root))
     assert done.returncode == 2
     assert "may only tighten" in one_line(done)
     assert demo.config_file.read_text() == before
@@ -181,7 +181,7 @@ def test_people_add_writes_roster_and_signers_together(
     key = tmp_path / "carol"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     done = cli(
-        *("people", "add", "carol", "reviewer", "--public-key", f"{key}.pub"),
+        *("people", "add", "carol", "reviewer", "--public-key", f"{key}.pub", "--reason", "x"),
         *("--name", "Carol", "-w", str(demo.root)),
     )
     assert done.returncode == 0, done.stderr
