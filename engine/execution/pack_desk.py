@@ -264,6 +264,7 @@ class PackDesk:
                     role=who.role,
                     tagmanifest_sha256=pack.tagmanifest_sha256,
                     fingerprint=verdict.fingerprint,
+                    counter=verdict.sk_counter,
                 ),
             )
             if {Role.OPERATOR, Role.REVIEWER} <= set(pack.signed_by):
