@@ -28,6 +28,7 @@ from engine.contracts.event import (
 )
 from engine.contracts.people import ENGINE, Actor, Person, Role, person
 from engine.contracts.requests import DualRequest, DualSignRequest, DualWithdrawRequest
+from engine.contracts.session import Environment, Mode
 from engine.contracts.view import DualView
 from engine.execution.approval_desk import ApprovalTerms, Bound
 from engine.execution.clock import monotonic_us, wall_us
@@ -45,11 +46,13 @@ from engine.governance.dual import (
     build_dual,
     document_type,
     judge_dual,
+    judge_request,
     judge_signature,
     namespace_of,
 )
 from engine.governance.dual_book import PENDING, Request
 from engine.governance.people import Roster, usable_in
+from engine.governance.same_person import observed
 from engine.governance.session import Session
 from engine.governance.shapes import Head
 from engine.governance.verdict import SignatureVerdict
@@ -59,8 +62,7 @@ from engine.signatures.check import Checker
 _REASON_LIMIT = 500
 _MOST_PENDING = 8
 _SHOWN = 12
-_SIGNALS = ("loginuid", "audit_session", "tty", "ssh_peer")
-_SIGNAL_LIMIT = 200
+_CODE_LIMIT = 100
 
 
 class DualDesk:
@@ -240,7 +242,7 @@ class DualDesk:
             )
         own = signer == actor.name
         signals = {
-            **{name: request.signals.get(name, "")[:_SIGNAL_LIMIT] for name in _SIGNALS if own},
+            **(observed(request.signals) if own else {}),
             "uid": actor.proof.removeprefix("peer-uid:") if own else "",
         }
         signatures = await self._verified(waiting, role, request.signature, signals)
@@ -272,7 +274,8 @@ class DualDesk:
                 signature=request.signature,
                 fingerprint=mine.verdict.fingerprint,
                 signals=signals,
-                typed_code=request.typed_code[:_SIGNAL_LIMIT],
+                typed_code=request.typed_code[:_CODE_LIMIT],
+                counter=mine.verdict.sk_counter,
             )
             if not complete:
                 return [signed]
@@ -336,7 +339,7 @@ class DualDesk:
         """The same-person signals when all holds; or why not: the rules, then the act's own."""
         facts = self._facts(state, waiting, signatures)
         complete = len(signatures) == len(Role)
-        judged = judge_dual(facts) if complete else judge_signature(facts, role)
+        judged = judge_dual(facts, role) if complete else judge_signature(facts, role)
         if isinstance(judged, Denied):
             return judged
         return self._act_denies(state, waiting, act) or judged.signals
@@ -372,6 +375,8 @@ class DualDesk:
             elapsed_us=None if asked is None else monotonic_us() - asked,
             ttl_us=self._terms.ttl_us,
             allow_same_uid=self._terms.allow_same_uid,
+            mode=_mode(session, self._terms.environment),
+            counters=dict(state.counters.last),
         )
 
     def _current(self) -> dict[str, str]:
@@ -417,10 +422,8 @@ class DualDesk:
         self._asked_us = {key: us for key, us in self._asked_us.items() if key in kept}
 
     def _void(self, state: State, waiting: Request) -> Denied | None:
-        judged = judge_signature(self._facts(state, waiting, {}), Role.OPERATOR)
-        if isinstance(judged, Denied) and judged.code != "OPERATOR_SIGNATURE":
-            return judged
-        return self._act_denies(state, waiting, self._act(waiting.purpose))
+        denied = judge_request(self._facts(state, waiting, {}))
+        return denied or self._act_denies(state, waiting, self._act(waiting.purpose))
 
     # --- readings -------------------------------------------------------------------------------
 
@@ -465,6 +468,13 @@ class DualDesk:
 def _open_session(state: State) -> Session | None:
     session = state.sessions.current
     return session if session is not None and not session.ended else None
+
+
+def _mode(session: Session | None, environment: Environment) -> str:
+    """The session's mode; outside one, what `prod` touches counts as live."""
+    if session is not None:
+        return session.charter.mode.value
+    return Mode.LIVE.value if environment is Environment.PROD else ""
 
 
 def _session_id(state: State) -> str:

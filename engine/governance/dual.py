@@ -23,12 +23,14 @@ from engine.contracts.documents import DUAL_NAMESPACES, Namespace, Purpose
 from engine.contracts.errors import InputError
 from engine.contracts.people import Person, Role
 from engine.contracts.session import Environment
-from engine.governance.approval import MAX_TTL_US, Approved, Denied
-from engine.governance.packet import same_person_signals, shown
+from engine.governance.approval import MAX_TTL_US
+from engine.governance.hardware import judge_counter, judge_hardware
+from engine.governance.packet import shown
 from engine.governance.people import Roster, usable_in
+from engine.governance.same_person import judge_same_person, same_person_signals
 from engine.governance.session import is_nonce
 from engine.governance.shapes import Head, Party
-from engine.governance.verdict import SignatureVerdict
+from engine.governance.verdict import Approved, Denied, SignatureVerdict
 
 __all__ = [
     "BOUND",
@@ -43,6 +45,7 @@ __all__ = [
     "document_type",
     "dual_lines",
     "judge_dual",
+    "judge_request",
     "judge_signature",
     "namespace_of",
     "parse_dual",
@@ -118,7 +121,8 @@ class DualFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     `stage` and `document_sha256` are the journal's word on the request; `session_id` the open
     session ("" for none) and `session_people` its operator and reviewer; `current` the hashes of
-    `BOUND` now; `elapsed_us` monotonic time since the request (None after a restart).
+    `BOUND` now; `elapsed_us` monotonic time since the request (None after a restart); `mode` that
+    of the session ("" outside one); `counters` the highest accepted count of each hardware key.
     """
 
     purpose: Purpose
@@ -136,6 +140,8 @@ class DualFacts(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_us: int | None
     ttl_us: int
     allow_same_uid: bool
+    mode: str
+    counters: Mapping[str, int] | None
 
 
 class _Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,22 +246,33 @@ def _signer_line(who: Signer) -> str:
 
 
 def judge_signature(facts: DualFacts, role: Role) -> Approved | Denied:
-    """Judge one person's signature over a request that still waits for the other's."""
+    """Judge the signature just handed in by a role, while the other's is still missing."""
     case = _open(facts)
     if isinstance(case, Denied):
         return case
-    return _walk(case, (*_DOCUMENT_RULES, lambda case: _signature(case, role)))
+    denied = _walk(case, _DOCUMENT_RULES) or _signature(case, role) or _key(case, role)
+    return denied or Approved(signals_of(facts, case.said))
 
 
-def judge_dual(facts: DualFacts) -> Approved | Denied:
-    """Judge whether the act is granted: both signatures, two people, nothing changed, all fresh."""
+def judge_dual(facts: DualFacts, role: Role) -> Approved | Denied:
+    """Judge whether the act is granted, now that this role's signature came as the second one."""
     case = _open(facts)
-    return case if isinstance(case, Denied) else _walk(case, _GRANT_RULES)
+    if isinstance(case, Denied):
+        return case
+    denied = _walk(case, _GRANT_RULES) or _key(case, role)
+    return denied or Approved(signals_of(facts, case.said))
+
+
+def judge_request(facts: DualFacts) -> Denied | None:
+    """Judge whether a request can still be granted, whoever has signed it."""
+    case = _open(facts)
+    return case if isinstance(case, Denied) else _walk(case, _DOCUMENT_RULES)
 
 
 def signals_of(facts: DualFacts, said: DualContent) -> dict[str, str]:
     """The same-person signals of the two signatures, as far as they are known."""
-    return same_person_signals(*(_party(said, facts.signatures.get(role), role) for role in Role))
+    operator, reviewer = (_party(said, facts.signatures.get(role), role) for role in Role)
+    return same_person_signals(operator, reviewer)
 
 
 def _party(said: DualContent, signed: Signed | None, role: Role) -> Party:
@@ -291,12 +308,12 @@ def _open(facts: DualFacts) -> _Case | Denied:
     return _Case(facts=facts, said=said, people=people)
 
 
-def _walk(case: _Case, rules: tuple[_Rule, ...]) -> Approved | Denied:
+def _walk(case: _Case, rules: tuple[_Rule, ...]) -> Denied | None:
     for rule in rules:
         denied = rule(case)
         if denied is not None:
             return denied
-    return Approved(signals_of(case.facts, case.said))
+    return None
 
 
 def _bound_to(case: _Case) -> Denied | None:
@@ -417,15 +434,21 @@ def _reviewer_signature(case: _Case) -> Denied | None:
 
 
 def _two_logins(case: _Case) -> Denied | None:
-    if case.said.allow_same_uid:
-        return None
-    signals = signals_of(case.facts, case.said)
-    if signals["uid"] != "different":
-        return Denied("SAME_UID", "both work as one Unix user; the reviewer needs an own login")
-    for signal in ("loginuid", "audit_session"):
-        if signals.get(signal) == "same":
-            return Denied("SAME_LOGIN", f"both have the same {signal}; log in separately")
-    return None
+    """What was seen of the two who handed in, by the one policy of `same_person`."""
+    operator, reviewer = (_party(case.said, case.facts.signatures.get(role), role) for role in Role)
+    return judge_same_person(
+        operator, reviewer, mode=case.facts.mode, waived=case.said.allow_same_uid
+    )
+
+
+def _key(case: _Case, role: Role) -> Denied | None:
+    """A hardware key's count must have risen; a live session's reviewer must have such a key."""
+    signed = case.facts.signatures.get(role)
+    verdict = signed.verdict if signed else None
+    denied = judge_counter(verdict, case.facts.counters)
+    if denied is None and role is Role.REVIEWER:
+        denied = judge_hardware(case.facts.mode, verdict)
+    return denied
 
 
 #: What must hold of the request itself, whoever signs.

@@ -28,7 +28,8 @@ class DualSigned(Event, frozen=True, kw_only=True, tag="dual.signed"):
     """One person's signature over the document, verified twice. `signature` is armoured SSHSIG.
 
     `signals`: what was seen of who handed it in, `uid` from the kernel ("" when another person
-    handed it in). `typed_code` is the short code that the signer typed, "" when signed from a file.
+    handed it in). `typed_code` is the short code that the signer typed, "" when signed from a file;
+    `counter` a hardware key's own count.
     """
 
     request_id: str
@@ -41,6 +42,7 @@ class DualSigned(Event, frozen=True, kw_only=True, tag="dual.signed"):
     fingerprint: str
     signals: dict[str, str]
     typed_code: str = ""
+    counter: int | None = None
 
 
 class DualGranted(Event, frozen=True, kw_only=True, tag="dual.granted"):
