@@ -21,11 +21,8 @@ from engine.contracts.errors import ConfigError, InputError
 from engine.contracts.people import Person, Role
 from engine.governance.changes import person_text
 from engine.governance.people import Roster, parse_roster
-from engine.signatures.allowed_signers import (
-    allowed_signers_line,
-    parse_allowed_signers,
-    parse_revoked,
-)
+from engine.signatures.allowed_signers import allowed_signers_line, parse_allowed_signers
+from engine.signatures.revoked import parse_revoked
 from engine.signatures.sshsig import fingerprint, parse_public_line
 
 PEOPLE = "config/people.toml"
@@ -97,7 +94,7 @@ def plan_add(workspace: Path, identity: Identity) -> RosterChange:
     """Plan to add a person with their public key. Raises ConfigError, InputError."""
     blob = parse_public_line(identity.public_line)
     revoked_bytes = read_file(workspace / REVOKED)
-    if blob in parse_revoked((revoked_bytes or b"").decode("utf-8", "replace"), REVOKED):
+    if parse_revoked(revoked_bytes or b"", REVOKED).covers(blob):
         raise ConfigError(
             what=f"the key of {identity.id} is revoked",
             where=REVOKED,
@@ -139,7 +136,7 @@ def plan_revoke(workspace: Path, person_id: str) -> RosterChange:
     signers = read_text(workspace / SIGNERS)
     revoked_bytes = read_file(workspace / REVOKED)
     revoked = (revoked_bytes or b"").decode("utf-8", "replace")
-    parse_revoked(revoked, REVOKED)
+    parse_revoked(revoked_bytes or b"", REVOKED)
     roster = _roster(people)
     person = roster.by_id(person_id)
     if person is None:
@@ -155,7 +152,7 @@ def plan_revoke(workspace: Path, person_id: str) -> RosterChange:
     without_line, public_line = _without_signer(signers, person)
     parse_allowed_signers(without_line, SIGNERS)
     with_key = f"{_ended(revoked)}{public_line}\n"
-    parse_revoked(with_key, REVOKED)
+    parse_revoked(with_key.encode(), REVOKED)
     return RosterChange(
         person=person_id,
         what="revoked",

@@ -93,6 +93,8 @@ class Host:
         self.parts = Parts(setup, self.core, self.store, self.readings, self.markets, acts)
         self.core.report(self._on_illegal, self._on_journal_failed)
         self.core.listen(self._on_event)
+        self.core.listen(self.parts.refusals.heard)
+        self.core.listen(self.parts.ladder.heard)
         await self.parts.latch.hold()
         await self._record_start(state)
         if opened.repaired is not None:
@@ -145,6 +147,7 @@ class Host:
         self._spawn(self.parts.settler.run(), "settler")
         self._spawn(self.parts.guard.run(), "guard")
         self._spawn(self.parts.heads_writer.run(), "heads")
+        self._spawn(self.parts.ladder.run(), "ladder")
         if self.core.state.latch.is_set:
             self._spawn(self.parts.kill.resume(self.core.state.latch.kill_id), "kill-resume")
 

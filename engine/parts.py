@@ -16,13 +16,17 @@ from engine.execution.breaker_desk import BreakerDesk
 from engine.execution.change_desk import ChangeDesk
 from engine.execution.conditions import Conditions
 from engine.execution.core import Core
+from engine.execution.drill_desk import DrillDesk
 from engine.execution.dual_desk import DualDesk
 from engine.execution.facts import FactsBuilder, Readings
 from engine.execution.guard import Attendance, Guard, GuardActs
 from engine.execution.heads_writer import HeadsWriter
+from engine.execution.in_force import EvidenceInForce, InForce, LimitsInForce
 from engine.execution.kill import KillSwitch, Spawn
+from engine.execution.ladder_desk import LadderDesk, StepUpAct
 from engine.execution.latch_holds import LatchHolds
 from engine.execution.latch_keeper import LatchKeeper
+from engine.execution.limit_desk import LimitDesk, LoosenAct
 from engine.execution.market import Market
 from engine.execution.ops_desk import OpsDesk
 from engine.execution.orphan_desk import OrphanDesk
@@ -36,6 +40,7 @@ from engine.execution.release_act import ReleaseAct
 from engine.execution.risk_desk import RiskDesk
 from engine.execution.session_desk import SessionDesk
 from engine.execution.settler import Settler
+from engine.execution.signature_watch import FirstUse, RefusalAlarms
 from engine.execution.venue_link import VenueLink
 from engine.execution.view import ViewBuilder
 from engine.execution.watchdog_link import WatchdogLink
@@ -73,6 +78,15 @@ class Parts:
         self.ops = OpsDesk(core, setup.paths.snapshots)
         self.venue = BinanceVenue(setup.venue_options)
         self.kill_venue = BinanceVenue(setup.venue_options)
+        self.refusals = RefusalAlarms(self.ops.raise_alarm, acts.spawn)
+        first_use = FirstUse(setup.checker, core, self.ops.raise_alarm)
+        environment = settings.environment
+        self.limits_in_force = LimitsInForce(
+            core.state, environment, settings.limits.to_limits(), setup.ladder
+        )
+        self.evidence = EvidenceInForce(
+            core.state, self.limits_in_force, environment, setup.drill_terms
+        )
         self.facts = FactsBuilder(
             core.state,
             markets,
@@ -80,6 +94,7 @@ class Parts:
             setup.fact_settings,
             lambda session: self.approval.changed_since_signed(session),  # noqa: PLW0108  (made below)
             setup.paths.latch,
+            InForce(self.limits_in_force, self.evidence),
         )
         self.settler = Settler(
             core, self.venue, settings.venue.recv_window_ms, self.ops.raise_alarm
@@ -137,7 +152,19 @@ class Parts:
             ),
             table.sensed(),
         )
-        self.session = SessionDesk(core, setup.roster, setup.charter_rules, setup.runbooks, probes)
+        self.session = SessionDesk(
+            core,
+            setup.roster,
+            setup.charter_rules,
+            setup.runbooks,
+            probes,
+            self.limits_in_force,
+        )
+        self.limits = LimitDesk(core, self.session, self.limits_in_force, self.facts)
+        self.ladder = LadderDesk(
+            core, self.session, self.limits_in_force, environment, self.ops.raise_alarm
+        )
+        self.drills = DrillDesk(core, self.session, setup.paths.drills, setup.drill_terms)
         self.latch = LatchKeeper(core, readings, holds, self.kill)
         self.changes = ChangeDesk(
             core, self.session, setup.roster, setup.plans, self.ops.raise_alarm
@@ -165,6 +192,8 @@ class Parts:
                 Purpose.RELEASE: ReleaseAct(
                     core, probes, setup.charter_rules, self.kill_symbols, self.latch.released
                 ),
+                Purpose.LOOSEN: LoosenAct(self.limits_in_force),
+                Purpose.STEP_UP: StepUpAct(self.limits_in_force, self.evidence, environment),
             },
         )
         self.recon = ReconDesk(
@@ -174,7 +203,7 @@ class Parts:
             self.venue,
             store,
             setup.roster,
-            setup.checker,
+            first_use,
             self.ops.raise_alarm,
         )
         self.recon_watch = ReconWatch(
@@ -192,7 +221,7 @@ class Parts:
             core,
             self.session,
             setup.roster,
-            setup.checker,
+            first_use,
             self.heads_writer,
             setup.pack_places(),
             setup.config_files,

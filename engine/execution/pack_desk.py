@@ -33,10 +33,10 @@ from engine.execution.clock import wall_us
 from engine.execution.core import Core, State
 from engine.execution.heads_writer import HeadsWriter
 from engine.execution.session_desk import SessionDesk, current_session, moved
+from engine.execution.signature_watch import FirstUse
 from engine.governance.people import Roster
 from engine.governance.session import PackState, Session, checklist_document
 from engine.governance.transitions import Cause
-from engine.signatures.check import Checker
 from engine.store.market import MarketRecorder
 from engine.venues.port import BookTop, MarketEvent, TradeTick
 
@@ -70,7 +70,7 @@ class PackDesk:
         core: Core,
         session: SessionDesk,
         roster: Roster,
-        checker: Checker,
+        checker: FirstUse,
         heads: HeadsWriter,
         places: PackPlaces,
         config: Callable[[], tuple[bytes, tuple[tuple[str, bytes], ...]]],
@@ -253,7 +253,10 @@ class PackDesk:
             )
             if not verdict.ok:
                 raise Refused(
-                    what=verdict.reason, where="pack", todo="sign again", code="SIGNATURE"
+                    what=verdict.reason,
+                    where="pack",
+                    todo="sign again",
+                    code=verdict.code or "SIGNATURE",
                 )
             if not await asyncio.to_thread(_is_finished, folder):
                 await asyncio.to_thread(add_signature, folder, who.role, request.signature)

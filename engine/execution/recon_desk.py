@@ -33,6 +33,7 @@ from engine.execution.core import Core, State
 from engine.execution.recon_sides import CLOCK_MARGIN_US, SideReader, strangers
 from engine.execution.session_desk import SessionDesk, current_session, moved
 from engine.execution.settler import RaiseAlarm, Settler
+from engine.execution.signature_watch import FirstUse
 from engine.execution.view import recon_view
 from engine.governance.people import Roster
 from engine.governance.session import ReconState, Session
@@ -41,7 +42,6 @@ from engine.reconcile.causes import GREEN, RED
 from engine.reconcile.compare import reconcile
 from engine.reconcile.report import Report
 from engine.reconcile.rows import Sides
-from engine.signatures.check import Checker
 from engine.store.store import Store
 from engine.venues.port import Venue
 
@@ -67,7 +67,7 @@ class ReconDesk:
         venue: Venue,
         store: Store,
         roster: Roster,
-        checker: Checker,
+        checker: FirstUse,
         raise_alarm: RaiseAlarm,
     ) -> None:
         self._core = core
@@ -153,7 +153,10 @@ class ReconDesk:
         )
         if not verdict.ok:
             raise Refused(
-                what=verdict.reason, where="reconciliation", todo="sign again", code="SIGNATURE"
+                what=verdict.reason,
+                where="reconciliation",
+                todo="sign again",
+                code=verdict.code or "SIGNATURE",
             )
         role = who.role
 

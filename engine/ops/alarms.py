@@ -89,6 +89,18 @@ ALARMS: dict[str, AlarmDefinition] = {
             "Press the kill key if an order rests; then read the log and restart the engine.",
         ),
         _row(
+            "KEY_CLONED",
+            1,
+            "a hardware key's count did not rise: a copy of the key may exist",
+            "Sign nothing more with that key; revoke it unless its owner handed it in twice.",
+        ),
+        _row(
+            "VERIFIERS_DISAGREE",
+            2,
+            "one verifier takes a signature that the other refuses",
+            "Sign again; if it comes back, look at the signature file and at who made it.",
+        ),
+        _row(
             "ATTENDANCE",
             1,
             "no operator console is heard from: open orders are canceled",

@@ -167,18 +167,3 @@ def allowed_signers_line(principal: str, namespaces: Sequence[str], public_line:
     line = f'{principal} namespaces="{",".join(namespaces)}" {kind} {key}\n'
     parse_allowed_signers(line, where=principal)
     return line
-
-
-def parse_revoked(text: str, where: str = "revoked_keys") -> frozenset[bytes]:
-    """Revoked keys as key blobs: one public key a line. Raises ConfigError.
-
-    Binary KRLs are refused: only a list that both verifiers can read counts.
-    """
-    blobs: set[bytes] = set()
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip() and not line.startswith("#"):
-            try:
-                blobs.add(parse_public_line(line, f"{where}: line {number}"))
-            except InputError as error:
-                raise _refuse(error.what, error.where, "one public key a line") from error
-    return frozenset(blobs)

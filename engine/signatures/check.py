@@ -2,7 +2,8 @@
 
 allowed_signers and the revocation list are read once per check; the very bytes that were parsed
 are what ssh-keygen gets to see (in a private temporary folder), so a file that changes between
-the two opinions changes nothing.
+the two opinions changes nothing. A signature that one accepts and the other does not is a no whose
+verdict says so (`disagree`): somebody should look.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import msgspec
 from engine.contracts.errors import ConfigError, InputError, PeakError, WorkspaceError
 from engine.governance.verdict import SignatureVerdict
 from engine.signatures import keygen
-from engine.signatures.allowed_signers import AllowedSigners, parse_allowed_signers, parse_revoked
+from engine.signatures.allowed_signers import AllowedSigners, parse_allowed_signers
 from engine.signatures.read_once import read_once
+from engine.signatures.revoked import Revoked, parse_revoked
 from engine.signatures.sshsig import SshSig, fingerprint, parse, verify_strict
 
 __all__ = ["Checker", "SignatureVerdict"]
@@ -31,7 +33,7 @@ class _Lists(msgspec.Struct, frozen=True):
     signers_bytes: bytes
     signers: AllowedSigners
     revoked_bytes: bytes | None
-    revoked: frozenset[bytes]
+    revoked: Revoked
 
 
 class Checker:
@@ -90,7 +92,7 @@ class Checker:
             signers,
             parse_allowed_signers(_text(signers, self._signers_path.name)),
             revoked,
-            parse_revoked(_text(revoked or b"", "revoked_keys")),
+            parse_revoked(revoked or b""),
         )
 
 
@@ -106,7 +108,7 @@ def _strict(
 ) -> SshSig | str:
     try:
         signer = lists.signers.find(principal, namespace, at_us)
-        if signer.public_key_blob in lists.revoked:
+        if lists.revoked.covers(signer.public_key_blob):
             return f"the key of {principal} is revoked"
         return verify_strict(armored, message, namespace, signer.public_key_blob)
     except InputError as error:
@@ -145,6 +147,7 @@ def _agree(
         principal=principal,
         fingerprint=name,
         sk_counter=strict.counter,
+        sk_flags=strict.flags,
     )
 
 

@@ -41,7 +41,11 @@ _BEGIN = "-----BEGIN SSH SIGNATURE-----\n"
 _END = "-----END SSH SIGNATURE-----\n"
 _COLUMNS = 70
 _MAX_ARMOUR = 4096
+#: FIDO flags (PROTOCOL.u2f, CTAP2 authenticator data): touched; PIN or finger verified. The others
+#: speak of keys that are backed up or synchronised between devices, which is what a token is not.
 _USER_PRESENT = 0x01
+_USER_VERIFIED = 0x04
+_APPLICATION = "ssh:"
 
 
 class SshSig(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +67,7 @@ class PublicKey(msgspec.Struct, frozen=True, kw_only=True):
     application: str = ""
 
 
-class _Reader:
+class WireReader:
     """Reads SSH wire strings; every overrun is an InputError."""
 
     def __init__(self, blob: bytes, where: str) -> None:
@@ -72,6 +76,7 @@ class _Reader:
         self._where = where
 
     def take(self, count: int) -> bytes:
+        """Exactly so many bytes."""
         if self._at + count > len(self._blob):
             raise _bad("a length runs past the end", self._where)
         chunk = self._blob[self._at : self._at + count]
@@ -79,18 +84,27 @@ class _Reader:
         return chunk
 
     def uint32(self) -> int:
+        """A big-endian number of four bytes."""
         return int.from_bytes(self.take(4), "big")
 
     def string(self) -> bytes:
+        """Bytes with their length before them."""
         return self.take(self.uint32())
 
     def text(self) -> str:
+        """A string of ASCII."""
         raw = self.string()
         if not raw.isascii():
             raise _bad("a name is not ASCII", self._where)
         return raw.decode("ascii")
 
+    @property
+    def left(self) -> int:
+        """Bytes not read yet."""
+        return len(self._blob) - self._at
+
     def end(self) -> None:
+        """Refuse bytes that are left over."""
         if self._at != len(self._blob):
             raise _bad(f"{len(self._blob) - self._at} bytes too many", self._where)
 
@@ -111,7 +125,7 @@ def fingerprint(public_key_blob: bytes) -> str:
 
 def parse_public_key(blob: bytes, where: str = "public key") -> PublicKey:
     """Parse a public key blob: Ed25519 or its hardware twin only. Raises InputError."""
-    reader = _Reader(blob, where)
+    reader = WireReader(blob, where)
     key_type = reader.text()
     if key_type not in {ED25519, SK_ED25519}:
         raise InputError(
@@ -121,6 +135,8 @@ def parse_public_key(blob: bytes, where: str = "public key") -> PublicKey:
     if len(raw) != 32:
         raise InputError(what="an Ed25519 key has 32 bytes", where=where)
     application = reader.text() if key_type == SK_ED25519 else ""
+    if key_type == SK_ED25519 and not application.startswith(_APPLICATION):
+        raise InputError(what=f"a hardware key for {application[:40]!r}, not ssh:", where=where)
     reader.end()
     return PublicKey(key_type=key_type, raw=raw, application=application)
 
@@ -168,7 +184,7 @@ def parse(armored: str) -> SshSig:
 
 
 def _parse_blob(blob: bytes, where: str) -> SshSig:
-    reader = _Reader(blob, where)
+    reader = WireReader(blob, where)
     if reader.take(len(_MAGIC)) != _MAGIC:
         raise _bad("no SSHSIG magic", where)
     if (version := reader.uint32()) != _VERSION:
@@ -181,7 +197,7 @@ def _parse_blob(blob: bytes, where: str) -> SshSig:
         raise _bad("the reserved field is not empty", where)
     if (name := reader.text()) != _HASH:
         raise _bad(f"hash {name[:20]!r} instead of sha512", where)
-    inner = _Reader(reader.string(), where)
+    inner = WireReader(reader.string(), where)
     reader.end()
     key = parse_public_key(public_key_blob, where)
     if inner.text() != key.key_type:
@@ -231,6 +247,8 @@ def verify_strict(armored: str, message: bytes, namespace: str, public_key_blob:
     if signature.flags is not None and signature.counter is not None:
         if not signature.flags & _USER_PRESENT:
             raise _bad("the hardware key was not touched", where)
+        if signature.flags & ~(_USER_PRESENT | _USER_VERIFIED):
+            raise _bad(f"the hardware key says 0x{signature.flags:02x} of itself", where)
         signed = b"".join(
             (
                 hashlib.sha256(key.application.encode("ascii")).digest(),

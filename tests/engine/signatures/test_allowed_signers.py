@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.contracts.documents import Namespace
 from engine.contracts.errors import ConfigError, InputError
-from engine.signatures.allowed_signers import parse_allowed_signers, parse_revoked
+from engine.signatures.allowed_signers import parse_allowed_signers
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBcZJEB3dMq1Wkbgz1o8h2QrGhPTkeB9Nd5Jq1eoQxkT"
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBcZJEB3dMq1Wkbgz1o8h2QrGhPTkeB9Nd5Jq1eoQxkU"
@@ -88,13 +88,6 @@ def test_unknown_principal_and_foreign_namespace_are_refused(signers_text: str) 
         parsed.find("op:mallory", Namespace.GO, 0)
     with pytest.raises(InputError, match="may not sign"):
         parsed.find("op:alice", Namespace.COSIGN, 0)
-
-
-def test_revoked_keys_are_a_text_list(keys: dict[str, Path]) -> None:
-    line = keys["bob"].with_suffix(".pub").read_text()
-    assert len(parse_revoked(f"# gone\n{line}")) == 1
-    with pytest.raises(ConfigError):
-        parse_revoked("SSHKRL\n\0binary")
 
 
 @given(st.text(max_size=200))
