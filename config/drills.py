@@ -10,6 +10,7 @@ import tomllib
 from importlib import resources
 from pathlib import Path
 
+from config.layers import own_file
 from engine.contracts.errors import ConfigError
 from engine.ops.drills import Criterion
 
@@ -50,16 +51,7 @@ def _packaged() -> bytes:
 
 def _workspace_file(workspace: Path | None) -> bytes | None:
     """The workspace's own file, None when there is none. Raises ConfigError."""
-    if workspace is None:
-        return None
-    try:
-        return (workspace / WORKSPACE_FILE).read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ConfigError(
-            what=f"cannot be read ({error.strerror})", where=WORKSPACE_FILE, todo="look at the file"
-        ) from error
+    return None if workspace is None else own_file(workspace, WORKSPACE_FILE)
 
 
 def _tree(content: bytes, where: str) -> dict[str, object]:

@@ -13,6 +13,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from config.layers import (
     environment_layer,
     nested,
     override_layer,
+    table_layer,
     toml_layer,
     workspace_layer,
 )
@@ -149,9 +151,7 @@ def load(
         ),
         WORKSPACE_FILE,
     )
-    tables = [
-        layer_of(partial(table_layer, workspace, name), name) for name in TABLE_FILES
-    ]
+    tables = [layer_of(partial(table_layer, workspace, name), name) for name in TABLE_FILES]
     above = (own, environment_layer(environ), override_layer(overrides or {}))
     try:
         environment = chosen_environment((base, *above))

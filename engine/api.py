@@ -133,6 +133,8 @@ def _command_routes(host: Host) -> dict[str, Handler]:
         "orphan/cancel": command(rq.OrphanRequest, host.parts.orphans.cancel),
         "dual/sign": command(rq.DualSignRequest, host.parts.dual.sign),
         "dual/withdraw": command(rq.DualWithdrawRequest, host.parts.dual.withdraw),
+        "limits/tighten": command(rq.TightenRequest, host.parts.limits.tighten),
+        "ladder/down": command(rq.ReasonRequest, host.parts.ladder.down),
         "note": command(rq.NoteRequest, lambda b, a: session.note(b.text, a)),
         "recon/answer": command(rq.BreakAnswerRequest, recon.answer),
         "recon/sign": command(rq.SignRequest, recon.sign),
@@ -199,6 +201,7 @@ def _reply_routes(host: Host) -> dict[str, Handler]:
         return _reply({"ok": True})
 
     return {
+        "drill/record": _drill_record,
         "go/request": go_request,
         "dual/request": _dual_request,
         "order/preview": preview,
@@ -238,6 +241,11 @@ def _change_routes(host: Host) -> dict[str, Handler]:
     }
 
 
+async def _drill_record(request: web.Request) -> web.StreamResponse:
+    body, actor = await _body(request, rq.DrillRequest)
+    return _reply(await request.app[HOST].parts.drills.record(body, actor))
+
+
 async def _risk_report(request: web.Request) -> web.StreamResponse:
     _, actor = await _body(request, rq.ReasonRequest)
     return _reply(await request.app[HOST].parts.risk.report(actor))
@@ -259,6 +267,12 @@ def _reading_routes(host: Host) -> dict[str, Handler]:
         lines = await asyncio.to_thread(host.journal_lines, int(start))
         return web.Response(body=lines, content_type="application/jsonl")
 
+    async def limits(_request: web.Request) -> web.StreamResponse:
+        return _reply(host.parts.limits.answer())
+
+    async def evidence(_request: web.Request) -> web.StreamResponse:
+        return _reply(host.parts.evidence.answer())
+
     async def metrics(_request: web.Request) -> web.StreamResponse:
         return web.Response(body=host.metrics(), content_type="text/plain")
 
@@ -268,6 +282,8 @@ def _reading_routes(host: Host) -> dict[str, Handler]:
         "heads": heads,
         "journal": journal,
         "metrics": metrics,
+        "limits": limits,
+        "evidence": evidence,
     }
 
 

@@ -18,6 +18,8 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 
 import config
+from config.drills import load_criteria, load_max_age_days
+from config.ladder import load_ladder
 from config.roster import file_hashes
 from config.secrets import resolve
 from config.settings import Effective, Settings, load
@@ -38,6 +40,7 @@ from engine.governance.changes import person_text
 from engine.governance.checklist import parse_runbook
 from engine.governance.packet import InputFile
 from engine.governance.people import Roster, parse_roster, roster_document
+from engine.ops.drills import DAY_US, DrillTerms
 from engine.planning import Plans
 from engine.signatures.allowed_signers import parse_allowed_signers
 from engine.signatures.check import Checker
@@ -91,6 +94,11 @@ class EnginePaths:
         root = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
         name = sha256_hex(str(self.workspace.absolute()).encode())[:16]
         return root / f"peakctl-latch-{os.getuid()}" / name
+
+    @property
+    def drills(self) -> Path:
+        """What drills left: one folder each, with its journal."""
+        return self.state / "drills"
 
     @property
     def run(self) -> Path:
@@ -197,9 +205,7 @@ class Setup:
             code_files([root / name for name in ("engine", "peakctl", "screens", "config")]),
             look_every_us=_CODE_LOOK_US,
         )
-        self._inputs = WatchedFiles(
-            [("config/peakctl.toml", paths.workspace / "config" / "peakctl.toml")]
-        )
+        self._inputs = WatchedFiles([(name, paths.workspace / name) for name in effective.files()])
         self._people = WatchedFiles(
             [
                 ("people.toml", paths.people),
@@ -207,6 +213,9 @@ class Setup:
                 ("revoked_keys", paths.revoked_keys),
             ]
         )
+        self.ladder = load_ladder(paths.workspace, self.settings.environment)
+        self._criteria = load_criteria(paths.workspace)
+        self._drill_age_us = load_max_age_days(paths.workspace) * DAY_US
         self._at_start = (self._inputs.sha256(), self._people.sha256())
         self._roster_sha256 = sha256_hex(self.roster_bytes())
 
@@ -274,6 +283,11 @@ class Setup:
                 )
             ),
         )
+
+    def drill_terms(self) -> DrillTerms:
+        """What a drill must satisfy to count now."""
+        code = self.code_sha256()
+        return DrillTerms(criteria=self._criteria, max_age_us=self._drill_age_us, code_sha256=code)
 
     @property
     def charter_rules(self) -> CharterRules:

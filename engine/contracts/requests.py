@@ -241,3 +241,23 @@ class PeopleRevokeRequest(Request, frozen=True, kw_only=True):
 
     id: str
     reason: str
+
+
+class TightenRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/limits/tighten: one limit, its value as text in its own unit, and why."""
+
+    name: str
+    value: str
+    reason: str
+
+
+class DrillRequest(Request, frozen=True, kw_only=True):
+    """POST /v1/drill/record: what a drill measured; its journal lies in the folder of drills.
+
+    `fault` is why it could not be carried to its end, else "".
+    """
+
+    drill_id: str
+    name: str
+    measured: dict[str, int]
+    fault: str = ""

@@ -15,9 +15,10 @@ import msgspec
 from engine.contracts.decision import Check
 from engine.contracts.errors import Refused
 from engine.contracts.money import ZERO
-from engine.contracts.session import BreakerTerms, Environment, Mode
+from engine.contracts.session import BreakerTerms, Environment, Limits, Mode
 from engine.execution.clock import wall_us
 from engine.execution.core import State
+from engine.execution.in_force import InForce
 from engine.execution.latch_file import latch_present
 from engine.execution.market import Market
 from engine.governance.latch import LatchState
@@ -68,6 +69,7 @@ class FactsBuilder:
         settings: FactSettings,
         changed_since_signed: Callable[[Session], tuple[str, ...]],
         latch_path: Path,
+        in_force: InForce,
         now_us: Callable[[], int] = wall_us,
     ) -> None:
         self._state = state
@@ -76,12 +78,17 @@ class FactsBuilder:
         self._settings = settings
         self._changed = changed_since_signed
         self._latch_path = latch_path
+        self._in_force = in_force
         self._now_us = now_us
 
     @property
     def latched(self) -> bool:
         """The latch as it is this instant: in memory, in the journal, or as a file on the disk."""
         return self._readings.latched or self._state.latch.is_set or latch_present(self._latch_path)
+
+    def limits(self, session: Session) -> Limits:
+        """The limits in force for a session, the tightest of all that say one."""
+        return self._in_force.limits.of(session).limits
 
     def session_pnl(self) -> Decimal | None:
         """Net P&L of the session in quote, marked at mid; None while a price is missing."""
@@ -125,7 +132,9 @@ class FactsBuilder:
                 now_us=now_us,
                 latch=latch,
                 attended=self._readings.attended,
-                promotion=None,
+                promotion=self._in_force.evidence.promotion()
+                if charter.mode is Mode.LIVE
+                else None,
             )
         )
 
@@ -142,7 +151,8 @@ class FactsBuilder:
         best_bid, best_ask = market.best() if market else (None, None)
         now, latched = self._now_us(), self.latched
         orders, activity = state.orders, state.activity
-        loss_us, rejects_us = cooldown_us(charter.limits)
+        limits = self.limits(session)
+        loss_us, rejects_us = cooldown_us(limits)
         # Intents are in the order of their times: what is older than the first too old one is too.
         repeated_since = now - DUPLICATE_WINDOW_US
         just_now = takewhile(
@@ -156,7 +166,7 @@ class FactsBuilder:
             window_until_us=charter.window_until_us,
             latch_set=latched,
             attended=self._readings.attended,
-            limits=charter.limits,
+            limits=limits,
             instrument=market.instrument if market else None,
             best_bid=best_bid,
             best_ask=best_ask,

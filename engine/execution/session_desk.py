@@ -34,6 +34,7 @@ from engine.contracts.session import (
 )
 from engine.execution.clock import wall_us
 from engine.execution.core import Core, State
+from engine.execution.in_force import LimitsInForce
 from engine.execution.probes import Probes
 from engine.governance.people import Roster
 from engine.governance.session import Session
@@ -101,7 +102,10 @@ class SessionDesk:
         rules: CharterRules,
         runbooks: Callable[[], Mapping[str, Checklist]],
         probes: Probes,
+        limits: LimitsInForce | None = None,
     ) -> None:
+        """`limits`: whose ladder step caps a charter beside the config; None: the config alone."""
+        self._limits = limits
         self._core = core
         self._roster = roster
         self._rules = rules
@@ -161,6 +165,7 @@ class SessionDesk:
         wrong = [
             *_place_problems(charter, self._rules),
             *_limit_problems(charter, self._rules),
+            *self._step_problems(charter),
             *self._people_problems(charter, actor),
         ]
         if checklist is None:
@@ -168,6 +173,16 @@ class SessionDesk:
         if wrong or checklist is None:
             raise InputError(what=" · ".join(wrong), where="charter", todo="correct and send again")
         return checklist
+
+    def _step_problems(self, charter: Charter) -> Iterator[str]:
+        """Limits that the config allows and the ladder's step does not."""
+        if self._limits is None:
+            return
+        step, ceiling = self._limits.step, self._limits.ceiling
+        for name in set(tighter(charter.limits, ceiling)) - set(
+            tighter(charter.limits, self._rules.ceiling)
+        ):
+            yield f"limits.{name}: looser than {getattr(ceiling, name)} of ladder step {step.name}"
 
     def _people_problems(self, charter: Charter, actor: Actor) -> Iterator[str]:
         reviewer = self._roster.by_id(charter.reviewer)

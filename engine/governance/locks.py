@@ -29,11 +29,18 @@ MODE_ENVIRONMENTS: dict[Mode, frozenset[Environment]] = {
 #: The promotion evidence that live asks for.
 MIN_SHADOW_WEEKS = 4
 MIN_TESTNET_WEEKS = 4
-REQUIRED_DRILLS = ("kill", "engine_crash", "venue_loss", "restart", "disk_full")
+REQUIRED_DRILLS = (
+    "kill_switch",
+    "engine_crash",
+    "forced_disconnect",
+    "flash_volatility",
+    "orphan_order",
+    "full_session",
+)
 
 
 class Promotion(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store proves, computed from sealed packs; None means not known."""
+    """What the journal proves (`engine.governance.promotion`); None means not known."""
 
     shadow_weeks: int | None
     testnet_weeks: int | None

@@ -33,6 +33,24 @@ from engine.risk.facts import RiskFacts, base_of, quote_of
 #: code, words, what is used (None: not known), the limit, its unit
 _Row = tuple[str, str, Decimal | int | None, Decimal | int, str]
 
+#: The row that tells how much of a limit is used; a limit of one order has none.
+LIMIT_CODES = {
+    "max_position": "MAX_POSITION",
+    "max_gross_exposure": "MAX_GROSS",
+    "max_net_exposure": "MAX_NET",
+    "max_asset_exposure": "MAX_ASSET",
+    "max_open_orders": "MAX_OPEN_ORDERS",
+    "max_session_loss": "SESSION_LOSS",
+    "max_orders_per_second": "RATE_SECOND",
+    "max_orders_per_minute": "RATE_MINUTE",
+    "max_orders_per_session": "RATE_SESSION",
+    "max_orders_per_day": "RATE_DAY",
+    "max_messages_per_minute": "RATE_MESSAGES",
+    "max_cancels_per_order": "CANCEL_RATIO",
+    "cooldown_loss_seconds": "COOLDOWN_LOSS",
+    "cooldown_rejects_seconds": "COOLDOWN_REJECTS",
+}
+
 
 def tighter(limits: Limits, ceiling: Limits) -> tuple[str, ...]:
     """Names of the limits that are looser than the ceiling; empty means tight enough.

@@ -14,12 +14,12 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 
 from engine.contracts import event as ev
 from engine.contracts.money import ZERO
 from engine.contracts.session import SessionState
-from engine.orders.exact import add, subtract
+from engine.orders.exact import add, multiply, subtract
 from engine.orders.positions import (
     Position,
     PositionLedger,
@@ -28,6 +28,8 @@ from engine.orders.positions import (
     unrealized,
 )
 from engine.risk.activity import Times
+
+_NO_FALL = (ZERO, Decimal(1))
 
 #: Causes of a pause that no person asked for.
 AUTOMATIC = frozenset({"risk_pause", "recon_red", "attendance_lost"})
@@ -42,6 +44,8 @@ class LossBook:
         self.equity: Decimal | None = None
         #: highest equity of the session at any of its fills
         self.peak: Decimal | None = None
+        #: the deepest fall from the peak at any of the session's fills, and that peak
+        self._deepest: tuple[Decimal, Decimal] = _NO_FALL
         #: breakers that tripped in this session and that nobody has lifted
         self.tripped: set[str] = set()
         self._instruments: tuple[str, ...] = ()
@@ -66,6 +70,14 @@ class LossBook:
                 break
             count += 1
         return count
+
+    @property
+    def deepest_bps(self) -> int | None:
+        """The session's deepest drawdown at its fills, bps rounded up; None when not known."""
+        if self.peak is None or not self.peak > 0:
+            return None
+        fall, peak = self._deepest
+        return int((fall * 10_000 / peak).to_integral_value(ROUND_UP))
 
     def earned_after(self, since_us: int) -> Decimal:
         """Realised after fees by all fills later than `since_us`, quote."""
@@ -95,6 +107,7 @@ class LossBook:
             case ev.SessionChartered(charter=charter):
                 self._instruments = charter.instruments
                 self.equity = self.peak = None
+                self._deepest = _NO_FALL
                 self._lift()
             case ev.BalancesRead(moment="opening", balances=balances):
                 self._open(balances)
@@ -148,6 +161,9 @@ class LossBook:
         if self.equity is not None and held is not None:
             now = add(self.equity, held)
             self.peak = now if self.peak is None else max(self.peak, now)
+            fall = subtract(self.peak, now)
+            if multiply(fall, self._deepest[1]) > multiply(self._deepest[0], self.peak):
+                self._deepest = (fall, self.peak)
 
 
 def _net(position: Position) -> Decimal:

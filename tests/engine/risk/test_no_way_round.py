@@ -30,7 +30,10 @@ from engine.contracts.people import ENGINE
 from engine.contracts.session import Charter, Environment, Limits, Mode, SessionState
 from engine.execution.core import State
 from engine.execution.facts import FactsBuilder, FactSettings, Readings
+from engine.execution.in_force import EvidenceInForce, InForce, LimitsInForce
 from engine.execution.market import Market
+from engine.governance.ladder import Asks, Step
+from engine.ops.drills import DrillTerms
 from engine.orders.ledger import client_order_id
 from engine.risk.limits import check_order
 from engine.venues.port import BookTop, TradeTick
@@ -285,6 +288,7 @@ class NoWayRound(RuleBasedStateMachine):
             ),
             lambda _: (),
             Path("/nowhere/latch"),
+            in_force(state),
             lambda: self.now,
         ).risk(intent.symbol)
         # Permission is another story; here a session is always live, so that limits alone decide.
@@ -428,6 +432,14 @@ class NoWayRound(RuleBasedStateMachine):
                 mid = sum(map(Fraction, self.books[one.symbol])) / 2
                 total += one.signed * (mid - one.price)
         return total
+
+
+def in_force(state: State) -> InForce:
+    """What is in force as an engine has it that was started over this state."""
+    step = Step(name="whole", text="", limits={}, asks=Asks())
+    limits = LimitsInForce(state, Environment.DEV, LIMITS, (step,))
+    terms = DrillTerms(criteria={}, max_age_us=DAY, code_sha256="")
+    return InForce(limits, EvidenceInForce(state, limits, Environment.DEV, lambda: terms))
 
 
 def _instrument(symbol: str) -> Instrument:
