@@ -117,7 +117,7 @@ def revoke(
             body={"id": person_id},
             plan=lambda plans: plans.revoke(person_id),
         ),
-        lambda: who_changes(place, person, Role.REVIEWER, Role.OPERATOR),
+        lambda: who_changes(place, person, Role.OPERATOR, Role.REVIEWER),
         reason,
     )
     _say_made(made, "a revoked key does not come back: add the person with a new one")

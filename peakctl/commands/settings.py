@@ -99,7 +99,7 @@ def diff(
     json: JsonOption = False,
 ) -> int:
     """The keys in force that differ from the defaults, or from the last (or a named) session."""
-    from config.settings import defaults, load  # noqa: PLC0415
+    from config.settings import LOCAL_SANDBOX, defaults, load  # noqa: PLC0415
 
     place = visited(workspace)
     effective = load(place.root, os.environ, overrides(settings))
@@ -114,7 +114,8 @@ def diff(
     rows = [
         (key, before.get(key, ""), now.get(key, ""), effective.origins.get(key, ""))
         for key in sorted({*before, *now})
-        if before.get(key, "") != now.get(key, "")
+        # What a running local sandbox gives is not configuration.
+        if before.get(key, "") != now.get(key, "") != LOCAL_SANDBOX
     ]
     if json:
         fields = ("key", "before", "value", "origin")
