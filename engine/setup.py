@@ -79,6 +79,11 @@ class EnginePaths:
         return self.state / "evidence.duckdb"
 
     @property
+    def checkpoints(self) -> Path:
+        """States that a restart may begin with; made again whenever they do not count."""
+        return self.state / "checkpoints"
+
+    @property
     def heads(self) -> Path:
         """The signed heads."""
         return self.state / "heads"

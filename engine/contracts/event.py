@@ -40,6 +40,7 @@ from engine.contracts.events.engine import (
     JournalRepaired,
     MarketRecorded,
     SegmentOpened,
+    StateCheckpointed,
     SnapshotTaken,
     StoreRebuilt,
     VenueConnected,
@@ -193,6 +194,7 @@ __all__ = [
     "ReviewerJoined",
     "RiskReported",
     "SegmentOpened",
+    "StateCheckpointed",
     "SessionChartered",
     "SessionMoved",
     "SnapshotTaken",
@@ -211,6 +213,7 @@ AnyEvent = (
     | EngineRecovered
     | JournalRepaired
     | SegmentOpened
+    | StateCheckpointed
     | StoreRebuilt
     | VenueConnected
     | VenueDisconnected

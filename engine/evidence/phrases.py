@@ -114,9 +114,24 @@ _PHRASES: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.BreakAnswered: lambda e: f"break {e.break_id}: {e.answer}",
     ev.ReconSigned: lambda e: f"reconciliation {e.run_id} signed by the {e.role.value}",
     ev.LessonsWritten: lambda e: f"{len(e.points)} lessons written",
-    ev.PackWritten: lambda e: f"pack written, tag manifest {e.tagmanifest_sha256}",
+    ev.PackPrepared: lambda e: (
+        f"pack prepared from {e.events} events, {len(e.files)} files, "
+        + ", ".join(f"{count} {name}" for name, count in sorted(e.rows.items()))
+    ),
+    ev.PackWritten: lambda e: (
+        f"pack written, tag manifest {e.tagmanifest_sha256}"
+        + (f"; an interrupted one was set aside as {e.set_aside}" if e.set_aside else "")
+    ),
     ev.PackSigned: lambda e: f"pack signed by the {e.role.value} with {e.fingerprint}",
     ev.PackSealed: lambda e: f"pack sealed as {e.folder}",
+    ev.PackRevisionWritten: lambda e: (
+        f"revision {e.number} of the pack of {e.session_id} written, tag manifest"
+        f" {e.tagmanifest_sha256}: {e.reason}"
+    ),
+    ev.PackRevisionSigned: lambda e: (
+        f"revision of the pack of {e.session_id} signed by the {e.role.value} with {e.fingerprint}"
+    ),
+    ev.PackRevised: lambda e: f"revision {e.number} of the pack sealed as {e.folder}",
     ev.AlarmRaised: lambda e: f"ALARM {e.alarm_id} {e.code} priority {e.priority}: {e.text}",
     ev.AlarmAcknowledged: lambda e: f"alarm {e.alarm_id} taken {e.note}",
     ev.AlarmCleared: lambda e: f"alarm {e.alarm_id} cleared",
@@ -137,7 +152,7 @@ _PHRASES: dict[type[ev.Event], Callable[[Any], str]] = {
 }
 
 #: Events that a person reading the story does not need: the chain's own, and a final agreement.
-UNTOLD = (ev.SegmentOpened, ev.OrderClosed)
+UNTOLD = (ev.SegmentOpened, ev.OrderClosed, ev.StateCheckpointed)
 
 
 def phrase(event: ev.Event) -> str:

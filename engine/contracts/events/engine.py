@@ -29,6 +29,24 @@ class EngineRecovered(Event, frozen=True, kw_only=True, tag="engine.recovered"):
 
     events: int
     unknown_orders: tuple[str, ...]
+    #: events that a checkpoint of the state stood for; 0: all were folded
+    from_checkpoint: int = 0
+    #: why a checkpoint that was there did not count
+    checkpoint_refused: str = ""
+
+
+class StateCheckpointed(Event, frozen=True, kw_only=True, tag="engine.checkpoint"):
+    """The fold of the first `size` events (the last with hash `head`) was written to a file.
+
+    A restart may begin with that file if its bytes have `state_sha256` and the code is the same;
+    else, and whenever it is missing, everything is folded again.
+    """
+
+    size: int
+    head: str
+    file: str
+    state_sha256: str
+    code_sha256: str
 
 
 class JournalRepaired(Event, frozen=True, kw_only=True, tag="journal.repaired"):
