@@ -22,6 +22,7 @@ from engine.signatures.sshsig import fingerprint, parse_public_line
 _PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,63}")
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}")
 _OPTION = re.compile(r'([a-z-]+)(?:="([^"]*)")?(?:,|$)')
+_SECOND_US = 1_000_000
 _TIME = re.compile(r"([0-9]{8})([0-9]{4})?([0-9]{2})?Z")
 _LINE = re.compile(
     r'(?P<principal>\S+)[ \t]+(?:(?P<options>(?:[^\s"]|"[^"]*")+)[ \t]+)??'
@@ -30,7 +31,11 @@ _LINE = re.compile(
 
 
 class AllowedSigner(msgspec.Struct, frozen=True, kw_only=True):
-    """One line. Validity in µs UTC, half open [after, before), None where not limited."""
+    """One line. Validity in µs UTC, None where not limited.
+
+    As ssh-keygen has it, by whole seconds and with both ends: the second of `valid_before_us` is
+    the last one in which the key is good.
+    """
 
     principal: str
     namespaces: tuple[str, ...]
@@ -66,7 +71,7 @@ class AllowedSigners(msgspec.Struct, frozen=True):
             raise InputError(what=f"{principal} may not sign in {namespace}", where=where)
         if row.valid_after_us is not None and at_us < row.valid_after_us:
             raise InputError(what=f"the key of {principal} is not valid yet", where=where)
-        if row.valid_before_us is not None and at_us >= row.valid_before_us:
+        if row.valid_before_us is not None and at_us >= row.valid_before_us + _SECOND_US:
             raise InputError(
                 what=f"the key of {principal} is no longer valid", where=where, todo="renew it"
             )

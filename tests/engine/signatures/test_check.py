@@ -19,6 +19,11 @@ MESSAGE = b'{"decision":"GO"}\n'
 Sign = Callable[[Path, bytes, str], str]
 
 
+def limited(signers_text: str, option: str) -> str:
+    """The list with one more option on bob's line."""
+    return signers_text.replace("rev:bob namespaces=", f"rev:bob {option},namespaces=")
+
+
 @pytest.fixture
 def checker(signers: Path, tmp_path: Path) -> Checker:
     return Checker(signers, tmp_path / "revoked_keys")
@@ -112,10 +117,7 @@ def test_a_revoked_key_is_a_no_of_both(
 def test_validity_is_judged_at_the_given_time_by_both(
     signers: Path, signers_text: str, keys: dict[str, Path], sign: Sign
 ) -> None:
-    limited = signers_text.replace(
-        f'{Namespace.RELEASE_REVIEW}"', f'{Namespace.RELEASE_REVIEW}",valid-before="20260601Z"'
-    )
-    signers.write_text(limited)
+    signers.write_text(limited(signers_text, 'valid-before="20260601Z"'))
     checker = Checker(signers)
     armored = sign(keys["bob"], MESSAGE, Namespace.COSIGN)
     may_2026, july_2026 = 1_777_600_000_000_000, 1_783_000_000_000_000
@@ -128,11 +130,7 @@ def test_validity_is_judged_at_the_given_time_by_both(
 def test_expired_by_now_is_a_no(
     signers: Path, signers_text: str, keys: dict[str, Path], sign: Sign
 ) -> None:
-    signers.write_text(
-        signers_text.replace(
-            f'{Namespace.RELEASE_REVIEW}"', f'{Namespace.RELEASE_REVIEW}",valid-before="20200101Z"'
-        )
-    )
+    signers.write_text(limited(signers_text, 'valid-before="20200101Z"'))
     armored = sign(keys["bob"], MESSAGE, Namespace.COSIGN)
     assert time.time() > 1_577_836_800
     assert not Checker(signers).check("rev:bob", Namespace.COSIGN, MESSAGE, armored).ok
