@@ -247,7 +247,8 @@ class Parts:
             GuardActs(
                 changed_since_signed=self.approval.changed_since_signed,
                 wind_down=self.wind_down.begin,
-                expire_request=self._expire_requests,
+                expire_request=self.approval.expire_request,
+                expire_dual=self.dual.expire,
                 hold_latch=self.latch.hold,
                 take_reports=self.reports.take,
                 check_conditions=self.conditions.check,
@@ -265,11 +266,6 @@ class Parts:
             self.orphans.views,
             self.dual.views,
         )
-
-    async def _expire_requests(self) -> None:
-        """Void what waits for a signature and can no longer be granted."""
-        await self.approval.expire_request()
-        await self.dual.expire()
 
     def kill_symbols(self) -> tuple[str, ...]:
         """The symbols a kill covers: all that may be traded and all that have open orders."""

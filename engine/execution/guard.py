@@ -82,6 +82,7 @@ class GuardActs:
     changed_since_signed: Callable[[Session], tuple[str, ...]]
     wind_down: BeginStop
     expire_request: Callable[[], Awaitable[None]]
+    expire_dual: Callable[[], Awaitable[None]]
     hold_latch: Callable[[], Awaitable[None]]
     take_reports: Callable[[], Awaitable[None]]
     check_conditions: Callable[[], Awaitable[None]]
@@ -118,6 +119,7 @@ class Guard:
         await self._acts.hold_latch()
         await self._acts.take_reports()
         await self._acts.check_conditions()
+        await self._acts.expire_dual()
         session = self._core.state.sessions.current
         if session is None or session.ended:
             self._readings.attended = False

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,12 @@ import pytest
 from yarl import URL
 
 from engine.contracts.canonical import sha256_hex
-from engine.contracts.documents import Namespace
+from engine.contracts.documents import DUAL_NAMESPACES, Namespace, Purpose
 from engine.contracts.money import round_down_to
 from engine.contracts.order import Order, OrderType, Side
+from engine.contracts.people import Role
 from engine.contracts.session import Charter, ItemKind, ItemResult
-from engine.contracts.view import StateView
+from engine.contracts.view import DualView, StateView
 from engine.governance.checklist import parse_runbook
 from engine.governance.wordlist import short_code
 from peakctl.ceremony import cosign_document, new_nonce
@@ -371,18 +372,38 @@ class Field:
         await self.until_session("reconciled")
         return [row.key for row in found.breaks if row.klass == "red"]
 
-    async def release_document(self, reason: str = "the test is over") -> str:
-        """A fresh release document from the engine."""
-        return (await self.client.release_document(reason, "alice", "bob")).document
+    async def dual_ask(
+        self, purpose: Purpose, subject: Mapping[str, str], reason: str = "the test is over"
+    ) -> DualView:
+        """The operator asks for an act that two people grant."""
+        return await self.client.dual_request(purpose, subject, reason)
+
+    async def dual_sign(self, view: DualView, role: Role, **changes: Any) -> StateView:
+        """One of the two signs the request's document in its own namespace."""
+        seat = self.operator if role is Role.OPERATOR else self.reviewer
+        purpose = Purpose(view.purpose)
+        signature = await seat.sign(view.document, DUAL_NAMESPACES[purpose, role])
+        return await seat.client.dual_sign(view.id, view.sha256, signature, **changes)
+
+    async def grant(
+        self, purpose: Purpose, subject: Mapping[str, str], reason: str = "the test is over"
+    ) -> StateView:
+        """The operator asks, both sign."""
+        view = await self.dual_ask(purpose, subject, reason)
+        await self.dual_sign(view, Role.OPERATOR)
+        return await self.dual_sign(view, Role.REVIEWER)
 
     async def release(self) -> StateView:
-        """Both sign the release of the latch."""
-        document = await self.release_document()
-        return await self.client.release(
-            document,
-            await self.operator.sign(document, Namespace.RELEASE),
-            await self.reviewer.sign(document, Namespace.RELEASE_REVIEW),
+        """Both sign the release of the latch, once what its checklist asks for is there again."""
+        await self.until(
+            lambda view: (
+                view.market is not None
+                and not view.market.stale
+                and view.engine.watchdog == "watching"
+            ),
+            "a market and a watchdog",
         )
+        return await self.grant(Purpose.RELEASE, {})
 
     async def press_kill(self) -> None:
         """The operator's kill."""
