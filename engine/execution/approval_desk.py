@@ -41,6 +41,11 @@ from engine.execution.clock import monotonic_us, wall_us
 from engine.execution.core import Core, State
 from engine.execution.session_desk import SessionDesk, current_session, moved
 from engine.governance.approval import CosignFacts, Denied, GoFacts, judge_cosign, judge_go
+from engine.governance.asking import (
+    RequestFacts,
+    judge_join,
+    judge_request,
+)
 from engine.governance.blockers import checklist_blockers
 from engine.governance.packet import (
     InputFile,
@@ -54,11 +59,6 @@ from engine.governance.packet import (
     parse_packet,
 )
 from engine.governance.people import Roster
-from engine.governance.release import (
-    RequestFacts,
-    judge_join,
-    judge_request,
-)
 from engine.governance.same_person import observed
 from engine.governance.session import Session, checklist_document
 from engine.governance.transitions import Cause
@@ -78,6 +78,12 @@ class Bound(Protocol):
 
     def roster_sha256(self) -> str:
         """Hash of the roster and the signers' files."""
+
+    def runbook_sha256(self, name: str) -> str:
+        """Hash of a runbook's text on disk, by its file name."""
+
+    def limits_hold(self) -> bool:
+        """Whether the config's own limits are those of the start."""
 
 
 @dataclass(frozen=True)
@@ -349,12 +355,18 @@ class ApprovalDesk:
 
     def current(self, session: Session) -> dict[str, str]:
         """The bound hashes as they are now."""
-        return {
+        now = {
             "config_sha256": self._bound.config_sha256(),
             "code_sha256": self._bound.code_sha256(),
             "roster_sha256": self._bound.roster_sha256(),
             **self._of_session(session),
         }
+        checklist = session.checklist
+        if checklist is None or self._bound.runbook_sha256(checklist.runbook) != checklist.sha256:
+            now["checklist_sha256"] = _CHANGED_ON_DISK
+        if not self._bound.limits_hold():
+            now["limits_sha256"] = _CHANGED_ON_DISK
+        return now
 
     def _of_session(self, session: Session) -> dict[str, str]:
         """The hashes of what the session holds, hashed again only when a part of it is another.
@@ -432,6 +444,8 @@ def _bound_by(packet: str) -> Mapping[str, Any]:
     return MappingProxyType(parse_packet(packet.encode("ascii")))
 
 
+#: Stands in place of a hash: no packet carries it.
+_CHANGED_ON_DISK = "changed on disk"
 #: Where each decision leads, and why.
 _AFTER = {
     "GO": (SessionState.LIVE, Cause.GO),

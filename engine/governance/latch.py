@@ -3,7 +3,7 @@
 Promises: once latched, only a LatchReleased that names the newest kill makes it READY again; a
 verdict counts only for the newest kill; any verdict that is not the word PROVEN is UNCONFIRMED
 (I12). Total: events that do not fit are ignored, nothing raises. The signatures of a release are
-judged before its event is written (`approval.judge_release`).
+judged before its event is written (`engine.governance.dual`).
 """
 
 from __future__ import annotations

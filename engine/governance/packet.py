@@ -1,4 +1,4 @@
-"""The documents that two people sign: go.json, cosign.json and the latch release.
+"""The documents of the approval: go.json and cosign.json.
 
 Promises: the bytes built here are the bytes that are hashed, shown, signed, journaled and packed
 (I6); they are canonical ASCII JSON on one line with a final newline, no floats, numbers of money
@@ -27,13 +27,11 @@ from engine.governance.shapes import (
     Head,
     InputFile,
     Party,
-    ReleaseDocument,
 )
 from engine.governance.wordlist import short_code
 
 GO_TYPE = "peakctl-go-1"
 COSIGN_TYPE = "peakctl-cosign-1"
-RELEASE_TYPE = "peakctl-release-1"
 
 #: What the approval binds and what must not change afterwards (I6).
 BOUND = (
@@ -92,24 +90,6 @@ class CosignContent(msgspec.Struct, frozen=True, kw_only=True):
     reviewer: Party
     typed_code: str
     typed_limit: str = ""
-
-
-class ReleaseContent(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a latch release says; `verdict` is PROVEN or UNCONFIRMED, times µs UTC."""
-
-    kill_id: str
-    session_id: str
-    latched_at_us: int
-    kill_reason: str
-    verdict: str
-    open_orders: tuple[str, ...]
-    reason: str
-    operator: str
-    reviewer: str
-    roster_sha256: str
-    nonce: str
-    issued_at_us: int
-    expires_at_us: int
 
 
 def limits_sha256(limits: Limits) -> str:
@@ -184,27 +164,6 @@ def build_cosign(facts: CosignContent) -> bytes:
     return canonical(document) + b"\n"
 
 
-def build_release(facts: ReleaseContent) -> bytes:
-    """The exact bytes of the document that both sign to release the kill latch (I4)."""
-    document = ReleaseDocument(
-        type=RELEASE_TYPE,
-        kill_id=facts.kill_id,
-        session=facts.session_id,
-        latched_at=facts.latched_at_us,
-        kill_reason=facts.kill_reason,
-        verdict=facts.verdict,
-        open_orders=facts.open_orders,
-        reason=facts.reason,
-        operator=facts.operator,
-        reviewer=facts.reviewer,
-        roster_sha256=facts.roster_sha256,
-        nonce=facts.nonce,
-        issued_at=facts.issued_at_us,
-        expires_at=facts.expires_at_us,
-    )
-    return canonical(document) + b"\n"
-
-
 def parse_packet(document: bytes) -> dict[str, Any]:
     """Read go.json; raises InputError unless the bytes are exactly such a document."""
     packet = _parse(document, GO_TYPE, GoDocument, "go.json")
@@ -218,11 +177,6 @@ def parse_packet(document: bytes) -> dict[str, Any]:
 def parse_cosign(document: bytes) -> dict[str, Any]:
     """Read cosign.json; raises InputError unless the bytes are exactly such a document."""
     return _parse(document, COSIGN_TYPE, CosignDocument, "cosign.json")
-
-
-def parse_release(document: bytes) -> dict[str, Any]:
-    """Read a latch release; raises InputError unless the bytes are exactly such a document."""
-    return _parse(document, RELEASE_TYPE, ReleaseDocument, "release.json")
 
 
 def _parse(document: bytes, kind: str, shape: type[msgspec.Struct], where: str) -> dict[str, Any]:
@@ -320,10 +274,8 @@ __all__ = [
     "InputFile",
     "PacketFacts",
     "Party",
-    "ReleaseContent",
     "build_cosign",
     "build_packet",
-    "build_release",
     "changed_since",
     "charter_sha256",
     "limits_sha256",
@@ -331,7 +283,6 @@ __all__ = [
     "packet_lines",
     "parse_cosign",
     "parse_packet",
-    "parse_release",
     "same_limit",
     "same_person_signals",
     "short_code",

@@ -1,4 +1,4 @@
-"""The exact fields of go.json, cosign.json and release.json; unknown or missing ones are refused.
+"""The exact fields of go.json and cosign.json; unknown or missing ones are refused.
 
 `packet` builds and reads them; a pack's VERIFY.md names the same fields.
 All times µs UTC, all numbers of money text, all hashes 64 lower-case hex digits.
@@ -95,22 +95,3 @@ class CosignDocument(_Shape, frozen=True, kw_only=True):
     reviewer: Party
     short_code: str
     typed_limit: str = ""
-
-
-class ReleaseDocument(_Shape, frozen=True, kw_only=True):
-    """release.json: what both people sign to release the kill latch (I4)."""
-
-    type: str
-    kill_id: str
-    session: str
-    latched_at: int
-    kill_reason: str
-    verdict: str
-    open_orders: tuple[str, ...]
-    reason: str
-    operator: str
-    reviewer: str
-    roster_sha256: str
-    nonce: str
-    issued_at: int
-    expires_at: int

@@ -37,11 +37,11 @@ BAD = (
     ("POST", "recon/run", b'{"person":"alice"}'),
     ("POST", "pack/write", b'{"person":"alice"}'),
     ("POST", "go/cosign", b'{"person":"bob","cosign":"","signature":""}'),
-    (
-        "POST",
-        "latch/release",
-        b'{"person":"alice","document":"{}","operator_signature":"","reviewer_signature":""}',
-    ),
+    ("POST", "dual/request", b'{"person":"alice","purpose":"x","subject":{},"reason":"r"}'),
+    ("POST", "dual/request", b'{"person":"alice","purpose":"adopt","subject":{},"reason":"r"}'),
+    ("POST", "dual/request", b'{"person":"mallory","purpose":"release","subject":{},"reason":"r"}'),
+    ("POST", "dual/sign", b'{"person":"bob","request_id":"x","sha256":"","signature":""}'),
+    ("POST", "dual/withdraw", b'{"person":"bob","request_id":"x","reason":"r"}'),
 )
 
 

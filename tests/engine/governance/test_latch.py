@@ -1,12 +1,9 @@
-"""The latch fold and the rules of request, join and release (I4)."""
+"""The latch fold (I4); the rules of its release are those of dual control (test_dual.py)."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
-
-import msgspec
-import pytest
 
 from engine.contracts.event import (
     AnyEvent,
@@ -17,18 +14,7 @@ from engine.contracts.event import (
     NoteAdded,
     Recorded,
 )
-from engine.contracts.session import Environment, SessionState
-from engine.governance.approval import Approved
 from engine.governance.latch import LatchFold, LatchState
-from engine.governance.packet import ReleaseContent, build_release
-from engine.governance.people import parse_roster
-from engine.governance.release import (
-    LatchFacts,
-    RequestFacts,
-    judge_join,
-    judge_release,
-    judge_request,
-)
 
 
 def fold(*events: AnyEvent, actor: Any) -> LatchFold:
@@ -103,147 +89,3 @@ def test_what_does_not_fit_changes_nothing(words) -> None:
     latch = fold(note, verdict("k1", "PROVEN"), released("k1"), released(""), actor=words.alice)
     assert latch.state is LatchState.READY
     assert latch.releases == 0
-
-
-# --- release -----------------------------------------------------------------------------------
-
-
-def release_facts(words: Any, *, text: dict[str, Any] | None = None, **changes: Any) -> LatchFacts:
-    content = ReleaseContent(
-        kill_id="k1",
-        session_id=words.sid,
-        latched_at_us=words.now,
-        kill_reason="test",
-        verdict="PROVEN",
-        open_orders=(),
-        reason="cause found and removed",
-        operator="alice",
-        reviewer="bob",
-        roster_sha256="7" * 64,
-        nonce="d" * 64,
-        issued_at_us=words.now,
-        expires_at_us=words.now + 300 * words.second,
-    )
-    base = LatchFacts(
-        kill_id="k1",
-        environment=Environment.DEV,
-        roster=parse_roster({"people": words.roster_rows()}),
-        roster_sha256="7" * 64,
-        document=build_release(msgspec.structs.replace(content, **(text or {}))),
-        operator_verdict=words.verdict("operator"),
-        reviewer_verdict=words.verdict("reviewer"),
-        used_nonces=frozenset(),
-        now_us=words.now + words.second,
-    )
-    return msgspec.structs.replace(base, **changes)
-
-
-def code(result: Any) -> str:
-    return "APPROVED" if isinstance(result, Approved) else result.code
-
-
-def test_two_people_with_a_reason_release_the_latch(words) -> None:
-    assert code(judge_release(release_facts(words))) == "APPROVED"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ({"kill_id": "k0"}, "KILL_MISMATCH"),
-        ({"reason": " "}, "REASON_MISSING"),
-        ({"roster_sha256": "0" * 64}, "ROSTER_CHANGED"),
-        ({"nonce": ""}, "NONCE_REPLAYED"),
-        ({"expires_at_us": 0}, "EXPIRY_TOO_LONG"),
-        ({"reviewer": "alice"}, "SAME_PERSON"),
-        ({"reviewer": "eve"}, "UNKNOWN_PERSON"),
-        ({"operator": "bob", "reviewer": "alice"}, "UNKNOWN_PERSON"),
-    ],
-)
-def test_a_release_that_says_something_else_is_denied(words, text, expected) -> None:
-    assert code(judge_release(release_facts(words, text=text))) == expected
-
-
-def test_one_signature_is_not_enough_i4(words) -> None:
-    for role in ("operator", "reviewer"):
-        facts = release_facts(words, **{f"{role}_verdict": None})
-        assert code(judge_release(facts)) == f"{role.upper()}_SIGNATURE"
-        bad = words.verdict(role, keygen_ok=False)
-        facts = release_facts(words, **{f"{role}_verdict": bad})
-        assert code(judge_release(facts)) == f"{role.upper()}_SIGNATURE"
-
-
-def test_one_person_signing_twice_is_denied_i4(words) -> None:
-    facts = release_facts(words, reviewer_verdict=words.verdict("operator"))
-    assert code(judge_release(facts)) == "SIGNER_MISMATCH"
-
-
-def test_late_replayed_or_missing_releases_are_denied(words) -> None:
-    late = words.now + 300 * words.second
-    for wrong, expected in (
-        ({"now_us": late}, "EXPIRED"),
-        ({"used_nonces": frozenset({"d" * 64})}, "NONCE_REPLAYED"),
-        ({"document": None}, "MISSING_FACT"),
-        ({"roster": None}, "MISSING_FACT"),
-        ({"used_nonces": None}, "MISSING_FACT"),
-        ({"kill_id": ""}, "LATCH_NOT_SET"),
-        ({"document": b"{}\n"}, "RELEASE_UNREADABLE"),
-    ):
-        assert code(judge_release(release_facts(words, **wrong))) == expected
-
-
-# --- request and join --------------------------------------------------------------------------
-
-
-def request_facts(words: Any, **changes: Any) -> RequestFacts:
-    base = RequestFacts(
-        state=SessionState.CHECKLIST,
-        stage="none",
-        latch_set=False,
-        blockers=(),
-        joined_nonce=words.rev_nonce,
-        operator_nonce=words.op_nonce,
-        seen_nonces=frozenset({words.rev_nonce}),
-        used_nonces=frozenset(),
-        now_us=1,
-        window_until_us=2,
-    )
-    return msgspec.structs.replace(base, **changes)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "expected"),
-    [
-        ({}, "APPROVED"),
-        ({"stage": "void"}, "APPROVED"),
-        ({"state": SessionState.CHARTER}, "STATE"),
-        ({"stage": "requested"}, "STAGE"),
-        ({"latch_set": True}, "LATCH"),
-        ({"latch_set": None}, "LATCH"),
-        ({"blockers": ("clock: open",)}, "BLOCKERS"),
-        ({"blockers": None}, "BLOCKERS_UNKNOWN"),
-        ({"joined_nonce": ""}, "REVIEWER_MISSING"),
-        ({"used_nonces": frozenset({"b" * 64})}, "NONCE_REPLAYED"),
-        ({"operator_nonce": "x"}, "NONCE_MISSING"),
-        ({"operator_nonce": "b" * 64}, "NONCE_REPLAYED"),
-        ({"operator_nonce": "b" * 64, "seen_nonces": frozenset()}, "NONCE_REPLAYED"),
-        ({"seen_nonces": frozenset({"a" * 64})}, "NONCE_REPLAYED"),
-        ({"now_us": 2}, "WINDOW"),
-    ],
-)
-def test_a_packet_is_built_only_when_everything_is_ready(words, wrong, expected) -> None:
-    assert code(judge_request(request_facts(words, **wrong))) == expected
-
-
-def test_a_reviewer_joins_with_a_fresh_nonce(words) -> None:
-    assert code(judge_join("a" * 64, frozenset())) == "APPROVED"
-    assert code(judge_join("a" * 64, frozenset({"a" * 64}))) == "NONCE_REPLAYED"
-    assert code(judge_join("A" * 64, frozenset())) == "NONCE_MISSING"
-
-
-def test_a_release_with_one_key_for_both_is_denied_i4(words) -> None:
-    roster = parse_roster({"people": words.roster_rows()})
-    bob = msgspec.structs.replace(roster.people[1], fingerprint=words.op_key)
-    shared = msgspec.structs.replace(roster, people=(roster.people[0], bob))
-    twice = words.verdict("reviewer", fingerprint=words.op_key)
-    facts = release_facts(words, roster=shared, reviewer_verdict=twice)
-    assert code(judge_release(facts)) == "SAME_FINGERPRINT"
