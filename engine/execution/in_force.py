@@ -39,7 +39,7 @@ class LimitsInForce:
         self, state: State, environment: Environment, ceiling: Limits, steps: Sequence[Step]
     ) -> None:
         self._state = state
-        self._environment = environment
+        self.environment = environment
         self.config = ceiling
         self.steps = tuple(steps)
         #: the last answer with all that it was made of
@@ -53,7 +53,7 @@ class LimitsInForce:
     @property
     def place(self) -> int:
         """Its number, from 0."""
-        return standing(self._state.ladder.place(self._environment).step, self.steps)
+        return standing(self._state.ladder.place(self.environment).step, self.steps)
 
     @property
     def ceiling(self) -> Limits:

@@ -60,7 +60,7 @@ class LimitDesk:
                     what=f"{to_text(value)} is not tighter than {to_text(now)}",
                     where=f"limits.{request.name}",
                     todo="a wider limit takes two people: "
-                    f"peakctl dual request loosen name={request.name} value={to_text(value)}",
+                    f"peakctl limits loosen {request.name} {to_text(value)} --reason ...",
                     code="NOT_TIGHTER",
                 )
             return [
@@ -77,37 +77,9 @@ class LimitDesk:
 
     def answer(self) -> LimitsAnswer:
         """Every limit with what makes it so, and how much of it is used."""
-        state = self._core.state
-        session = open_session(state)
+        session = open_session(self._core.state)
         used = self._used(session)
-        return LimitsAnswer(
-            environment=state.ladder.environment,
-            session_id=session.id if session else "",
-            step=self._limits.step.name,
-            rows=tuple(self._row(name, session, used) for name in NAMES),
-        )
-
-    def _row(
-        self, name: str, session: Session | None, used: Mapping[str, HeadroomView]
-    ) -> LimitRow:
-        found = self._limits.of(session)
-        standing = self._core.state.limits.by_name.get(name)
-        cap = self._limits.step.limits.get(name)
-        room = used.get(LIMIT_CODES.get(name, ""))
-        return LimitRow(
-            name=name,
-            value=_text(found.limits, name),
-            origin=found.origins[name],
-            config=_text(self._limits.config, name),
-            charter=_text(session.charter.limits, name) if session else "",
-            step="" if cap is None else to_text(cap),
-            tightened=to_text(standing.value) if standing else "",
-            by=standing.by if standing else "",
-            at_us=standing.at_us if standing else None,
-            reason=standing.reason if standing else "",
-            used=room.used if room else "",
-            used_percent=room.used_percent if room else None,
-        )
+        return limits_answer(self._core.state, self._limits, used)
 
     def _used(self, session: Session | None) -> Mapping[str, HeadroomView]:
         """How much of each limit the present session uses, by code."""
@@ -115,6 +87,40 @@ class LimitDesk:
             return {}
         rows = headroom(self._facts.risk(session.charter.instruments[0]))
         return {row.code: row for row in rows}
+
+
+def limits_answer(
+    state: State, limits: LimitsInForce, used: Mapping[str, HeadroomView]
+) -> LimitsAnswer:
+    """Every limit as these folds have it; `used` by the codes of `LIMIT_CODES`."""
+    session = open_session(state)
+    found, rows = limits.of(session), []
+    for name in NAMES:
+        standing = state.limits.by_name.get(name)
+        cap = limits.step.limits.get(name)
+        room = used.get(LIMIT_CODES.get(name, ""))
+        rows.append(
+            LimitRow(
+                name=name,
+                value=_text(found.limits, name),
+                origin=found.origins[name],
+                config=_text(limits.config, name),
+                charter=_text(session.charter.limits, name) if session else "",
+                step="" if cap is None else to_text(cap),
+                tightened=to_text(standing.value) if standing else "",
+                by=standing.by if standing else "",
+                at_us=standing.at_us if standing else None,
+                reason=standing.reason if standing else "",
+                used=room.used if room else "",
+                used_percent=room.used_percent if room else None,
+            )
+        )
+    return LimitsAnswer(
+        environment=limits.environment.value,
+        session_id=session.id if session else "",
+        step=limits.step.name,
+        rows=tuple(rows),
+    )
 
 
 class LoosenAct(Act):

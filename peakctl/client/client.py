@@ -16,6 +16,7 @@ from engine.contracts.decision import Decision
 from engine.contracts.documents import Purpose
 from engine.contracts.order import OrderType, Side, TimeInForce
 from engine.contracts.session import Charter
+from engine.contracts.standing import DrillView, EvidenceAnswer, LimitsAnswer
 from engine.contracts.view import DualView, GoView, KillView, PackView, ReconView, StateView
 from peakctl.client.connection import SLOW_SECONDS, Connection
 from peakctl.client.replies import (
@@ -165,6 +166,38 @@ class EngineClient(Connection):
         return requests.OrphanRequest(
             person=self.person, symbol=symbol, client_order_id=client_order_id, reason=reason
         )
+
+    # --- limits, ladder, drills --------------------------------------------------------------
+
+    async def limits(self) -> LimitsAnswer:
+        """Every limit in force, and what makes it so."""
+        return await self._get("limits", LimitsAnswer)
+
+    async def tighten_limit(self, name: str, value: str, reason: str) -> StateView:
+        """Make one limit tighter, from the next order on."""
+        body = requests.TightenRequest(person=self.person, name=name, value=value, reason=reason)
+        return await self._change("limits/tighten", body)
+
+    async def evidence(self) -> EvidenceAnswer:
+        """What live asks for and what there is; the ladder; the drills behind both."""
+        return await self._get("evidence", EvidenceAnswer)
+
+    async def ladder_down(self, reason: str) -> StateView:
+        """Go one step down the ladder."""
+        return await self._change("ladder/down", self._reason(reason))
+
+    async def record_drill(
+        self, drill_id: str, name: str, measured: Mapping[str, int], fault: str = ""
+    ) -> DrillView:
+        """Let the engine judge and record a drill by the journal that it left."""
+        body = requests.DrillRequest(
+            person=self.person,
+            drill_id=drill_id,
+            name=name,
+            measured=dict(measured),
+            fault=fault,
+        )
+        return await self._post("drill/record", body, DrillView, SLOW_SECONDS)
 
     # --- dual control ----------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""`peakctl config` and `peakctl limits`: what is in force, where it comes from, changing it."""
+"""`peakctl config`: what is in force, where it comes from, changing it."""
 # ruff: noqa: FBT002  (typer makes options of booleans with defaults)
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ def register(app: typer.Typer) -> None:
     group.command("set")(set_)
     group.command("unset")(unset)
     app.add_typer(group, name="config")
-    app.command("limits")(limits)
 
 
 def show(
@@ -183,21 +182,4 @@ def _change(
     if made.engine:
         say("the running engine keeps what it was started with, and every approval is void:")
         say("stop it, start it again, and sign again")
-    return 0
-
-
-def limits(workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
-    """The ceiling of every charter's limits, as configured."""
-    from config.settings import load  # noqa: PLC0415
-
-    effective = load(visited(workspace).root, os.environ)
-    rows = [
-        (key.removeprefix("limits."), value, origin)
-        for key, value, origin in effective.rows()
-        if key.startswith("limits.")
-    ]
-    if json:
-        say_json({key: value for key, value, _ in rows})
-    else:
-        say(*table(rows))
     return 0

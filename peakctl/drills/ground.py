@@ -227,8 +227,12 @@ async def ground(
     limits: Limits = LIMITS,
     settings: Mapping[str, Any] | None = None,
     patience: float = PATIENCE_SECONDS,
+    keep: Path | None = None,
 ) -> AsyncIterator[Ground]:
-    """A desk whose engine runs, before any session. `program` is how `peakctl` is run."""
+    """A desk whose engine runs, before any session. `program` is how `peakctl` is run.
+
+    `keep`: a new folder for its journal and signed heads, which are all that is left of it.
+    """
     folder = Path(tempfile.mkdtemp(prefix="peakctl-drill-"))
     sandbox = {"enabled": True, "control": True, **(settings or {}).get("sandbox", {})}
     tables = {**SETTINGS, **(settings or {}), "sandbox": sandbox}
@@ -258,6 +262,10 @@ async def ground(
                 await venue.close()
     finally:
         await asyncio.to_thread(supervisor.end_all, "alice")
+        if keep is not None:
+            for kept in (workspace.journal, workspace.heads):
+                if kept.is_dir():
+                    await asyncio.to_thread(shutil.copytree, kept, keep / kept.name)
         await asyncio.to_thread(shutil.rmtree, folder, True)
 
 

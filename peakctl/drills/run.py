@@ -75,17 +75,18 @@ async def run_drill(
     criteria: Sequence[Criterion],
     program: Sequence[str] | None = None,
     patience: float = PATIENCE_SECONDS,
+    keep: Path | None = None,
 ) -> DrillResult:
     """Play it and judge.
 
     `program` is how `peakctl` is run for the processes of the ground, `patience` the longest wait
-    for something hoped for, seconds.
+    for something hoped for, seconds; `keep` a new folder for what is left of the ground.
     """
     measured: dict[str, int] = {}
     fault = ""
     try:
         async with ground(
-            program, limits=drill.limits, settings=drill.settings, patience=patience
+            program, limits=drill.limits, settings=drill.settings, patience=patience, keep=keep
         ) as desk:
             measured = desk.measured
             await drill.script(desk)
