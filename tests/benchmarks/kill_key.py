@@ -163,4 +163,4 @@ async def _ours(place: Desk, offsets: list[list[float]]) -> list[list[float]]:
 
 async def _released(place: Desk, operator: Seat, signers: list[Signer]) -> None:
     await proven(operator)
-    await release(place, operator, signers)
+    await release(operator, signers)
