@@ -7,16 +7,18 @@ in a torn line: bytes of a write that never came to its end, so nobody was told 
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import msgspec
 
@@ -26,6 +28,9 @@ from engine.contracts.event import JournalRepaired, SegmentOpened
 from engine.journal.chain import MAX_LINE, Link, broken, decode_line, walk
 
 _NAME = re.compile(r"[0-9]{6}\.jsonl")
+#: Threads that hash closed files: the hash lets go of the interpreter.
+_HASHERS = 2
+_LINE_AT_END = 1 << 20
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -91,8 +96,24 @@ def lines_in(file: BinaryIO) -> Iterator[bytes]:
 
 
 def verify_folder(folder: Path) -> Verified:
-    """Walk the raw chain of all files. Raises IntegrityError naming file and line."""
+    """Verify all files: closed ones by their sha256, the last by its chain.
+
+    The first event of each later file names the sha256 of the file before it, which was written
+    line by line along the chain; so bytes that have this sha256 are that chain. Whenever one has
+    not, every line of every file is walked. Raises IntegrityError naming file and line.
+    """
     paths = segment_paths(folder)
+    quick = _by_sha256(paths) if len(paths) > 1 else None
+    if quick is not None:
+        return quick
+    walked = walk_files(paths)
+    for before, path in itertools.pairwise(one.path for one in walked.segments if one.lines):
+        _check_named(path, before)
+    return walked
+
+
+def walk_files(paths: tuple[Path, ...]) -> Verified:
+    """Walk the raw chain of all files. Raises IntegrityError naming file and line."""
     segments: list[Segment] = []
     link = Link()
     tail = b""
@@ -110,6 +131,72 @@ def verify_folder(folder: Path) -> Verified:
         link = walked.link
         before = f"{path}:{count}"
     return Verified(tuple(segments), link, tail)
+
+
+def _by_sha256(paths: tuple[Path, ...]) -> Verified | None:
+    """What the folder holds if every closed file has the sha256 that is named; else None."""
+    try:
+        starts = [Link(), *(_start(before, path) for before, path in itertools.pairwise(paths))]
+        with ThreadPoolExecutor(max_workers=_HASHERS) as workers:
+            found = list(workers.map(_sha256_of, paths[:-1]))
+        if [opening.previous_sha256 for opening in map(_opening_of, paths[1:])] != found:
+            return None
+        with open_segment(paths[-1]) as file:
+            walked = walk(lines_in(file), starts[-1], str(paths[-1]))
+        if walked.tail:
+            check_tail(walked.tail, walked.link, str(paths[-1]), last_file=True)
+    except IntegrityError:
+        return None
+    ends = [*starts[1:], walked.link]
+    segments = (
+        Segment(path, start.size, end.size - start.size)
+        for path, start, end in zip(paths, starts, ends, strict=True)
+    )
+    return Verified(tuple(segments), walked.link, walked.tail)
+
+
+def _start(before: Path, path: Path) -> Link:
+    """Where a later file begins: behind the last line of the file before it."""
+    last = _last_line(before)
+    recorded, _ = decode_line(last, str(before))
+    opening, prev = decode_line(_first_line(path), f"{path}:1")
+    if prev != sha256_hex(last) or opening.seq != recorded.seq + 1:
+        broken(f"{path}:1", "it does not follow the file before")
+    check_opening(_first_line(path), path, before.name)
+    return Link(opening.seq, prev, recorded.ts_us)
+
+
+def _opening_of(path: Path) -> SegmentOpened:
+    event = decode_line(_first_line(path), f"{path}:1")[0].event
+    if not isinstance(event, SegmentOpened):
+        broken(f"{path}:1", "the file does not begin with journal.segment")
+    return event
+
+
+def _first_line(path: Path) -> bytes:
+    with open_segment(path) as file:
+        return file.readline(_LINE_AT_END)
+
+
+def _last_line(path: Path) -> bytes:
+    """The last line; whoever has a longer one than usual is walked through."""
+    with open_segment(path) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _LINE_AT_END))
+        lines = file.read().splitlines(keepends=True)
+    if len(lines) < 2 or not lines[-1].endswith(b"\n"):
+        broken(str(path), "no whole line at the end")
+    return lines[-1]
+
+
+def _sha256_of(path: Path) -> str:
+    with open_segment(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_named(path: Path, previous: Path) -> None:
+    """Refuse a file that names another sha256 than the file before it has."""
+    if _opening_of(path).previous_sha256 != _sha256_of(previous):
+        broken(f"{path}:1", f"{previous.name} has another sha256")
 
 
 def check_opening(line: bytes, path: Path, previous: str) -> SegmentOpened:
@@ -173,6 +260,40 @@ def read_lines(segments: tuple[Segment, ...], from_seq: int, until: int) -> Iter
             yield from itertools.islice(
                 lines_in(file), start - segment.first_seq, end - segment.first_seq
             )
+
+
+class RawReader:
+    """The bytes of all files one after the other, as one stream."""
+
+    def __init__(self, segments: tuple[Segment, ...]) -> None:
+        self._left = iter(segments)
+        self._files = ExitStack()
+        self._file: BufferedReader | None = None
+
+    def __enter__(self) -> Self:
+        """Nothing is open before the first read."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file that is being read."""
+        self._files.close()
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes; fewer only at the end of the last file."""
+        parts: list[bytes] = []
+        while count:
+            if self._file is None:
+                segment = next(self._left, None)
+                if segment is None:
+                    break
+                self._files.close()
+                self._file = self._files.enter_context(open_segment(segment.path))
+            part = self._file.read(count)
+            if len(part) < count:
+                self._file = None
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
 
 
 def sync_folder(folder: Path) -> None:

@@ -31,6 +31,7 @@ from engine.contracts.people import Actor, automaton
 from engine.journal.chain import MAX_LINE, ZERO_HASH, Link, decode_line, encode_line, line_hash
 from engine.journal.commit import Committer, JournalFailed, System, Work
 from engine.journal.segments import (
+    RawReader,
     Segment,
     Verified,
     open_segment,
@@ -177,6 +178,10 @@ class Journal:
         """Yield the raw durable lines with `from_seq <= seq < until`, newlines included."""
         end = self.size if until is None else min(until, self.size)
         return read_lines(tuple(self._segments), from_seq, end)
+
+    def raw(self) -> RawReader:
+        """The durable bytes from the first line on, as one stream, and what follows them."""
+        return RawReader(tuple(self._segments))
 
     def head_at(self, size: int) -> str:
         """Return the head when the journal held `size` events. Raises InputError beyond the end."""
