@@ -22,9 +22,23 @@ from engine.contracts.errors import ConfigError
 
 MAX_BYTES = 65536
 
+#: What this process has read, for taking it out of whatever is told.
+_RESOLVED: set[str] = set()
+
+
+def resolved_values() -> frozenset[str]:
+    """Every secret that this process has read so far."""
+    return frozenset(_RESOLVED)
+
 
 def resolve(reference: str, workspace: Path, environ: Mapping[str, str]) -> SecretStr:
     """Fetch the secret that `reference` names. Raises ConfigError, never echoing the value."""
+    found = _fetched(reference, workspace, environ)
+    _RESOLVED.add(found.get_secret_value())
+    return found
+
+
+def _fetched(reference: str, workspace: Path, environ: Mapping[str, str]) -> SecretStr:
     kind, _, rest = reference.partition(":")
     if kind == "env" and rest:
         return _from_environment(rest, environ)

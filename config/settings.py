@@ -52,6 +52,7 @@ __all__ = [
     "Settings",
     "defaults",
     "load",
+    "secret_variables",
 ]
 
 #: Stands for what the running local sandbox gives: addresses, account, references to its keys.
@@ -112,6 +113,12 @@ class Effective:
         """The workspace's own files with their sha256, "" while there is none."""
         read = {one.path: one.sha256 for one in self.inputs}
         return {name: read.get(name, "") for name in (WORKSPACE_FILE, *TABLE_FILES)}
+
+
+def secret_variables(settings: Settings) -> tuple[str, ...]:
+    """The environment variables that the settings' references name."""
+    references = (settings.venue.api_key_ref, settings.venue.secret_ref)
+    return tuple(one.removeprefix("env:") for one in references if one.startswith("env:"))
 
 
 def defaults(environment: Environment) -> dict[str, str]:

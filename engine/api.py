@@ -25,7 +25,7 @@ import structlog
 import uvloop
 from aiohttp import WSMsgType, web
 
-from engine.command_line import Commands, Front, refuse_repeats, told
+from engine.command_line import CheckedBody, Commands, Front, refuse_repeats, told
 from engine.contracts import requests as rq
 from engine.contracts.errors import InputError, PeakError, WorkspaceError
 from engine.contracts.event import Recorded, event_to_data
@@ -79,7 +79,8 @@ async def _body(request: web.Request, kind: type[_R]) -> tuple[_R, Actor]:
             what=str(error), where=request.path, todo="see the API's requests"
         ) from error
     refuse_repeats(raw, request.path)
-    return decoded, _actor(request, decoded.person)
+    checked = request.app[HOST].setup.pasted.checked(decoded, raw)
+    return checked, _actor(request, checked.person)
 
 
 def _reply(value: object) -> web.Response:
@@ -173,8 +174,7 @@ def _reply_routes(host: Host) -> dict[str, Handler]:
         return _reply(await asyncio.shield(asyncio.ensure_future(host.submit(body, actor))))
 
     async def kill(request: web.Request) -> web.StreamResponse:
-        body, actor = await _body(request, rq.KillRequest)
-        return _reply(await host.press_kill(body.reason, body.source, body.pressed_us, actor))
+        return _reply(await host.kill(*await _body(request, rq.KillRequest)))
 
     async def recon(request: web.Request) -> web.StreamResponse:
         _, actor = await _body(request, rq.ReasonRequest)
@@ -362,9 +362,12 @@ def _prepare_socket(path: Path) -> None:
 class _Site(web.UnixSite):
     """The socket, with `Front` before aiohttp's own protocol."""
 
-    def __init__(self, runner: web.AppRunner, path: Path, commands: Commands) -> None:
+    def __init__(
+        self, runner: web.AppRunner, path: Path, commands: Commands, checked: CheckedBody
+    ) -> None:
         super().__init__(runner, str(path))
         self._commands = commands
+        self._checked = checked
         self._fronts: set[Front] = set()
 
     async def start(self) -> None:
@@ -373,7 +376,7 @@ class _Site(web.UnixSite):
         server = self._runner.server
         assert server is not None, "the runner is set up before its sites"
         self._server = await asyncio.get_running_loop().create_unix_server(
-            lambda: Front(self._commands, server, _uid_of, self._fronts),
+            lambda: Front(self._commands, server, _uid_of, self._fronts, self._checked),
             self._path,
             backlog=_BACKLOG,
         )
@@ -392,9 +395,10 @@ async def listen(host: Host, path: Path) -> web.AppRunner:
     await runner.setup()
     commands: Commands = {
         "order/submit": (msgspec.json.Decoder(rq.OrderRequest), host.submit),
+        "kill": (msgspec.json.Decoder(rq.KillRequest), host.kill),
     }
     try:
-        await _Site(runner, path, commands).start()
+        await _Site(runner, path, commands, host.setup.pasted.checked).start()
     except OSError as error:
         await runner.cleanup()
         raise WorkspaceError(

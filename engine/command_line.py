@@ -33,6 +33,9 @@ _STATUS = {2: 400, 3: 409, 4: 403}
 #: By route: the decoder of its body and what it calls.
 Commands = Mapping[str, tuple[msgspec.json.Decoder[Any], Callable[[Any, Actor], Awaitable[object]]]]
 
+#: Looks through a decoded body, with its bytes, before anything is done with it.
+CheckedBody = Callable[[Request, bytes], Request]
+
 
 class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One question."""
@@ -93,11 +96,13 @@ class Front(asyncio.Protocol):
         http: Callable[[], asyncio.Protocol],
         uid_of: Callable[[asyncio.BaseTransport], int],
         every: set[Front],
+        checked: CheckedBody,
     ) -> None:
         self._commands = commands
         self._http = http
         self._uid_of = uid_of
         self._every = every
+        self._checked = checked
         self._transport: asyncio.Transport | None = None
         self._received = b""
         self._proof = ""
@@ -153,6 +158,7 @@ class Front(asyncio.Protocol):
             decoder, call = self._commands.get(route, _NO_ROUTE)
             body: Request = decoder.decode(asked.body)
             refuse_repeats(line, route)
+            body = self._checked(body, bytes(asked.body))
             status, answer = 200, await call(body, person(body.person, self._proved()))
         except msgspec.DecodeError as error:
             wrong = InputError(what=str(error), where=route, todo="see the API's requests")

@@ -21,17 +21,17 @@ import config
 from config.drills import load_criteria, load_max_age_days
 from config.ladder import load_ladder
 from config.roster import file_hashes
-from config.secrets import resolve
+from config.secrets import require_private, resolve
 from config.settings import Effective, Settings, load
 from config.stress import load_shocks
 from engine.contracts.canonical import sha256_hex
 from engine.contracts.documents import Namespace
-from engine.contracts.errors import ConfigError, WorkspaceError
+from engine.contracts.errors import ConfigError, PeakError, WorkspaceError
 from engine.contracts.event import ConfigLoaded, PeopleLoaded
 from engine.contracts.session import Checklist
 from engine.execution.approval_desk import ApprovalTerms
 from engine.execution.facts import FactSettings
-from engine.execution.fingerprints import WatchedFiles, code_files
+from engine.execution.fingerprints import WatchedFiles, WatchedText, code_tree
 from engine.execution.pack_desk import PackPlaces
 from engine.execution.risk_desk import RiskTerms
 from engine.execution.session_desk import CharterRules
@@ -41,6 +41,8 @@ from engine.governance.checklist import parse_runbook
 from engine.governance.packet import InputFile
 from engine.governance.people import Roster, parse_roster, roster_document
 from engine.ops.drills import DAY_US, DrillTerms
+from engine.ops.pasted import PastedSecrets
+from engine.ops.redaction import Redaction
 from engine.planning import Plans
 from engine.signatures.allowed_signers import parse_allowed_signers
 from engine.signatures.check import Checker
@@ -201,15 +203,17 @@ class Setup:
         self.demo = any(person.demo for person in self.roster.people)
         self.checker = Checker(paths.allowed_signers, paths.revoked_keys)
         self.venue_options = self._venue_options(environ)
+        self.pasted = PastedSecrets(Redaction(self.secrets()))
         self.user_limit_ms = _USER_LIMIT_MS
         self.signers_bytes = self._read_signers()
         self.log_principal = self._log_principal()
         self.origin = f"peakctl/{paths.workspace.name}"
         root = Path(config.__file__).parent.parent
-        self._code = WatchedFiles(
-            code_files([root / name for name in ("engine", "peakctl", "screens", "config")]),
-            look_every_us=_CODE_LOOK_US,
-        )
+        packages = [root / name for name in ("engine", "peakctl", "screens", "config")]
+        self._code = WatchedFiles.of_tree(lambda: code_tree(packages), look_every_us=_CODE_LOOK_US)
+        self._books: dict[str, WatchedText] = {}
+        self._loaded_with = environ, overrides
+        self._limits_of: tuple[str, bool] = ("", True)
         self._inputs = WatchedFiles([(name, paths.workspace / name) for name in effective.files()])
         self._people = WatchedFiles(
             [
@@ -223,6 +227,7 @@ class Setup:
         self._drill_age_us = load_max_age_days(paths.workspace) * DAY_US
         self._at_start = (self._inputs.sha256(), self._people.sha256())
         self._roster_sha256 = sha256_hex(self.roster_bytes())
+        self._code_at_start = self._code.sha256()
 
     # --- what is watched --------------------------------------------------------------------------
 
@@ -230,6 +235,34 @@ class Setup:
         """Hash of the effective config; another value once its file was edited after the start."""
         now = self._inputs.sha256()
         return self.effective.sha256 if now == self._at_start[0] else now
+
+    def stale(self) -> tuple[str, ...]:
+        """What on the disk is no longer what this engine was started with: nothing new binds it."""
+        held = {
+            "config": self._inputs.sha256() == self._at_start[0],
+            "roster": self._people.sha256() == self._at_start[1],
+            "code": self._code.sha256() == self._code_at_start,
+        }
+        return tuple(name for name, holds in held.items() if not holds)
+
+    def limits_hold(self) -> bool:
+        """Whether the config's own limits are still those of the start; no, if it does not read."""
+        now = self._inputs.sha256()
+        if now == self._at_start[0]:
+            return True
+        if self._limits_of[0] != now:
+            try:
+                loaded = load(self.paths.workspace, *self._loaded_with)
+                hold = loaded.settings.limits == self.settings.limits
+            except PeakError:
+                hold = False
+            self._limits_of = now, hold
+        return self._limits_of[1]
+
+    def runbook_sha256(self, name: str) -> str:
+        """Hash of a runbook's text as it is on disk now; `name` is the file's."""
+        book = self._books.setdefault(name, WatchedText(self.paths.runbooks / Path(name).name))
+        return book.sha256()
 
     def code_sha256(self) -> str:
         """Hash over our own source files as they are on disk now."""
@@ -263,6 +296,14 @@ class Setup:
             people={person.id: person_text(person) for person in self.roster.people},
             files=file_hashes(self.paths.workspace),
         )
+
+    def key_changed(self) -> str:
+        """What has happened to the venue key's files since the start, "" when nothing has.
+
+        Another value, another owner, or open to others. A file that is away for a moment, while it
+        is written anew, is no sign.
+        """
+        return self._venue_keys.changed()
 
     # --- plain values for the rooms ---------------------------------------------------------------
 
@@ -389,9 +430,12 @@ class Setup:
         return found
 
     def secrets(self) -> tuple[str, ...]:
-        """Values that must be blanked wherever they would show."""
+        """Values that must be blanked wherever they would show, a private key by its own text."""
         options = self.venue_options
-        return tuple(value for value in (options.api_key, options.secret) if value)
+        key = options.ed25519_private_key
+        pem = "" if key is None else key.read_text(encoding="ascii", errors="replace")
+        armoured = [line for line in pem.splitlines() if line and not line.startswith("-")]
+        return tuple(value for value in (options.api_key, options.secret, *armoured) if value)
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -441,7 +485,7 @@ class Setup:
         timeout_s = venue.request_timeout_ms / _MS_PER_SECOND
         hmac = venue.key_type == "hmac"
         secret = resolve(venue.secret_ref, workspace, environ).get_secret_value() if hmac else ""
-        key_path = None if hmac else workspace / venue.secret_ref.removeprefix("file:")
+        key_path = None if hmac else require_private(venue.secret_ref, workspace)
         return BinanceOptions(
             name=venue.name,
             rest_url=venue.rest_url,

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from engine.contracts.errors import InputError
+from engine.unseen import keep_memory
 from peakctl.commands import (
     approval,
     consoles,
@@ -102,6 +103,7 @@ def console(
 
 def main() -> int:
     """Run the command line. Returns the exit code."""
+    keep_memory()
     debug = "--debug" in sys.argv or bool(os.environ.get("PEAKCTL_DEBUG"))
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     return guarded(lambda: _run(arguments), debug=debug)

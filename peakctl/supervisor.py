@@ -31,6 +31,7 @@ from engine.contracts.errors import (
     WorkspaceError,
     error_from_wire,
 )
+from engine.unseen import KEYRING, plain_environment
 from peakctl.client.raw_http import exchange
 from peakctl.workspace import Workspace
 
@@ -237,11 +238,21 @@ class Supervisor:
             stderr=errors,
             start_new_session=True,
             cwd=self.workspace.root,
-            env={**os.environ, "PYTHONPATH": _import_path()},
+            env={**self._environment(name), "PYTHONPATH": _import_path()},
         )
         _reap()
         _CHILDREN[process.pid] = process
         return process
+
+    def _environment(self, name: str) -> dict[str, str]:
+        """What the process needs: the exchange nothing of ours, the engine its own secrets only."""
+        if name != "engine":
+            return plain_environment(os.environ)
+        from config.settings import load, secret_variables  # noqa: PLC0415
+
+        settings = load(self.workspace.root, os.environ, self.overrides).settings
+        own = ("PEAKCTL__*", "PEAKCTL_DEBUG", *secret_variables(settings), *KEYRING)
+        return plain_environment(os.environ, own)
 
     def await_end(self, pid: int, seconds: float = STOP_SECONDS) -> bool:
         """Wait until a process is gone; False at the deadline."""

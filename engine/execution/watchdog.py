@@ -29,6 +29,7 @@ from engine.contracts.errors import PeakError
 from engine.execution.clock import monotonic_us
 from engine.execution.hunt import Hunt, Hunted
 from engine.execution.latch_file import LatchMark, latch_present, write_latch
+from engine.unseen import keep_memory
 from engine.venues.binance.options import BinanceOptions
 from engine.venues.binance.venue import BinanceVenue
 from engine.venues.port import VenueQueryFailed
@@ -240,6 +241,7 @@ async def _guard(
 
 def main() -> int:
     """Run until the engine says bye or falls silent."""
+    keep_memory()
     try:
         return asyncio.run(_run())
     except PeakError as error:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -20,11 +20,16 @@ from engine.contracts.canonical import canonical
 from engine.execution.latch_file import LatchMark
 from engine.execution.settler import RaiseAlarm
 from engine.execution.watchdog import WatchdogOrders
+from engine.unseen import plain_environment
 
 _log = structlog.get_logger("watchdog")
 
 _READY_SECONDS = 10.0
 _BYE_SECONDS = 2.0
+
+
+#: Told the status of a watchdog that ended by itself: exit code, or -signal.
+Ended = Callable[[int], Awaitable[None]]
 
 
 class WatchdogLink:
@@ -37,6 +42,7 @@ class WatchdogLink:
         pid_path: Path,
         log_path: Path,
         raise_alarm: RaiseAlarm,
+        ended: Ended,
         command: Sequence[str] = (sys.executable, "-m", "engine.execution.watchdog"),
     ) -> None:
         self._orders = orders
@@ -44,6 +50,7 @@ class WatchdogLink:
         self._pid_path = pid_path
         self._log_path = log_path
         self._raise_alarm = raise_alarm
+        self._ended = ended
         self._command = tuple(command)
         self._process: asyncio.subprocess.Process | None = None
         self.status = "down"
@@ -60,6 +67,7 @@ class WatchdogLink:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
+                env=plain_environment(os.environ),
             )
         finally:
             os.close(log)
@@ -90,6 +98,7 @@ class WatchdogLink:
                     await process.stdin.drain()
                     continue
             self.status = "down"
+            await self._ended(-1 if process is None else process.returncode or 0)
             await self._raise_alarm("WATCHDOG_DOWN", "the watchdog process ended")
             await self.start()
 

@@ -11,40 +11,23 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-REDACTED = "[redacted]"
+from engine.ops.redaction import REDACTED, Redaction
 
 _SECRET_NAME = re.compile(
     r"(?i)(secret|password|passphrase|token|api_?key|private_?key|signature)$"
 )
-#: Shorter values would redact ordinary words; no key or token is this short.
-_SHORTEST_SECRET = 6
 
 
-class Redactor:
-    """Replaces known secret values, also JSON- or URL-escaped, and fields named like a secret."""
-
-    def __init__(self, secrets: Iterable[str]) -> None:
-        spellings = {
-            spelling
-            for secret in secrets
-            if len(secret) >= _SHORTEST_SECRET
-            for spelling in (secret, json.dumps(secret)[1:-1], quote(secret, safe=""))
-        }
-        longest_first = sorted(spellings, key=lambda one: (-len(one), one))
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if spellings else None
-
-    def text(self, text: str) -> str:
-        """The text without any known secret."""
-        return self._pattern.sub(REDACTED, text) if self._pattern else text
+class Redactor(Redaction):
+    """Replaces known secret values in every spelling, and fields named like a secret."""
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         """As a structlog processor: blank the fields whose name says secret."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from engine.contracts.errors import PeakError, WorkspaceError
 from peakctl.commands.output import complain
-from peakctl.crash import crash_line
+from peakctl.crash import crash_line, without_secrets
 
 _T = TypeVar("_T")
 
@@ -29,13 +29,13 @@ def guarded(call: Callable[[], int], *, debug: bool) -> int:
         return call()
     except PeakError as error:
         if debug:
-            traceback.print_exc()
+            _print_trace()
         for line in getattr(error, "problems", (error.line(),)):
-            complain(line)
+            complain(without_secrets(line))
         return error.exit_code
     except PermissionError as error:
         if debug:
-            traceback.print_exc()
+            _print_trace()
         complain(f"{error.filename or 'this'}: {error.strerror}; ask its owner for access")
         return WorkspaceError.exit_code
     except KeyboardInterrupt:
@@ -45,9 +45,14 @@ def guarded(call: Callable[[], int], *, debug: bool) -> int:
         return 128 + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001  (the last line of defence: told, kept, exit 1)
         if debug:
-            traceback.print_exc()
+            _print_trace()
         complain(crash_line(error, _crash_folders()))
         return 1
+
+
+def _print_trace() -> None:
+    """The fault as Python tells it, without secrets."""
+    sys.stderr.write(without_secrets(traceback.format_exc()))
 
 
 def _crash_folders() -> list[Path]:
