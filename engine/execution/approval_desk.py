@@ -10,15 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from types import MappingProxyType
-from typing import Any, Protocol
 
 import msgspec
 
 from engine.contracts.canonical import sha256_hex
 from engine.contracts.documents import Namespace
-from engine.contracts.errors import InputError, Refused
+from engine.contracts.errors import Refused
 from engine.contracts.event import (
     AnyEvent,
     ApprovalRefused,
@@ -40,6 +37,7 @@ from engine.contracts.session import Environment, SessionState
 from engine.execution.clock import monotonic_us, wall_us
 from engine.execution.core import Core, State
 from engine.execution.session_desk import SessionDesk, current_session, moved
+from engine.execution.validity import Bound, Validity
 from engine.governance.approval import CosignFacts, Denied, GoFacts, judge_cosign, judge_go
 from engine.governance.asking import (
     RequestFacts,
@@ -52,38 +50,17 @@ from engine.governance.packet import (
     PacketFacts,
     Party,
     build_packet,
-    changed_since,
-    charter_sha256,
-    limits_sha256,
     parse_cosign,
-    parse_packet,
 )
 from engine.governance.people import Roster
 from engine.governance.same_person import observed
-from engine.governance.session import Session, checklist_document
+from engine.governance.session import Session
 from engine.governance.transitions import Cause
 from engine.governance.verdict import SignatureVerdict
 from engine.signatures.check import Checker
 from engine.venues.port import Venue
 
-
-class Bound(Protocol):
-    """The hashes that a packet binds, as they are now."""
-
-    def config_sha256(self) -> str:
-        """Hash of the effective config."""
-
-    def code_sha256(self) -> str:
-        """Hash of the installed code."""
-
-    def roster_sha256(self) -> str:
-        """Hash of the roster and the signers' files."""
-
-    def runbook_sha256(self, name: str) -> str:
-        """Hash of a runbook's text on disk, by its file name."""
-
-    def limits_hold(self) -> bool:
-        """Whether the config's own limits are those of the start."""
+__all__ = ["ApprovalDesk", "ApprovalTerms", "Bound"]
 
 
 @dataclass(frozen=True)
@@ -116,12 +93,10 @@ class ApprovalDesk:
         self._session = session
         self._roster = roster
         self._checker = checker
-        self._bound = bound
+        self._validity = Validity(bound)
         self._terms = terms
         self._venue = venue
         self._requested_us: tuple[str, int] | None = None
-        #: the parts of the session that were hashed last, and their hashes by name
-        self._hashed: tuple[tuple[object, ...], dict[str, str]] | None = None
 
     # --- join, request --------------------------------------------------------------------------
 
@@ -158,6 +133,7 @@ class ApprovalDesk:
         def decide(state: State) -> Sequence[AnyEvent]:
             session = current_session(state)
             now = wall_us()
+            self._validity.refuse_stale(session)
             _allow(judge_request(self._request_facts(state, session, request.nonce, now)))
             packet = build_packet(self._packet_facts(session, request, actor, now))
             digest = sha256_hex(packet)
@@ -194,7 +170,7 @@ class ApprovalDesk:
         self, session: Session, request: GoRequest, actor: Actor, now: int
     ) -> PacketFacts:
         terms = self._terms
-        current = self.current(session)
+        current = self._validity.current(session)
         journal = self._core.journal
         operator = self._person(session.charter.operator)
         reviewer = self._person(session.charter.reviewer)
@@ -313,7 +289,7 @@ class ApprovalDesk:
             now_us=now,
             elapsed_us=elapsed,
             ttl_us=self._terms.ttl_us,
-            current=self.current(session),
+            current=self._validity.current(session),
             blockers=checklist_blockers(session, now),
             allow_same_uid=self._terms.allow_same_uid,
             counters=dict(state.counters.last),
@@ -353,48 +329,9 @@ class ApprovalDesk:
 
     # --- validity -------------------------------------------------------------------------------
 
-    def current(self, session: Session) -> dict[str, str]:
-        """The bound hashes as they are now."""
-        now = {
-            "config_sha256": self._bound.config_sha256(),
-            "code_sha256": self._bound.code_sha256(),
-            "roster_sha256": self._bound.roster_sha256(),
-            **self._of_session(session),
-        }
-        checklist = session.checklist
-        if checklist is None or self._bound.runbook_sha256(checklist.runbook) != checklist.sha256:
-            now["checklist_sha256"] = _CHANGED_ON_DISK
-        if not self._bound.limits_hold():
-            now["limits_sha256"] = _CHANGED_ON_DISK
-        return now
-
-    def _of_session(self, session: Session) -> dict[str, str]:
-        """The hashes of what the session holds, hashed again only when a part of it is another.
-
-        Every order asks. The parts are frozen values: the same values have the same hashes.
-        """
-        parts = (
-            session.id,
-            session.charter,
-            session.checklist,
-            tuple(session.answers.items()),
-        )
-        if self._hashed is None or self._hashed[0] != parts:
-            hashes = {
-                "checklist_sha256": sha256_hex(checklist_document(session)),
-                "limits_sha256": limits_sha256(session.charter.limits),
-                "charter_sha256": charter_sha256(session.charter),
-            }
-            self._hashed = parts, hashes
-        return self._hashed[1]
-
     def changed_since_signed(self, session: Session) -> tuple[str, ...]:
         """Which signed hashes no longer hold (I6); everything, when the packet cannot be read."""
-        try:
-            bound = _bound_by(session.go.packet)
-        except InputError:
-            return ("packet",)
-        return changed_since(bound, self.current(session))
+        return self._validity.changed_since_signed(session)
 
     async def expire_request(self) -> None:
         """Void a request that expired or whose facts changed; back to the checklist."""
@@ -438,14 +375,6 @@ class ApprovalDesk:
         return None
 
 
-@lru_cache(maxsize=8)
-def _bound_by(packet: str) -> Mapping[str, Any]:
-    """The packet of this text, read once. Raises InputError."""
-    return MappingProxyType(parse_packet(packet.encode("ascii")))
-
-
-#: Stands in place of a hash: no packet carries it.
-_CHANGED_ON_DISK = "changed on disk"
 #: Where each decision leads, and why.
 _AFTER = {
     "GO": (SessionState.LIVE, Cause.GO),
