@@ -22,7 +22,7 @@ from msgspec import structs
 
 from engine.contracts import event as ev
 from engine.contracts import requests as rq
-from engine.contracts.errors import Refused
+from engine.contracts.errors import PeakError, Refused
 from engine.contracts.people import ENGINE, Actor, Role, automaton
 from engine.contracts.replies import Submitted
 from engine.contracts.session import SessionState
@@ -89,7 +89,13 @@ class Host:
         await self._open_store(journal)
         if opened.repaired is not None:
             await self.core.record(ENGINE, opened.repaired)
-        acts = HostActs(self._spawn, self._wake, self._store_differs)
+        acts = HostActs(
+            self._spawn,
+            self._wake,
+            self._store_differs,
+            self._rebuild_store,
+            lambda: self.phase == "recovering",
+        )
         self.parts = Parts(setup, self.core, self.store, self.readings, self.markets, acts)
         self.core.report(self._on_illegal, self._on_journal_failed)
         self.core.listen(self._on_event)
@@ -136,6 +142,7 @@ class Host:
         if self._rebuilt:
             await self.parts.ops.raise_alarm("STORE_REBUILT", self._rebuilt)
         await self.parts.settler.doubt_unanswered()
+        self.parts.red_flags.began()
         await self.parts.reports.take()
 
     # --- run ------------------------------------------------------------------------------------
@@ -170,7 +177,7 @@ class Host:
             return
         self.phase = "halted"
         self._wake()
-        press = self.press_kill("the journal cannot be written", "engine", wall_us(), ENGINE)
+        press = self.press_kill("JOURNAL: it cannot be written", "red-flag", wall_us(), ENGINE)
         self._spawn(_forget(press), "kill-journal-failed")
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
@@ -288,6 +295,10 @@ class Host:
         self.parts.session.require(actor, Role.OPERATOR, Role.REVIEWER)
         await self.parts.desk.cancel(request.client_order_id, actor, f"asked by {actor.name}")
 
+    async def kill(self, request: rq.KillRequest, actor: Actor) -> KillView:
+        """Press the kill, as somebody asks for it."""
+        return await self.press_kill(request.reason, request.source, request.pressed_us, actor)
+
     async def press_kill(self, reason: str, source: str, pressed_us: int, actor: Actor) -> KillView:
         """Latch and hunt; answers as soon as the latch is durable. Anyone may (I13).
 
@@ -400,6 +411,18 @@ class Host:
     def metrics(self) -> bytes:
         """The metrics in Prometheus text form."""
         return self.meter.render()
+
+    async def _rebuild_store(self) -> bool:
+        """Make a store that failed again from the journal. False when that failed too."""
+        try:
+            aligned = await self.store.align(self.core.journal)
+        except PeakError as error:
+            _log.error("store not rebuilt", cause=error.line())
+            return False
+        reason = aligned.reason or "it had failed"
+        await self.core.record(ENGINE, ev.StoreRebuilt(reason=reason, events=aligned.events))
+        await self.parts.ops.raise_alarm("STORE_REBUILT", reason)
+        return True
 
     async def _store_differs(self) -> str | None:
         """Compare while events keep coming: a difference counts once the journal stood still."""

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from engine.contracts.documents import Purpose
+from engine.contracts.events.kill import WatchdogEnded
+from engine.contracts.people import ENGINE
 from engine.execution.approval_desk import ApprovalDesk
 from engine.execution.breaker_desk import BreakerDesk
 from engine.execution.change_desk import ChangeDesk
@@ -36,6 +38,7 @@ from engine.execution.probe_table import ProbeTable
 from engine.execution.probes import Probes
 from engine.execution.recon_desk import ReconDesk
 from engine.execution.recon_watch import ReconWatch
+from engine.execution.red_flag_desk import RedFlagDesk, Signs
 from engine.execution.release_act import ReleaseAct
 from engine.execution.risk_desk import RiskDesk
 from engine.execution.session_desk import SessionDesk
@@ -58,6 +61,8 @@ class HostActs:
     spawn: Spawn
     wake: Callable[[], None]
     store_differs: Callable[[], Awaitable[str | None]]
+    rebuild_store: Callable[[], Awaitable[bool]]
+    recovering: Callable[[], bool]
 
 
 class Parts:
@@ -125,6 +130,7 @@ class Parts:
             setup.paths.watchdog_pid,
             setup.paths.watchdog_errors,
             self.ops.raise_alarm,
+            self._watchdog_ended,
         )
         self.heads_writer = HeadsWriter(
             core.journal,
@@ -239,6 +245,20 @@ class Parts:
             disk=setup.paths.journal,
             min_free_mb=settings.disk.min_free_mb,
         )
+        self.red_flags = RedFlagDesk(
+            core,
+            self.facts,
+            self.kill,
+            self.ops.raise_alarm,
+            Signs(
+                key_refused_since_us=self.venue.key_refused_since_us,
+                key_changed=setup.key_changed,
+                store_failed=lambda: store.failed is not None,
+                rebuild_store=acts.rebuild_store,
+                unsettled=lambda: self.settler.unsettled,
+                recovering=acts.recovering,
+            ),
+        )
         self.guard = Guard(
             core,
             self.desk,
@@ -253,6 +273,7 @@ class Parts:
                 take_reports=self.reports.take,
                 check_conditions=self.conditions.check,
                 check_breakers=BreakerDesk(core, self.facts, self.kill, self.ops.raise_alarm).check,
+                check_red_flags=self.red_flags.check,
                 raise_alarm=self.ops.raise_alarm,
             ),
         )
@@ -266,6 +287,9 @@ class Parts:
             self.orphans.views,
             self.dual.views,
         )
+
+    async def _watchdog_ended(self, status: int) -> None:
+        await self._core.record(ENGINE, WatchdogEnded(status=status))
 
     def kill_symbols(self) -> tuple[str, ...]:
         """The symbols a kill covers: all that may be traded and all that have open orders."""

@@ -40,6 +40,7 @@ from engine.governance.changes import person_text
 from engine.governance.checklist import parse_runbook
 from engine.governance.packet import InputFile
 from engine.governance.people import Roster, parse_roster, roster_document
+from engine.key_files import KeyFiles
 from engine.ops.drills import DAY_US, DrillTerms
 from engine.ops.pasted import PastedSecrets
 from engine.ops.redaction import Redaction
@@ -203,6 +204,9 @@ class Setup:
         self.demo = any(person.demo for person in self.roster.people)
         self.checker = Checker(paths.allowed_signers, paths.revoked_keys)
         self.venue_options = self._venue_options(environ)
+        venue = self.settings.venue
+        references = (venue.api_key_ref, venue.secret_ref)
+        self._venue_keys = KeyFiles(references, paths.workspace)
         self.pasted = PastedSecrets(Redaction(self.secrets()))
         self.user_limit_ms = _USER_LIMIT_MS
         self.signers_bytes = self._read_signers()

@@ -52,6 +52,7 @@ from engine.contracts.events.kill import (
     KillVerdict,
     LatchReleased,
     WatchdogActed,
+    WatchdogEnded,
 )
 from engine.contracts.events.limits import LadderStepped, LimitLoosened, LimitTightened
 from engine.contracts.events.ops import (
@@ -202,6 +203,7 @@ __all__ = [
     "VenueConnected",
     "VenueDisconnected",
     "WatchdogActed",
+    "WatchdogEnded",
     "event_from_data",
     "event_to_data",
     "kind_of",
@@ -261,6 +263,7 @@ AnyEvent = (
     | KillVerdict
     | LatchReleased
     | WatchdogActed
+    | WatchdogEnded
     | DualRequested
     | DualSigned
     | DualGranted

@@ -103,6 +103,7 @@ _PHRASES: dict[type[ev.Event], Callable[[Any], str]] = {
         f" {len(e.open_orders)} open {e.detail}"
     ),
     ev.LatchReleased: lambda e: f"latch released by two signatures: {e.reason}",
+    ev.WatchdogEnded: lambda e: f"the watchdog ended by itself, status {e.status}",
     ev.WatchdogActed: lambda e: (
         f"watchdog canceled {e.canceled}: {e.reason}, {e.verdict} after {e.elapsed_us} µs"
     ),

@@ -39,6 +39,7 @@ from engine.governance.hardware import CounterFold
 from engine.governance.ladder import LadderFold
 from engine.governance.latch import LatchFold
 from engine.governance.promotion import EVIDENCE, EvidenceBook
+from engine.governance.red_flags import FlagBook
 from engine.governance.session import SessionFold
 from engine.journal.writer import Journal, JournalFailed
 from engine.ops.alarms import AlarmFold
@@ -73,6 +74,7 @@ class State:
         self.recon_watch = ReconWatch()
         self.activity = Activity()
         self.losses = LossBook()
+        self.flags = FlagBook()
         self.dual = DualBook()
         self.grants = GrantBook(self.dual)
         self.limits = StandingLimits()
@@ -104,6 +106,7 @@ class State:
         self.changes.apply(recorded)
         self.activity.apply(recorded)
         self.losses.apply(recorded)
+        self.flags.apply(recorded)
         self.dual.apply(recorded)
         self.limits.apply(recorded, self.grants)
         self.ladder.apply(recorded, self.grants)

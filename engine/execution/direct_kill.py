@@ -72,7 +72,7 @@ async def direct_kill(
     shouting = asyncio.ensure_future(_shout(hunt, loud))
     try:
         await asyncio.sleep(0)  # the cancels leave before anything waits for the disk
-        await places.holds.keep(mark)
+        await places.holds.keep(mark, anew=True)
         held = places.holds.where()
         stage("latched", f"latch held in {', '.join(held)}" if held else "LATCH NOT WRITTEN")
         found = await hunting

@@ -2,7 +2,8 @@
 
 Once a tick it compares what must hold with what holds; what no longer holds is acted on by rule:
 attendance lost pauses and cancels what rests, a window that ended winds the session down, anything
-signed that has changed voids the approval (I6) and winds down, a loss breaker pauses or kills.
+signed that has changed voids the approval (I6) and winds down, a loss breaker pauses or kills,
+a red flag kills.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ class GuardActs:
     take_reports: Callable[[], Awaitable[None]]
     check_conditions: Callable[[], Awaitable[None]]
     check_breakers: Callable[[], Awaitable[None]]
+    check_red_flags: Callable[[], Awaitable[None]]
     raise_alarm: RaiseAlarm
 
 
@@ -119,6 +121,7 @@ class Guard:
         await self._acts.hold_latch()
         await self._acts.take_reports()
         await self._acts.check_conditions()
+        await self._acts.check_red_flags()
         await self._acts.expire_dual()
         session = self._core.state.sessions.current
         if session is None or session.ended:

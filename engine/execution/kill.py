@@ -111,6 +111,7 @@ class KillSwitch:
         self._vigil: asyncio.Task[None] | None = None
         self._kill_id = ""
         self._started_us = 0
+        self._sent_us = 0
         self._canceled = 0
         self._latest = _Round(None, "")
         readings.held_in = self._held_in
@@ -308,7 +309,7 @@ class KillSwitch:
             sending = asyncio.ensure_future(self._cancel_everywhere(symbols))
         await asyncio.sleep(0)  # the requests leave before anything waits for the disk
         if first:
-            await self._stage("cancel_sent", ", ".join(symbols))
+            await self._stage("cancel_sent", ", ".join(symbols), self._sent_us)
         answer = await sending
         self._canceled += answer.canceled
         if first:
@@ -363,6 +364,7 @@ class KillSwitch:
     async def _cancel_everywhere(self, asked: tuple[str, ...]) -> _Canceling:
         """One cancel-all per symbol, all at once."""
         moving = self._doubts.moving()
+        self._sent_us = monotonic_us()
         # The first one needs no task of its own, and most often it is the only one.
         others = [asyncio.ensure_future(self._venue.cancel_all(symbol)) for symbol in asked[1:]]
         outcomes = [await self._venue.cancel_all(symbol) for symbol in asked[:1]]

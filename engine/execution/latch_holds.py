@@ -36,11 +36,14 @@ class LatchHolds:
         #: a latch that is on no disk of the workspace yet
         self.homeless: LatchMark | None = None
 
-    async def keep(self, mark: LatchMark) -> None:
-        """Write the file; when that fails, every other place. Never raises."""
+    async def keep(self, mark: LatchMark, *, anew: bool = False) -> None:
+        """Write the file; when that fails, every other place. Never raises.
+
+        `anew`: also over a file that is there, because nothing else will name this kill (I8).
+        """
         try:
             # A file that is there already latches, and may be of a kill that is not journaled yet.
-            if not latch_present(self.path):
+            if anew or not latch_present(self.path):
                 await asyncio.to_thread(write_latch, self.path, mark)
         except OSError as error:
             # The journal is the truth; a full disk must not stop the cancels either (I13).

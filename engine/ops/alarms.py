@@ -65,6 +65,12 @@ ALARMS: dict[str, AlarmDefinition] = {
             "Wait for the venue's answer; never enter the order again by hand.",
         ),
         _row(
+            "RED_FLAG",
+            1,
+            "a red flag is up: the engine has pressed the kill by rule",
+            "Leave the latch set; find the cause with both people before you ask for its release.",
+        ),
+        _row(
             "WATCHDOG_ACTED",
             1,
             "the watchdog canceled orders while no engine answered",

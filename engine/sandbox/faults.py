@@ -141,8 +141,8 @@ class FaultRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
       kept, ids go on.
     * `clock_skew_ms`: the venue's clock is so far ahead. `hide_order_ms`: younger orders are in no
       query's answer; with `hide_from_cancels` no cancel finds them either, as if they were still on
-      their way to the book. `open_orders_lag_ms`: openOrders as it was so long ago. `ban_ms`: 418 for
-      everybody for so long. 0 ends each.
+      their way to the book. `open_orders_lag_ms`: openOrders as it was so long ago. `ban_ms`: 418
+      for everybody for so long. 0 ends each.
     * `for_ms`: what this request sets (status, filters, clock, lags, pongs) and what of its `rest`
       and `reports` is left ends after so long.
     * `schedule`: see there. `submit_timeout` n with `submit_mode` and `submit_accept`: short for a

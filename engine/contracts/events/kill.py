@@ -55,6 +55,12 @@ class LatchReleased(Event, frozen=True, kw_only=True, tag="latch.released"):
     reason: str
 
 
+class WatchdogEnded(Event, frozen=True, kw_only=True, tag="watchdog.ended"):
+    """The watchdog's process ended while the engine lives. `status`: exit code, or -signal."""
+
+    status: int
+
+
 class WatchdogActed(Event, frozen=True, kw_only=True, tag="watchdog.acted"):
     """What the watchdog did while no engine answered, as read from its own log."""
 

@@ -26,6 +26,7 @@ from engine.venues.binance.errors import (
     held,
     undecodable,
 )
+from engine.venues.binance.key_standing import KeyStanding
 from engine.venues.binance.lines import Lines
 from engine.venues.binance.options import BinanceOptions
 from engine.venues.binance.rates import RateBudget
@@ -51,6 +52,7 @@ class RestClient:
     def __init__(self, options: BinanceOptions) -> None:
         self.budget = RateBudget()
         self.clock = VenueClock()
+        self.key = KeyStanding()
         self.clock_doubted = asyncio.Event()
         self._options = options
         self._signer = options.signer()
@@ -252,8 +254,11 @@ class RestClient:
             return fault if method == "POST" else msgspec.structs.replace(fault, certain=False)
         self.budget.answered(headers, self.venue_now_us())
         if 200 <= status < 300:
+            if "signature=" in query:
+                self.key.taken()
             return body
         fault = classify_answer(status, body, headers)
+        self.key.heard(fault.code, monotonic_us())
         self.note_silence(fault, lane)
         return fault
 

@@ -159,6 +159,10 @@ class BinanceVenue:
         """Return the counts of weight, orders and requests, or None before the first header."""
         return self._rest.budget.reading(self._rest.venue_now_us())
 
+    def key_refused_since_us(self) -> int | None:
+        """Since when (monotonic µs) a key that worked is refused again and again, or None."""
+        return self._rest.key.refused_since_us
+
     def quality(self) -> tuple[StreamQuality, ...]:
         """How good each stream's data is: `market:SYMBOL` and `user`, once they were read."""
         return tuple(meter.quality() for meter in self._meters.values())

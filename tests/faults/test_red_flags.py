@@ -1,0 +1,247 @@
+"""The red flags end in a kill by themselves, each by its real cause; and the harmless case does not.
+
+The table's own times are minutes. Here an engine runs whose table is the same with shorter times;
+what is counted stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from engine.contracts.errors import PeakError
+from engine.contracts.order import OrderType
+
+if TYPE_CHECKING:
+    from tests.faults.conftest import Field, Start
+
+SYMBOL = "BTCUSDT"
+OFTEN = {"every_seconds": 1}
+
+#: Runs `peakctl` as it is with shorter times in the table of flags; logs a secret when asked to.
+_QUICK = """
+import sys
+from pathlib import Path
+import msgspec
+from engine.execution import conditions
+from engine.governance import red_flags
+from peakctl.cli import main
+
+seconds = {"CRASH_UNRECOVERED": 2, "RECON_UNANSWERED": 3, "KEY_REFUSED": 1, "STORE": 2}
+red_flags.FLAGS = tuple(
+    msgspec.structs.replace(row, lasts_us=seconds[row.code] * 1_000_000)
+    if row.code in seconds else row
+    for row in red_flags.FLAGS
+)
+look = conditions.Conditions._now
+
+def careless(self):
+    asked = Path.cwd() / "log-the-secret"
+    if asked.exists():
+        import json, structlog
+        asked.unlink()
+        keys = json.loads((Path.cwd() / ".peakctl/run/sandbox.json").read_text())
+        secret = keys["accounts"][0]["hmac"]["secret"]
+        structlog.get_logger("careless").info("request", url=f"https://x/?key={secret}")
+    return look(self)
+
+conditions.Conditions._now = careless
+sys.exit(main())
+"""
+
+
+async def quick(start: Start, **settings: Any) -> Field:
+    """A desk with a live session and short times."""
+    desk = await start(engine=False, **settings)
+    desk.supervisor.program = (sys.executable, "-P", "-c", _QUICK)
+    await desk.start_engine()
+    await desk.go_live()
+    return desk
+
+
+async def killed_by(desk: Field, code: str, seconds: float = 30) -> None:
+    """Wait for the kill of a flag and hold it to its name, its proof and its alarm."""
+    await desk.until_kill("PROVEN", seconds=seconds)
+    latched = desk.events("kill.latched")[-1]
+    assert latched["source"] == "red-flag", latched
+    assert latched["reason"].partition(":")[0] == code
+    assert await desk.venue_open() == []
+    view = await desk.until(
+        lambda now: "RED_FLAG" in {one.code for one in now.alarms}, "the flag's alarm"
+    )
+    assert view.session is not None
+    assert view.session.state.value == "killed"
+    with pytest.raises(PeakError):
+        await desk.submit(price=await desk.away_price_now())
+
+
+async def stranger(desk: Field, name: str) -> None:
+    price = await desk.away_price_now()
+    await desk.ask(
+        "POST",
+        "order",
+        symbol=SYMBOL,
+        side="BUY",
+        type="LIMIT",
+        timeInForce="GTC",
+        quantity="0.002",
+        price=str(price),
+        newClientOrderId=name,
+    )
+
+
+async def test_a_watchdog_that_had_to_act_is_a_kill_and_a_restart_in_time_is_none(
+    start: Start,
+) -> None:
+    desk = await quick(start, watchdog={"grace_seconds": 2, "heartbeat_ms": 250})
+    await desk.rest_one()
+    await desk.sigkill()
+    await desk.start_engine()
+    await desk.ready()
+    assert (await desk.state()).kill.state == "READY"
+    await desk.sigkill()
+    await desk.eventually((desk.workspace.log / "watchdog.jsonl").exists, "the watchdog's report")
+    await desk.start_engine()
+    await killed_by(desk, "WATCHDOG_ACTED")
+
+
+async def test_a_watchdog_that_dies_again_and_again_is_a_kill(start: Start) -> None:
+    desk = await quick(start)
+    await desk.rest_one()
+    for time in range(1, 4):
+        assert (await desk.state()).kill.state == "READY"
+        await desk.until(lambda view: view.engine.watchdog == "watching", "a watchdog")
+        os.kill(int((desk.workspace.run / "watchdog.pid").read_text()), signal.SIGKILL)
+        await desk.eventually(
+            lambda wanted=time: len(desk.events("watchdog.ended", status=-9)) == wanted, "its end"
+        )
+    await killed_by(desk, "WATCHDOG_DOWN")
+
+
+async def test_a_key_that_the_venue_no_longer_takes_is_a_kill(start: Start) -> None:
+    desk = await quick(start, recon=OFTEN)
+    await desk.rest_one()
+    refusal = {"on": "query", "answer": "code", "code": -2015, "times": 2}
+    await desk.fault(rest=[refusal])  # two in a row, and then it is taken again
+    await desk.eventually(lambda: _fired(desk, "query.code", 2), "both refusals")
+    runs = len(desk.events("recon.checked"))
+    await desk.eventually(lambda: len(desk.events("recon.checked")) > runs + 2, "runs", 30)
+    assert (await desk.state()).kill.state == "READY"
+    await desk.fault(rest=[{**refusal, "times": 0}])
+    await desk.until_kill("LATCHED", "UNCONFIRMED", seconds=40)
+    await desk.fault(clear=True)
+    await killed_by(desk, "KEY_REFUSED")
+
+
+async def _fired(desk: Field, fault: str, times: int) -> bool:
+    return bool((await desk.fault())["fired"].get(fault, 0) >= times)
+
+
+async def test_a_key_file_that_others_may_read_is_a_kill(start: Start) -> None:
+    desk = await quick(start)
+    await desk.rest_one()
+    path = desk.workspace.sandbox_ready
+    path.write_bytes(path.read_bytes())  # written anew, the same key: nothing
+    path.chmod(0o644)
+    await killed_by(desk, "KEY_FILE")
+
+
+async def test_a_secret_on_its_way_to_the_log_is_a_kill(start: Start) -> None:
+    desk = await quick(start)
+    await desk.rest_one()
+    (desk.workspace.root / "log-the-secret").touch()
+    await killed_by(desk, "KEY_IN_LOG")
+    secret = desk.venue["accounts"][0]["hmac"]["secret"]
+    assert secret not in desk.workspace.log.joinpath("engine.jsonl").read_text()
+
+
+async def test_strangers_again_and_again_are_a_kill_and_a_few_are_not(start: Start) -> None:
+    desk = await quick(start)
+    for number in range(5):
+        await stranger(desk, f"stranger-{number}")
+    await desk.eventually(lambda: len(desk.events("orphan.found")) == 5, "five strangers")
+    checked = len(desk.events("recon.checked"))
+    assert (await desk.state()).kill.state == "READY", checked
+    await stranger(desk, "one-too-many")
+    await killed_by(desk, "KEY_STRANGERS")
+
+
+async def test_a_red_break_that_nobody_takes_is_a_kill_after_the_pause(start: Start) -> None:
+    desk = await quick(start, recon=OFTEN)
+    await stranger(desk, "stranger")
+    await desk.until_session("paused", 30)
+    assert (await desk.state()).kill.state == "READY"
+    await killed_by(desk, "RECON_UNANSWERED")
+
+
+async def test_a_crash_whose_orders_the_venue_does_not_tell_is_a_kill(start: Start) -> None:
+    desk = await quick(start)
+    await desk.rest_one()
+    await desk.sigkill()
+    await desk.fault(rest=[{"on": "query", "answer": "status", "status": 503, "times": 0}])
+    await desk.start_engine()
+    await desk.until_kill("LATCHED", "UNCONFIRMED")
+    assert desk.events("kill.latched")[0]["reason"].startswith("CRASH_UNRECOVERED")
+    await desk.fault(clear=True)
+    await killed_by(desk, "CRASH_UNRECOVERED")
+
+
+async def fill_the_store_s_disk(desk: Field) -> None:
+    """The database's files cannot grow any more, and a new one would be larger; the journal can."""
+    for number in range(60):
+        await desk.client.note(f"{number}: {'x' * 300}")
+    await desk.client.query("SELECT count(*) FROM fills")  # the store has caught up
+    size = desk.workspace.store.with_name(f"{desk.workspace.store.name}.wal").stat().st_size
+    room = size - max(path.stat().st_size for path in desk.workspace.journal.glob("*.jsonl"))
+    assert room > 7_000, room
+    resource.prlimit(desk.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    await desk.client.note("the store cannot take this")
+
+    async def failed() -> bool:
+        try:
+            await desk.client.query("SELECT count(*) FROM fills")
+        except PeakError:
+            return True
+        return False
+
+    await desk.eventually(failed, "the store has failed")
+
+
+def free_the_disk(desk: Field) -> None:
+    resource.prlimit(desk.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+
+
+async def test_a_store_that_cannot_be_made_again_is_a_kill(start: Start) -> None:
+    desk = await quick(start)
+    await desk.rest_one()
+    await fill_the_store_s_disk(desk)
+    await desk.until_kill("LATCHED", "PROVEN")
+    free_the_disk(desk)
+    await killed_by(desk, "STORE")
+
+
+async def test_a_store_that_can_be_made_again_is_none(start: Start) -> None:
+    desk = await quick(start)
+    await fill_the_store_s_disk(desk)
+    free_the_disk(desk)
+    await desk.eventually(lambda: desk.events("store.rebuilt"), "the store made again")
+    await desk.client.query("SELECT count(*) FROM fills")
+    assert (await desk.state()).kill.state == "READY"
+
+
+async def test_a_journal_that_fails_is_a_kill_by_its_name(live: Field) -> None:
+    await live.rest_one()
+    size = max(path.stat().st_size for path in live.workspace.journal.glob("*.jsonl"))
+    resource.prlimit(live.pid, resource.RLIMIT_FSIZE, (size, size))
+    with pytest.raises(PeakError):
+        await live.submit(OrderType.MARKET)
+    await live.until(lambda view: view.kill.state != "READY", "latched")
+    latch = live.workspace.state / "latch"
+    await live.eventually(latch.exists, "the latch file")
+    assert json.loads(latch.read_bytes())["reason"].startswith("JOURNAL")
