@@ -33,6 +33,7 @@ from engine.contracts.people import Actor, Role, person
 from engine.contracts.replies import ChangeMade
 from engine.host import Host
 from engine.ops.log import configure
+from engine.peer import login_of
 from engine.setup import Setup, read_setup
 
 _log = structlog.get_logger("api")
@@ -54,8 +55,8 @@ _PEERCRED = struct.Struct("3i")
 HOST = web.AppKey("host", Host)
 
 
-def _uid_of(transport: asyncio.BaseTransport | None) -> int:
-    """The peer's uid from the kernel. Raises InputError when it cannot be read (I12)."""
+def _peer_of(transport: asyncio.BaseTransport | None) -> tuple[int, int]:
+    """The peer's pid and uid from the kernel. Raises InputError when they cannot be read (I12)."""
     sock = transport.get_extra_info("socket") if transport is not None else None
     if sock is None or sock.family != socket.AF_UNIX:
         raise InputError(what="the peer's uid cannot be read", where="control socket")
@@ -63,7 +64,11 @@ def _uid_of(transport: asyncio.BaseTransport | None) -> int:
     pid, uid, _gid = _PEERCRED.unpack(raw)
     if pid <= 0 or uid < 0:
         raise InputError(what="the peer's uid cannot be read", where="control socket")
-    return int(uid)
+    return int(pid), int(uid)
+
+
+def _uid_of(transport: asyncio.BaseTransport | None) -> int:
+    return _peer_of(transport)[1]
 
 
 def _actor(request: web.Request, name: str) -> Actor:
@@ -80,6 +85,10 @@ async def _body(request: web.Request, kind: type[_R]) -> tuple[_R, Actor]:
         ) from error
     refuse_repeats(raw, request.path)
     checked = request.app[HOST].setup.pasted.checked(decoded, raw)
+    if isinstance(checked, rq.JoinRequest | rq.GoRequest | rq.DualSignRequest):
+        seen = login_of(_peer_of(request.transport)[0])
+        signals = {**checked.signals, **seen}
+        return msgspec.structs.replace(checked, signals=signals), _actor(request, checked.person)
     return checked, _actor(request, checked.person)
 
 

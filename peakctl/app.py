@@ -145,7 +145,7 @@ class ReviewApp(PeakApp):
     BINDINGS: ClassVar[list[Any]] = bindings_of(ROLE)
     STEPS = REVIEWER_STEPS
     SCREENS_OF = (WaitingScreen, PacketScreen)
-    _joined = ""
+    _joined = ("", "")
     _judging = False
 
     def __init__(
@@ -189,8 +189,11 @@ class ReviewApp(PeakApp):
         """Join first."""
         session = self.model.session
         early = {SessionState.CHARTER, SessionState.CHECKLIST}
-        if session is not None and session.state in early and self._joined != session.id:
-            self._joined = session.id
+        # A decided packet has used the nonce up: after an abstention it takes a new one.
+        used = session.go.packet_sha256 if session and session.go.decision == "ABSTAIN" else ""
+        at = (session.id, used) if session is not None else ("", "")
+        if session is not None and session.state in early and self._joined != at:
+            self._joined = at
             self.nonce = self.tools.new_nonce()
             self.act(self._join())
         super().follow()

@@ -52,7 +52,7 @@ class JoinRequest(Request, frozen=True, kw_only=True):
     """POST /v1/review/join: the reviewer's process joins with a fresh nonce (64 hex digits)."""
 
     nonce: str
-    #: the client's own observations of itself: tty, loginuid, ssh peer
+    #: the client's own observations of itself; the engine puts login and audit session in itself
     signals: dict[str, str]
 
 
@@ -60,7 +60,7 @@ class GoRequest(Request, frozen=True, kw_only=True):
     """POST /v1/go/request: ask for go; `nonce` is the operator's (64 hex digits)."""
 
     nonce: str
-    #: the client's own observations of itself: tty, loginuid, ssh peer
+    #: the client's own observations of itself; the engine puts login and audit session in itself
     signals: dict[str, str]
 
 
