@@ -7,14 +7,13 @@ answer; whoever calls it falls back to the engine-less kill when it raises.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.contracts.errors import EngineUnreachable, error_from_wire
-from peakctl.client.raw_http import exchange
+from peakctl.client.raw_http import ask_line
 
 TIMEOUT_SECONDS = 0.5
 
@@ -51,8 +50,7 @@ def send_kill(
         "pressed_us": time.time_ns() // 1000 if pressed_us is None else pressed_us,
     }
     try:
-        status, content = exchange(socket_path, "POST", "/v1/kill", deadline, body)
-        reply = json.loads(content)
+        status, reply = ask_line(socket_path, "kill", deadline, body)
     except (OSError, ValueError) as error:
         raise EngineUnreachable(
             what=f"no answer to the kill within {timeout_seconds * 1000:.0f} ms ({error})",

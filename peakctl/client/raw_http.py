@@ -1,6 +1,7 @@
-"""One HTTP/1.1 exchange over a Unix socket: standard library, blocking, with one deadline for all.
+"""One exchange over a Unix socket: standard library, blocking, with one deadline for all of it.
 
-For callers that must not wait for an event loop or for imports: the kill key and the supervisor.
+For callers that must not wait for an event loop or for imports: the supervisor, in HTTP/1.1, and
+the kill key, in the engine's JSON lines (`engine.command_line`), of which less has to be parsed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 _MAX_REPLY = 64 * 1024 * 1024
 
@@ -36,6 +38,27 @@ def exchange(
         connection.settimeout(_left(deadline))
         connection.sendall(head + content)
         return _read_reply(connection, deadline)
+
+
+def ask_line(
+    socket_path: Path, route: str, deadline: float, body: Mapping[str, object]
+) -> tuple[int, dict[str, Any]]:
+    """Ask by one JSON line, once; status and body of the answer. Deadline and errors as above."""
+    question = json.dumps({"route": route, "body": body}).encode("ascii") + b"\n"
+    received = b""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_left(deadline))
+        connection.connect(str(socket_path))
+        connection.settimeout(_left(deadline))
+        connection.sendall(question)
+        while not received.endswith(b"\n"):
+            received += _more(connection, deadline)
+            if len(received) > _MAX_REPLY:
+                raise ValueError("a reply without an end")
+    match json.loads(received):
+        case {"status": int(status), "body": dict(answer)}:
+            return status, answer
+    raise ValueError("the reply is no line of the engine's")
 
 
 def _read_reply(connection: socket.socket, deadline: float) -> tuple[int, bytes]:

@@ -32,7 +32,7 @@ def serving(path: Path, answer: Answer) -> Iterator[list[bytes]]:
         connection, _ = listener.accept()
         with connection:
             received = b""
-            while not received.endswith(b"}"):
+            while not received.endswith(b"\n"):
                 received += connection.recv(65536)
             requests.append(received)
             answer(connection)
@@ -45,12 +45,10 @@ def serving(path: Path, answer: Answer) -> Iterator[list[bytes]]:
         listener.close()
 
 
-def reply(status: str, body: dict[str, object], cut: int = 0) -> Answer:
-    content = json.dumps(body).encode()
+def reply(status: int, body: dict[str, object], cut: int = 0) -> Answer:
+    sent = json.dumps({"status": status, "body": body}).encode() + b"\n"
 
     def answer(connection: socket.socket) -> None:
-        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(content)}\r\n\r\n".encode()
-        sent = head + content
         for start in range(0, len(sent) - cut, 40):
             connection.sendall(sent[start : min(start + 40, len(sent) - cut)])
 
@@ -63,23 +61,17 @@ def press(path: Path, seconds: float = 5.0) -> object:
 
 def test_the_request_names_person_reason_source_and_the_time_of_the_press(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    with serving(path, reply("200 OK", {"state": "LATCHED", "kill_id": "k1"})) as requests:
+    with serving(path, reply(200, {"state": "LATCHED", "kill_id": "k1"})) as requests:
         answer = send_kill(path, person="alice", reason="now", source="f9", pressed_us=7)
-    head, _, body = requests[0].partition(b"\r\n\r\n")
-    assert head.startswith(b"POST /v1/kill HTTP/1.1\r\n")
-    assert json.loads(body) == {
-        "person": "alice",
-        "reason": "now",
-        "source": "f9",
-        "pressed_us": 7,
-    }
+    body = {"person": "alice", "reason": "now", "source": "f9", "pressed_us": 7}
+    assert json.loads(requests[0]) == {"route": "kill", "body": body}
     assert (answer.state, answer.kill_id) == ("LATCHED", "k1")
 
 
 def test_a_refusal_arrives_as_the_class_that_was_raised(tmp_path: Path) -> None:
     wire = Refused(what="no", where="kill", code="X").to_wire()
     with (
-        serving(tmp_path / "s", reply("403 Forbidden", {"error": wire})),
+        serving(tmp_path / "s", reply(403, {"error": wire})),
         pytest.raises(Refused, match="kill: no"),
     ):
         press(tmp_path / "s")
@@ -98,13 +90,14 @@ def test_an_engine_that_hangs_is_given_up_at_the_deadline(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "answer",
     [
-        reply("200 OK", {"state": "LATCHED"}, cut=3),
-        lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n{}"),
-        lambda connection: connection.sendall(b"nonsense\r\n\r\n"),
-        lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{{{"),
+        reply(200, {"state": "LATCHED"}, cut=3),
+        lambda connection: connection.sendall(b'{"body":{}}\n'),
+        lambda connection: connection.sendall(b'{"status":200,"body":[]}\n'),
+        lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n{}\n"),
+        lambda connection: connection.sendall(b"{{{\n"),
         lambda connection: None,
     ],
-    ids=["cut", "no-length", "no-http", "no-json", "closed"],
+    ids=["cut", "no-status", "no-object", "http", "no-json", "closed"],
 )
 def test_an_answer_that_is_none_counts_as_unreachable(tmp_path: Path, answer: Answer) -> None:
     with serving(tmp_path / "s", answer), pytest.raises(EngineUnreachable):
