@@ -22,7 +22,6 @@ from typing import Any
 import duckdb
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.contracts.errors import PeakError, WorkspaceError
 from engine.contracts.event import Recorded
@@ -30,6 +29,7 @@ from engine.journal.chain import ZERO_HASH, decode_line
 from engine.journal.segments import sync_folder
 from engine.store.batch import End, Line, events_batch
 from engine.store.catalogue import comments
+from engine.store.compare import JournalSource, Scan, scan
 
 _HERE = Path(__file__).parent
 _SCAN_ROWS = 20_000
@@ -41,13 +41,6 @@ class StoreFailed(PeakError):  # noqa: N818  (as its siblings in contracts.error
     """The store cannot be used; the journal is complete without it and rebuilds it."""
 
     default_code = "STORE_FAILED"
-
-
-class Scan(msgspec.Struct, frozen=True):
-    """What a full read found: the rows that are good in a row, and what is wrong after them."""
-
-    end: End
-    fault: str
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -124,20 +117,11 @@ class Database:
         while part := list(islice(lines, _BUILD_ROWS)):
             self.insert(list(_decoded(part, self.end.size)))
 
-    def scan(self) -> Scan:
-        """Read and check everything; leaves `end` at the last row that is good."""
-        end, fault = _EMPTY, ""
-        try:
-            found = self._connection.sql(statement("scan"))
-            for batch in found.to_arrow_reader(_SCAN_ROWS):
-                fault = _fault(batch, end)
-                if fault:
-                    break
-                end = End(end.size + batch.num_rows, batch.column("hash")[-1].as_py())
-        except (duckdb.Error, pa.ArrowException) as error:
-            fault = f"the file cannot be read through ({_first_line(error)})"
-        self.end = end
-        return Scan(end, fault)
+    def scan(self, journal: JournalSource) -> Scan:
+        """Hold everything against the journal; leaves `end` at the last row that is good."""
+        found = scan(self._connection, journal)
+        self.end = found.end
+        return found
 
     def batches(self, sql: str, parameters: dict[str, str]) -> Iterator[pa.RecordBatch]:
         """Answer one of our own queries in blocks of rows, streamed as in `rows`."""
@@ -152,12 +136,6 @@ class Database:
         for batch in self.batches(sql, parameters):
             found.extend(zip(*(column.to_pylist() for column in batch.columns), strict=True))
         return found
-
-    def export(self, select: str, parameters: dict[str, str], path: Path) -> None:
-        """Write the rows of a query of ours as Parquet into the export folder."""
-        target = str(path).replace("'", "''")
-        copy = f"COPY ({select}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
-        self._connection.execute(copy, parameters)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a second connection to the same file, for another thread."""
@@ -237,20 +215,6 @@ def discard(database: Database | None) -> None:
     if database is not None:
         with contextlib.suppress(duckdb.Error):
             database.close()
-
-
-def _fault(batch: pa.RecordBatch, end: End) -> str:
-    """Say what is wrong in one batch of the scan: a gap, a changed row or a broken link."""
-    seq, prev, hashes = (batch.column(name) for name in ("seq", "prev", "hash"))
-    expected = pa.array(range(end.size, end.size + batch.num_rows), pa.int64())
-    if not seq.equals(expected):
-        at = pc.index(pc.equal(seq, expected), value=False).as_py()
-        return f"event {seq[at].as_py()} is where {expected[at].as_py()} must be"
-    if (at := pc.index(pc.fill_null(batch.column("whole"), False), value=False).as_py()) >= 0:
-        return f"event {seq[at].as_py()} was changed"
-    if prev[0].as_py() != end.head or not prev.slice(1).equals(hashes.slice(0, len(hashes) - 1)):
-        return f"events {seq[0].as_py()} to {seq[-1].as_py()} are not one chain"
-    return ""
 
 
 def _decoded(lines: Iterable[bytes], first_seq: int) -> Iterator[tuple[Recorded, bytes]]:

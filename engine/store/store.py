@@ -14,12 +14,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Context, Decimal
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 import msgspec
@@ -27,7 +27,7 @@ import msgspec
 from engine.contracts.errors import InputError, IntegrityError, Refused
 from engine.contracts.money import plain
 from engine.store.batch import Line
-from engine.store.catalogue import PACKED
+from engine.store.compare import JournalSource
 from engine.store.database import (
     Database,
     Settings,
@@ -39,6 +39,7 @@ from engine.store.database import (
     statement,
 )
 from engine.store.joins import FillTable
+from engine.store.tables import ExportedTables, write_tables
 
 __all__ = [
     "WHOLE",
@@ -57,29 +58,6 @@ _INSERT_ROWS = 20_000
 _GATHER_SECONDS = 0.05
 _EXACT = Context(prec=100)
 _END = 2**63 - 1
-
-#: What of a session goes into its pack, as Parquet.
-_EXPORTS = {
-    name: f"SELECT * FROM {name} WHERE session_id = $session_id"  # noqa: S608  (our own names)
-    for name in PACKED
-}
-
-
-class JournalSource(Protocol):
-    """What the store needs of the journal."""
-
-    @property
-    def size(self) -> int:
-        """Number of durable events."""
-        ...
-
-    def head_at(self, size: int) -> str:
-        """Hash (hex) of the line that made it `size` events."""
-        ...
-
-    def lines(self, from_seq: int = 0, until: int | None = None) -> Iterator[bytes]:
-        """Raw lines, newlines included."""
-        ...
 
 
 class Alignment(msgspec.Struct, frozen=True):
@@ -333,8 +311,11 @@ class Store:
             for symbol in base
         ]
 
-    async def export_parquet(self, session_id: str) -> dict[str, Path]:
-        """Write the session's tables into the export folder: file name -> path."""
+    async def export_tables(self, session_id: str) -> ExportedTables:
+        """Write the session's tables as Parquet, in the export folder's own folder of the session.
+
+        They tell what the first `events` events of the journal tell: nothing is inserted meanwhile.
+        """
         return await self._on_thread(lambda: self._export(session_id))
 
     # --- on the store's thread -------------------------------------------------------------------
@@ -386,16 +367,11 @@ class Store:
         """Return the reason, and whether the store is a true beginning of the journal."""
         if self._database is None:
             return self._damage, False
-        scan = self._database.scan()
-        size, end = journal.size, scan.end
+        scan = self._database.scan(journal)
         if scan.fault:
             return scan.fault, False
-        if end.size > size:
-            return f"the store has {end.size} events, the journal {size}", False
-        if end.head != journal.head_at(end.size):
-            return f"the first {end.size} events are not the journal's", False
-        if end.size < size:
-            return f"the store has {end.size} events, the journal {size}", True
+        if scan.end.size < (size := journal.size):
+            return f"the store has {scan.end.size} events, the journal {size}", True
         return None, False
 
     def _catch_up(self, journal: JournalSource) -> None:
@@ -422,14 +398,11 @@ class Store:
         self._damage = ""
         self._seen = max(self._seen, database.end.size)
 
-    def _export(self, session_id: str) -> dict[str, Path]:
+    def _export(self, session_id: str) -> ExportedTables:
         database = self._open_database()
-        files: dict[str, Path] = {}
-        for name, select in _EXPORTS.items():
-            path = self._settings.export_folder / f"{name}.parquet"
-            database.export(select, {"session_id": session_id}, path)
-            files[path.name] = path
-        return files
+        folder = self._settings.export_folder / session_id
+        files = write_tables(database.batches, session_id, folder)
+        return ExportedTables(events=database.end.size, files=files)
 
     async def _session_rows(
         self, name: str, session_id: str, stretch: Stretch
