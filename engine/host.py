@@ -27,19 +27,20 @@ from engine.contracts.people import ENGINE, Actor, Role, automaton
 from engine.contracts.replies import Submitted
 from engine.contracts.session import SessionState
 from engine.contracts.view import EngineView, KillView, StateView
+from engine.execution.checkpoint import WORTH_EVENTS, Restored
+from engine.execution.checkpoint import write as write_checkpoint
 from engine.execution.clock import wall_us
 from engine.execution.core import Core, State
 from engine.execution.facts import Readings
 from engine.execution.market import Market
+from engine.execution.records import RecordPlaces, open_journal, open_records
 from engine.execution.session_desk import current_session
 from engine.governance.transitions import Cause
-from engine.journal.heads import refuse_rewritten
 from engine.journal.writer import Journal, JournalFailed
 from engine.ops.metrics import Metrics
 from engine.orders.machine import Illegal
 from engine.parts import HostActs, Parts
 from engine.setup import Setup
-from engine.store.store import Store
 from engine.venues.port import VenueQueryFailed
 
 _log = structlog.get_logger("host")
@@ -74,19 +75,26 @@ class Host:
     async def start(self) -> None:
         """Open the records and build the parts. Raises WorkspaceError, IntegrityError."""
         setup = self.setup
-        opened = Journal.open(
-            setup.paths.journal,
+        places = RecordPlaces(
+            journal=setup.paths.journal,
+            heads=setup.paths.heads,
+            checkpoints=setup.paths.checkpoints,
+            store=setup.paths.store,
+            exports=setup.paths.exports,
             commit_interval_ms=setup.settings.journal.commit_interval_ms,
             segment_lines=setup.settings.journal.segment_lines,
-            clock_us=wall_us,
         )
+        opened = open_journal(places)
         journal = self._journal = opened.journal
-        refuse_rewritten(journal, setup.paths.heads)
-        state = State()
-        for recorded in journal.read():
-            state.apply(recorded)
+        records = await open_records(opened, places, setup.code_sha256())
+        state = records.restored.state
+        self.store = records.store
         self.core = Core(journal, state)
-        await self._open_store(journal)
+        journal.subscribe(self.store.project)
+        if records.rebuilt:
+            self._rebuilt = records.rebuilt
+            events = records.aligned.events
+            await self.core.record(ENGINE, ev.StoreRebuilt(reason=records.rebuilt, events=events))
         if opened.repaired is not None:
             await self.core.record(ENGINE, opened.repaired)
         acts = HostActs(
@@ -102,25 +110,24 @@ class Host:
         self.core.listen(self.parts.refusals.heard)
         self.core.listen(self.parts.ladder.heard)
         await self.parts.latch.hold()
-        await self._record_start(state)
+        await self._record_start(state, records.restored)
         if opened.repaired is not None:
             await self.parts.ops.raise_alarm("JOURNAL_REPAIRED", opened.repaired.saved_as)
         self.parts.heads_writer.write()
+        self._checkpointed = records.restored.size
+        await self._checkpoint()
 
-    async def _open_store(self, journal: Journal) -> None:
-        paths = self.setup.paths
-        # Before the first start a journal may hold changes of the roster, and there is no store yet.
-        started = bool(self.core.state.config_sha256)
-        missing = started and not await asyncio.to_thread(paths.store.exists)
-        self.store = await Store.open(paths.store, export_folder=paths.exports)
-        aligned = await self.store.align(journal)
-        journal.subscribe(self.store.project)
-        if (aligned.rebuilt or missing) and aligned.events:
-            reason = "the store was missing" if missing else aligned.reason
-            await self.core.record(ENGINE, ev.StoreRebuilt(reason=reason, events=aligned.events))
-            self._rebuilt = reason
+    async def _checkpoint(self) -> None:
+        """Write the state down where nothing trades, if there is enough that is new (I7)."""
+        session = self.core.state.sessions.current
+        trades = session is not None and not session.ended and session.state != SessionState.CHARTER
+        if trades or self.core.journal.size - self._checkpointed < WORTH_EVENTS:
+            return
+        setup = self.setup
+        self._checkpointed = self.core.journal.size
+        await write_checkpoint(self.core, setup.paths.checkpoints, setup.code_sha256())
 
-    async def _record_start(self, state: State) -> None:
+    async def _record_start(self, state: State, restored: Restored) -> None:
         setup = self.setup
         unknown = tuple(order.intent.client_order_id for order in state.orders.open_orders())
         before, now = state.config_sha256, setup.config_sha256()
@@ -136,7 +143,12 @@ class Host:
                 code_sha256=setup.code_sha256(),
                 python=platform.python_version(),
             ),
-            ev.EngineRecovered(events=self.core.journal.size, unknown_orders=unknown),
+            ev.EngineRecovered(
+                events=self.core.journal.size,
+                unknown_orders=unknown,
+                from_checkpoint=restored.size,
+                checkpoint_refused=restored.refused[:_TEXT_LIMIT],
+            ),
         )
         await self.parts.changes.notice(setup.config_loaded(), setup.people_loaded(), before)
         if self._rebuilt:
@@ -257,6 +269,7 @@ class Host:
         for venue in (self.parts.venue, self.parts.kill_venue):
             await venue.close()
         if self._journal is not None and self._journal.failed is None:
+            await self._checkpoint()
             await self.core.record(ENGINE, ev.EngineStopped(reason="asked to stop"))
             self.parts.heads_writer.write()
         if not self.core.state.orders.open_orders():
@@ -459,6 +472,8 @@ class Host:
 
     def _on_event(self, recorded: ev.Recorded) -> None:
         self.meter.observe(recorded)
+        if isinstance(recorded.event, ev.SessionChartered):
+            self._spawn(self._checkpoint(), "checkpoint")
         self._wake()
 
     def _wake(self) -> None:
