@@ -7,7 +7,7 @@ uses one field for two things (a cancel's id and the order's), the choice is mad
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from engine.contracts.fill import Fill, Liquidity
 from engine.contracts.instrument import Instrument
@@ -39,6 +39,20 @@ def money(value: Decimal) -> Decimal:
     return known
 
 
+def amount(text: str) -> Decimal:
+    """As `money`, of the wire's text."""
+    known = _READ.get(text)
+    if known is None:
+        try:
+            known = _checked(Decimal(text))
+        except InvalidOperation as error:
+            raise WireError(f"{text[:40]!r} is not an amount of money") from error
+        if len(_READ) >= _REMEMBERED:
+            _READ.clear()
+        _READ[text] = known
+    return known
+
+
 def _checked(value: Decimal) -> Decimal:
     if not value.is_finite() or value.adjusted() >= 28:
         raise WireError(f"{value} is not an amount of money")
@@ -47,6 +61,8 @@ def _checked(value: Decimal) -> Decimal:
 
 #: Plain forms of numbers that were seen, by value.
 _PLAIN: dict[Decimal, Decimal] = {}
+#: The same, by the text on the wire.
+_READ: dict[str, Decimal] = {}
 _REMEMBERED = 2048
 
 
@@ -63,10 +79,10 @@ def order_report(order: WireOrder) -> OrderReport:
         venue_order_id=str(order.order_id),
         side=order.side,
         status=order.status,
-        price=money(order.price),
-        quantity=money(order.orig_qty),
-        filled_quantity=money(order.executed_qty),
-        filled_quote=money(order.cummulative_quote_qty),
+        price=amount(order.price),
+        quantity=amount(order.orig_qty),
+        filled_quantity=amount(order.executed_qty),
+        filled_quote=amount(order.cummulative_quote_qty),
         time_us=us(order.transact_time or order.update_time or order.time),
         reason=order.expiry_reason,
     )

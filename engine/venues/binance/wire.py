@@ -47,16 +47,17 @@ class WireFill(msgspec.Struct, frozen=True, rename="camel"):
 class WireOrder(msgspec.Struct, frozen=True, rename="camel"):
     """An order in the RESULT, FULL, query and cancel forms; times in ms.
 
-    `cummulativeQuoteQty` is spelled so on the wire.
+    Amounts are left as the text they are: a cancel-all brings hundreds of orders with few different
+    ones, and `translate` reads each once. `cummulativeQuoteQty` is spelled so on the wire.
     """
 
     symbol: str
     order_id: int
     client_order_id: str
-    price: Decimal
-    orig_qty: Decimal
-    executed_qty: Decimal
-    cummulative_quote_qty: Decimal
+    price: str
+    orig_qty: str
+    executed_qty: str
+    cummulative_quote_qty: str
     status: str
     side: Side
     orig_client_order_id: str = ""
