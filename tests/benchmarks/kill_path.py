@@ -9,16 +9,19 @@ ours does, because making 200 reports is half of the venue's own time.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from collections.abc import Sequence
 from decimal import Decimal
 
 import uvloop
 
-from engine.contracts.documents import Namespace, Purpose
+from engine.contracts.documents import Namespace
 from engine.contracts.event import KillLatched, KillStage, KillVerdict, OrderCanceled
 from engine.contracts.money import round_down_to, to_text
 from engine.contracts.order import OrderType, Side
 from peakctl.client.kill import send_kill
+from peakctl.client.raw_http import exchange
 from peakctl.demo_seats import Seat
 from peakctl.signing import Signer
 from tests.benchmarks.bare_disk import write_durably
@@ -32,6 +35,7 @@ _BELOW = Decimal("0.995")
 #: Under the widest limit of 50 a second.
 _PACE_SECONDS = 0.022
 _PROOF_SECONDS = 30.0
+_RELEASE_ROUTE = "/v1/latch/document?reason=benchmark&operator=alice&reviewer=bob"
 
 
 def kill_rows(rounds: int = 3) -> list[Row]:
@@ -82,24 +86,25 @@ async def _round(place: Desk) -> tuple[int, list[float], list[float]]:
         live(place) as (operator, _state),
         BareVenue(place.rest, *place.account("bare")) as venue,
     ):
-        await _rest_ours(operator)
-        bare, heard = await _bare_rounds(place, venue, 0)
+        prices = await _prices(operator)
+        await _rest_ours(operator, prices)
+        bare, heard = await _bare_rounds(place, venue, prices, 0)
         pressed_us, _ = await asyncio.to_thread(_press, place)
         await proven(operator)
-        more, more_heard = await _bare_rounds(place, venue, 4)
+        more, more_heard = await _bare_rounds(place, venue, prices, 4)
     return pressed_us, bare + more, heard + more_heard
 
 
 async def _bare_rounds(
-    place: Desk, venue: BareVenue, first: int
+    place: Desk, venue: BareVenue, prices: Sequence[Decimal], first: int
 ) -> tuple[list[float], list[float]]:
     """Cancel-alls of an account that listens to nothing, and of one that hears its reports."""
     plain: list[float] = []
     heard: list[float] = []
     for number in (first, first + 2):
-        plain.append(await _bare_cancel(venue, number))
+        plain.append(await _bare_cancel(venue, prices, number))
         async with venue.listening(str(place.ready["ws_api"])):
-            heard.append(await _bare_cancel(venue, number + 1))
+            heard.append(await _bare_cancel(venue, prices, number + 1))
     return plain, heard
 
 
@@ -122,25 +127,27 @@ async def proven(operator: Seat) -> None:
     await operator.until(lambda seen: seen.kill.state == "PROVEN", "proof", _PROOF_SECONDS)
 
 
-async def _rest_ours(operator: Seat) -> None:
+async def _prices(operator: Seat) -> list[Decimal]:
+    """Where both rest their orders: a little below the market, a tick apart."""
     view = await operator.client.state()
     assert view.market is not None, "the market was alive when the session went live"
     tick = view.market.tick_size
-    price = round_down_to(view.market.bids[0][0] * _BELOW, tick)
+    highest = round_down_to(view.market.bids[0][0] * _BELOW, tick)
+    return [highest - number * tick for number in range(_RESTING)]
+
+
+async def _rest_ours(operator: Seat, prices: Sequence[Decimal]) -> None:
     due = time.monotonic()
-    for number in range(_RESTING):
-        await operator.client.submit(
-            "BTCUSDT", Side.BUY, OrderType.LIMIT, _QUANTITY, price - number * tick
-        )
+    for price in prices:
+        await operator.client.submit("BTCUSDT", Side.BUY, OrderType.LIMIT, _QUANTITY, price)
         due = max(due + _PACE_SECONDS, time.monotonic())
         await asyncio.sleep(due - time.monotonic())
 
 
-async def _bare_cancel(venue: BareVenue, number: int) -> float:
+async def _bare_cancel(venue: BareVenue, prices: Sequence[Decimal], number: int) -> float:
     """Put as many orders and cancel them all; milliseconds of the cancel."""
-    for order in range(_RESTING):
-        price = to_text(Decimal(40_000) - order)
-        await venue.limit_order(price, to_text(_QUANTITY), f"kill-{number}-{order}")
+    for order, price in enumerate(prices):
+        await venue.limit_order(to_text(price), to_text(_QUANTITY), f"kill-{number}-{order}")
     begin = time.perf_counter()
     reports = await venue.signed("DELETE", "openOrders", symbol="BTCUSDT")
     took = (time.perf_counter() - begin) * 1000
@@ -181,17 +188,22 @@ async def _latches(place: Desk, presses: int) -> tuple[list[float], list[float]]
             bare.append(await asyncio.to_thread(write_durably, path))
             answered.append((await asyncio.to_thread(_press, place))[1])
             await proven(operator)
-            await release(operator, signers)
+            await release(place, operator, signers)
     return answered, bare
 
 
-async def release(operator: Seat, signers: list[Signer]) -> None:
+async def release(place: Desk, operator: Seat, signers: list[Signer]) -> None:
     """Have both people sign the latch open again, so that the next press sets it anew."""
-    asked = await operator.client.dual_request(Purpose.RELEASE, {}, "benchmark", "alice", "bob")
-    document = asked.document.encode("ascii")
-    for signer, name, namespace in zip(
-        signers, ("alice", "bob"), (Namespace.RELEASE, Namespace.RELEASE_REVIEW), strict=True
-    ):
-        signature = await asyncio.to_thread(signer.sign, document, namespace)
-        await operator.client.dual_sign(asked.id, asked.sha256, signature, signer=name)
+    _status, reply = await asyncio.to_thread(
+        exchange, place.workspace.socket, "GET", _RELEASE_ROUTE, time.monotonic() + 10
+    )
+    text = str(json.loads(reply)["document"])
+    document = text.encode("ascii")
+    signatures = [
+        await asyncio.to_thread(signer.sign, document, namespace)
+        for signer, namespace in zip(
+            signers, (Namespace.RELEASE, Namespace.RELEASE_REVIEW), strict=True
+        )
+    ]
+    await operator.client.release(text, *signatures)
     await operator.until(lambda seen: seen.kill.state == "READY", "release")
