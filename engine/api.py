@@ -139,7 +139,6 @@ def _command_routes(host: Host) -> dict[str, Handler]:
         "go/sign": command(rq.SignRequest, host.parts.approval.sign),
         "go/cosign": command(rq.CosignRequest, host.parts.approval.cosign),
         "order/cancel": command(rq.CancelRequest, host.cancel),
-        "orphan/adopt": command(rq.OrphanRequest, host.parts.orphans.adopt),
         "orphan/cancel": command(rq.OrphanRequest, host.parts.orphans.cancel),
         "dual/sign": command(rq.DualSignRequest, host.parts.dual.sign),
         "dual/withdraw": command(rq.DualWithdrawRequest, host.parts.dual.withdraw),
@@ -149,7 +148,7 @@ def _command_routes(host: Host) -> dict[str, Handler]:
         "recon/answer": command(rq.BreakAnswerRequest, recon.answer),
         "recon/sign": command(rq.SignRequest, recon.sign),
         "lessons": command(rq.LessonsRequest, lambda b, a: host.parts.pack.lessons(b.points, a)),
-        "pack/sign": command(rq.SignRequest, host.parts.pack.sign),
+        "pack/sign": command(rq.PackSignRequest, host.parts.pack.sign),
         "alarm/acknowledge": command(
             rq.AcknowledgeRequest, lambda b, a: host.parts.ops.acknowledge(b, a, session)
         ),
@@ -282,6 +281,9 @@ def _reading_routes(host: Host) -> dict[str, Handler]:
     async def evidence(_request: web.Request) -> web.StreamResponse:
         return _reply(host.parts.evidence.answer())
 
+    async def pack_document(request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(host.parts.pack.document(request.query.get("name", "")))
+
     async def metrics(_request: web.Request) -> web.StreamResponse:
         return web.Response(body=host.metrics(), content_type="text/plain")
 
@@ -290,6 +292,7 @@ def _reading_routes(host: Host) -> dict[str, Handler]:
         "stream": _stream,
         "heads": heads,
         "journal": journal,
+        "pack/document": pack_document,
         "metrics": metrics,
         "limits": limits,
         "evidence": evidence,

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from engine.contracts.documents import Purpose
 from engine.contracts.events.kill import WatchdogEnded
 from engine.contracts.people import ENGINE
+from engine.execution.adopt_act import AdoptAct
 from engine.execution.approval_desk import ApprovalDesk
 from engine.execution.breaker_desk import BreakerDesk
 from engine.execution.change_desk import ChangeDesk
+from engine.execution.close_act import CloseBreakAct
 from engine.execution.conditions import Conditions
 from engine.execution.core import Core
 from engine.execution.drill_desk import DrillDesk
@@ -32,7 +34,7 @@ from engine.execution.limit_desk import LimitDesk, LoosenAct
 from engine.execution.market import Market
 from engine.execution.ops_desk import OpsDesk
 from engine.execution.orphan_desk import OrphanDesk
-from engine.execution.pack_desk import PackDesk
+from engine.execution.pack_desk import PackDesk, PackSources
 from engine.execution.pipeline import OrderDesk
 from engine.execution.probe_table import ProbeTable
 from engine.execution.probes import Probes
@@ -198,6 +200,8 @@ class Parts:
                 Purpose.RELEASE: ReleaseAct(
                     core, probes, setup.charter_rules, self.kill_symbols, self.latch.released
                 ),
+                Purpose.ADOPT: AdoptAct(core, self.settler, self.venue),
+                Purpose.CLOSE_BREAK: CloseBreakAct(),
                 Purpose.LOOSEN: LoosenAct(self.limits_in_force),
                 Purpose.STEP_UP: StepUpAct(self.limits_in_force, self.evidence, environment),
             },
@@ -230,8 +234,7 @@ class Parts:
             first_use,
             self.heads_writer,
             setup.pack_places(),
-            setup.config_files,
-            setup.roster_bytes,
+            PackSources(store, setup.config_files, setup.roster_bytes),
         )
         self.attendance = Attendance(readings)
         self.reports = WatchdogReports(core, setup.paths.watchdog_log, self.ops.raise_alarm)

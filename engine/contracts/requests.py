@@ -124,7 +124,7 @@ class CancelRequest(Request, frozen=True, kw_only=True):
 
 
 class OrphanRequest(Request, frozen=True, kw_only=True):
-    """POST /v1/orphan/{adopt,cancel}: a stranger's order, by symbol and its id at the venue."""
+    """POST /v1/orphan/cancel: a stranger's order, by symbol and its id at the venue."""
 
     symbol: str
     client_order_id: str

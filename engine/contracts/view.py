@@ -97,6 +97,8 @@ class BreakView(msgspec.Struct, frozen=True, kw_only=True):
     likely: str = ""
     owner: str = ""
     age_ms: int = 0
+    #: two people have closed it together: what a red one needs
+    granted: bool = False
 
 
 class ReconView(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,13 +205,6 @@ class PackView(msgspec.Struct, frozen=True, kw_only=True):
     tagmanifest: str = ""
     tagmanifest_sha256: str = ""
     signed_by: tuple[str, ...] = ()
-
-
-class PackDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """GET /v1/pack/document: the exact text of one file of a written pack or revision."""
-
-    name: str
-    text: str
 
 
 class RevisionView(msgspec.Struct, frozen=True, kw_only=True):

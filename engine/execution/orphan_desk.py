@@ -1,14 +1,9 @@
-"""What people do about orders of the account that we did not make: adopt one, or cancel it.
+"""What one person does about orders of the account that we did not make: cancel one.
 
-Neither happens by itself (I2). Adopting takes what the venue shows into the session's ledger under
-the order's own id, with the person as its owner and a reason; its trades are asked for like any
-other's. It may have ended already: what it traded moved this account. A cancel always passes (I13):
-no lock, limit, latch or session stands in its way, and its outcome is the venue's word; while that
-is missing the venue is asked again. The alarm stays until the order has ended or is adopted, and a
-person has taken it.
-
-`_may_adopt` is the one place where adopting is allowed or refused: one person's word today; whoever
-needs two signatures for it puts them there.
+That never happens by itself (I2), and it always passes (I13): no lock, limit, latch or session
+stands in its way, and its outcome is the venue's word; while that is missing the venue is asked
+again. Adopting one needs two people (`adopt_act`). The alarm stays until the order has ended or is
+adopted, and a person has taken it.
 """
 
 from __future__ import annotations
@@ -22,36 +17,21 @@ from engine.contracts.errors import InputError, Refused
 from engine.contracts.event import (
     AlarmCleared,
     AnyEvent,
-    OrphanAdopted,
     OrphanCancelRequested,
     OrphanEnded,
 )
-from engine.contracts.money import plain
-from engine.contracts.order import OrderIntent, OrderType
 from engine.contracts.people import ENGINE, Actor, Role
 from engine.contracts.requests import OrphanRequest
-from engine.contracts.session import SessionState
 from engine.contracts.view import OrphanView
 from engine.execution.core import Core, State
 from engine.execution.orphan_news import alarm_text
-from engine.execution.session_desk import SessionDesk, current_session
+from engine.execution.session_desk import SessionDesk
 from engine.execution.settler import Settler
-from engine.governance.session import Session
-from engine.orders.orphans import ADOPTED, CANCEL_REQUESTED, Orphan
-from engine.venues.port import Canceled, OrderReport, Rejected, Venue, VenueQueryFailed
+from engine.orders.orphans import CANCEL_REQUESTED, Orphan
+from engine.venues.port import Canceled, Rejected, Venue, VenueQueryFailed
 
 _log = structlog.get_logger("orphans")
 
-#: A session can take an order in from its go until both have signed its reconciliation.
-_ADOPTING = frozenset(
-    {
-        SessionState.LIVE,
-        SessionState.PAUSED,
-        SessionState.STOPPING,
-        SessionState.STOPPED,
-        SessionState.KILLED,
-    }
-)
 _REASON_LIMIT = 500
 _TICK_SECONDS = 1.0
 _SHOWN = 40
@@ -69,58 +49,6 @@ class OrphanDesk:
     @property
     def _state(self) -> State:
         return self._core.state
-
-    async def adopt(self, request: OrphanRequest, actor: Actor) -> None:
-        """Take the order into the session. Raises Refused, InputError, VenueQueryFailed."""
-        self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
-        reason = _words(request)
-        orphan = self._named(request)
-        self._may_adopt(current_session(self._state), orphan)
-        report = await self._venue.order(orphan.symbol, orphan.client_order_id)
-        if report is None or report.venue_order_id != orphan.venue_order_id:
-            raise Refused(
-                what="the venue does not show this order now",
-                where=orphan.client_order_id,
-                todo="look at it again; nothing was adopted",
-                code="NOT_SHOWN",
-            )
-        intent = _intent_of(report)
-
-        def decide(state: State) -> Sequence[AnyEvent]:
-            session = current_session(state)
-            self._may_adopt(session, self._named(request))
-            return [
-                OrphanAdopted(
-                    session_id=session.id,
-                    intent=intent,
-                    venue_order_id=report.venue_order_id,
-                    owner=actor.name,
-                    reason=reason,
-                )
-            ]
-
-        await self._core.decide(actor, decide)
-        await self._settler.learn(report, ())
-        self._settler.settle_later(intent.client_order_id)
-
-    def _may_adopt(self, session: Session, orphan: Orphan) -> None:
-        """Refuse what must not be adopted. Raises Refused."""
-        wrong: tuple[str, str] | None = None
-        if session.state not in _ADOPTING:
-            wrong = "NOT_TRADING", f"the session is {session.state.value}"
-        elif orphan.symbol not in session.charter.instruments:
-            wrong = "SYMBOL", f"{orphan.symbol} is not in the charter"
-        elif self._state.orders.get(orphan.client_order_id) is not None:
-            wrong = "NAME_TAKEN", f"the ledger has an order {orphan.client_order_id} already"
-        elif orphan.state == ADOPTED:
-            wrong = "ADOPTED", f"the order is adopted already, by {orphan.by}"
-        if wrong is not None:
-            raise Refused(
-                what=wrong[1],
-                where=orphan.client_order_id,
-                todo="cancel it instead, if it is open",
-                code=wrong[0],
-            )
 
     async def cancel(self, request: OrphanRequest, actor: Actor) -> None:
         """Cancel the order. What the venue did not answer is asked for until it is known (I3)."""
@@ -268,16 +196,3 @@ def _words(request: OrphanRequest) -> str:
     if not words or len(words) > _REASON_LIMIT:
         raise InputError(what=f"a reason has 1 to {_REASON_LIMIT} characters", where="orphan")
     return words
-
-
-def _intent_of(report: OrderReport) -> OrderIntent:
-    """What the venue shows of an order, as an intent; its time in force is not shown."""
-    market = report.price == 0
-    return OrderIntent(
-        client_order_id=report.client_order_id,
-        symbol=report.symbol,
-        side=report.side,
-        type=OrderType.MARKET if market else OrderType.LIMIT,
-        quantity=report.quantity,
-        price=None if market else plain(report.price),
-    )

@@ -104,7 +104,7 @@ class ReconDesk:
         return recon_view(self._last(session))
 
     async def answer(self, request: BreakAnswerRequest, actor: Actor) -> None:
-        """Answer one break of the last run."""
+        """Answer one break of the last run; a red one is closed by two people (`close_act`)."""
         self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
         words = " ".join(request.answer.split())
         if not words or len(words) > _ANSWER_LIMIT:
@@ -113,12 +113,21 @@ class ReconDesk:
         def decide(state: State) -> Sequence[AnyEvent]:
             session = current_session(state)
             recon = self._last(session)
-            known = {one.id for one in Report.from_document(recon.report.encode()).breaks}
+            known = {
+                one.id: one.klass for one in Report.from_document(recon.report.encode()).breaks
+            }
             if request.run_id != recon.run_id or request.break_id not in known:
                 raise InputError(
                     what=f"no break {request.break_id[:20]!r} in the last run",
                     where="reconciliation",
                     todo="look at the present report",
+                )
+            if known[request.break_id] == RED:
+                raise Refused(
+                    what=f"break {request.break_id} is red: one person does not close it",
+                    where="reconciliation",
+                    todo="ask for it with `peakctl dual ask close_break`; both sign",
+                    code="RED_BREAK",
                 )
             return [
                 BreakAnswered(
@@ -203,14 +212,17 @@ class ReconDesk:
     @staticmethod
     def _all_answered(recon: ReconState) -> None:
         report = Report.from_document(recon.report.encode())
+        closed = {RED: recon.granted}
         open_ = [
-            one.id for one in report.breaks if one.klass != GREEN and one.id not in recon.answers
+            one.id
+            for one in report.breaks
+            if one.klass != GREEN and one.id not in closed.get(one.klass, recon.answers)
         ]
         if open_:
             raise Refused(
                 what=f"breaks without an answer: {', '.join(open_[:8])}",
                 where="reconciliation",
-                todo="answer each, then sign",
+                todo="answer each, the red ones as two people, then sign",
                 code="UNANSWERED",
             )
 

@@ -293,6 +293,7 @@ def recon_view(recon: ReconState) -> ReconView:
                 likely=one.likely,
                 owner=one.owner,
                 age_ms=report.age_us(one) // _US_PER_MS,
+                granted=one.id in recon.granted,
             )
             for one in report.breaks
         ),

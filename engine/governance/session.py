@@ -132,6 +132,8 @@ class ReconState:
     breaks: dict[str, int]
     at_us: int
     answers: dict[str, str] = field(default_factory=dict)
+    #: breaks that two people have closed together
+    granted: set[str] = field(default_factory=set)
     signatures: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -427,6 +429,8 @@ def _reconcile(session: Session, event: ReconRun | BreakAnswered | ReconSigned, 
         return
     if isinstance(event, BreakAnswered):
         recon.answers[event.break_id] = event.answer
+        if event.grant_id:
+            recon.granted.add(event.break_id)
     elif event.report_sha256 == recon.sha256:
         recon.signatures[event.role] = event.signature
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -152,11 +153,6 @@ class EngineClient(Connection):
         body = requests.CancelRequest(person=self.person, client_order_id=client_order_id)
         return await self._change("order/cancel", body)
 
-    async def adopt_orphan(self, symbol: str, client_order_id: str, reason: str) -> StateView:
-        """Take a stranger's order into the session."""
-        body = self._orphan(symbol, client_order_id, reason)
-        return await self._change("orphan/adopt", body, SLOW_SECONDS)
-
     async def cancel_orphan(self, symbol: str, client_order_id: str, reason: str) -> StateView:
         """Cancel a stranger's order; the state says whether it has ended."""
         body = self._orphan(symbol, client_order_id, reason)
@@ -286,9 +282,20 @@ class EngineClient(Connection):
         """Write the pack's files; its tag manifest is signed next."""
         return await self._post("pack/write", self._reason(""), PackView, SLOW_SECONDS)
 
-    async def sign_pack(self, sha256: str, signature: str) -> StateView:
-        """Hand in a signature over the tag manifest."""
-        return await self._change("pack/sign", self._signed(sha256, signature), SLOW_SECONDS)
+    async def pack_document(self, name: str) -> bytes:
+        """The exact bytes of a file of the written pack that people sign or that ties it in."""
+        return await self._ask(
+            "GET", f"pack/document?name={quote(name, safe='')}", None, SLOW_SECONDS
+        )
+
+    async def sign_pack(
+        self, sha256: str, signature: str, documents: Mapping[str, str]
+    ) -> StateView:
+        """Hand in signatures over the tag manifest and, by their names, over the reports."""
+        body = requests.PackSignRequest(
+            person=self.person, sha256=sha256, signature=signature, documents=dict(documents)
+        )
+        return await self._change("pack/sign", body, SLOW_SECONDS)
 
     async def acknowledge(self, alarm_id: str, note: str = "") -> StateView:
         """Take an alarm."""

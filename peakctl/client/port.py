@@ -105,9 +105,6 @@ class Console(Protocol):
     async def cancel(self, client_order_id: str) -> StateView:
         """Cancel one order."""
 
-    async def adopt_orphan(self, symbol: str, client_order_id: str, reason: str) -> StateView:
-        """Take a stranger's order into the session."""
-
     async def cancel_orphan(self, symbol: str, client_order_id: str, reason: str) -> StateView:
         """Cancel a stranger's order; the state says whether it has ended."""
 
@@ -132,8 +129,13 @@ class Console(Protocol):
     async def write_pack(self) -> PackView:
         """Write the pack's files; its tag manifest is signed next."""
 
-    async def sign_pack(self, sha256: str, signature: str) -> StateView:
-        """Hand in a signature over the tag manifest."""
+    async def pack_document(self, name: str) -> bytes:
+        """The exact bytes of a file of the written pack that people sign or that ties it in."""
+
+    async def sign_pack(
+        self, sha256: str, signature: str, documents: Mapping[str, str]
+    ) -> StateView:
+        """Hand in signatures over the tag manifest and, by their names, over the reports."""
 
     async def acknowledge(self, alarm_id: str, note: str = "") -> StateView:
         """Take an alarm."""

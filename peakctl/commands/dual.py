@@ -55,6 +55,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Acts beside go/no-go that two people grant.")
     group.command("list")(list_)
     group.command("show")(show)
+    group.command("ask")(ask_for)
     group.command("sign")(sign)
     group.command("withdraw")(withdraw)
     group.command("export")(export)
@@ -115,6 +116,32 @@ def show(request: IdArgument, workspace: WorkspaceOption = None, json: JsonOptio
         f"stage  {_stage(view)}; signed by {', '.join(view.signed_by) or 'nobody'}",
     )
     return 0
+
+
+def ask_for(
+    purpose: Annotated[Purpose, typer.Argument(help="What two people are to grant.")],
+    reason: Annotated[str, typer.Option(help="Why; both sign it.")],
+    about: Annotated[
+        list[str] | None,
+        typer.Option("--about", metavar="NAME=VALUE", help="What it is about; may be repeated."),
+    ] = None,
+    workspace: WorkspaceOption = None,
+    person: PersonOption = "",
+    key: KeyOption = None,
+) -> int:
+    """Ask for an act and sign it; the other person signs it too.
+
+    close_break wants run_id and break_ids, adopt wants symbol and client_order_id, release nothing;
+    loosening a limit and a step up have commands of their own.
+    """
+    subject: dict[str, str] = {}
+    for pair in about or ():
+        name, sign_, value = pair.partition("=")
+        if not sign_ or not name or name in subject:
+            raise InputError(what=f"{pair[:60]!r} is not NAME=VALUE, once", where="--about")
+        subject[name] = value
+    place = visited(workspace)
+    return ask_and_sign(place, purpose, subject, reason, whoami(place, person), key)
 
 
 def sign(

@@ -1,6 +1,7 @@
 """`peakctl orphan`: orders of the account that we did not make, listed, adopted or canceled.
 
-Exit codes: a cancel that the venue has not confirmed is 3; what the engine refuses is 4.
+Adopting is an act of two people (`peakctl dual`), cancelling one of whoever sees it first. Exit
+codes: a cancel that the venue has not confirmed is 3; what the engine refuses is 4.
 """
 # ruff: noqa: FBT002  (typer makes options of booleans with defaults)
 
@@ -12,9 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.contracts.documents import Purpose
 from engine.contracts.errors import InputError, NotProven
+from peakctl.commands import dual
 from peakctl.commands.options import (
     JsonOption,
+    KeyOption,
     PersonOption,
     WorkspaceOption,
     visited,
@@ -84,18 +88,19 @@ def adopt(
     symbol: SymbolOption = "",
     workspace: WorkspaceOption = None,
     person: PersonOption = "",
+    key: KeyOption = None,
 ) -> int:
-    """Take an order into the session: it is then an order like any other, and yours."""
+    """Ask for an order to become one of the session, and yours; the other person signs too."""
     place = visited(workspace)
     who = whoami(place, person)
+    symbols: list[str] = []
 
     async def work(client: EngineClient) -> None:
-        found = _one(await client.state(), order, symbol)
-        await client.adopt_orphan(found.symbol, order, reason)
+        symbols.append(_one(await client.state(), order, symbol).symbol)
 
     _as(place, who, work)
-    say(f"{order} is an order of the session, adopted by {who}")
-    return 0
+    subject = {"symbol": symbols[0], "client_order_id": order}
+    return dual.ask_and_sign(place, Purpose.ADOPT, subject, reason, who, key)
 
 
 def cancel(

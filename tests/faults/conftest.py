@@ -361,8 +361,12 @@ class Field:
         """Run, answer, sign by both. Returns the red breaks."""
         found = await self.client.run_recon()
         for row in found.breaks:
-            if row.klass != "green":
+            if row.klass == "yellow":
                 await self.client.answer_break(found.run_id, row.id, "seen in the test")
+        red = [row.id for row in found.breaks if row.klass == "red"]
+        if red:
+            subject = {"run_id": found.run_id, "break_ids": ",".join(red)}
+            await self.grant(Purpose.CLOSE_BREAK, subject, "seen in the test")
         digest = sha256_hex(found.report.encode())
         for seat, namespace in (
             (self.operator, Namespace.RECON),
@@ -392,6 +396,11 @@ class Field:
         view = await self.dual_ask(purpose, subject, reason)
         await self.dual_sign(view, Role.OPERATOR)
         return await self.dual_sign(view, Role.REVIEWER)
+
+    async def adopt(self, symbol: str, client_order_id: str, reason: str) -> StateView:
+        """Both sign that an orphan becomes an order of the session."""
+        subject = {"symbol": symbol, "client_order_id": client_order_id}
+        return await self.grant(Purpose.ADOPT, subject, reason)
 
     async def release(self) -> StateView:
         """Both sign the release of the latch, once what its checklist asks for is there again."""
@@ -464,12 +473,8 @@ class Field:
         """Lessons, pack, both signatures."""
         await self.client.write_lessons(("Seen in the test.",))
         pack = await self.client.write_pack()
-        digest = sha256_hex(pack.tagmanifest.encode())
-        for seat, namespace in (
-            (self.operator, Namespace.PACK),
-            (self.reviewer, Namespace.PACK_REVIEW),
-        ):
-            await seat.client.sign_pack(digest, await seat.sign(pack.tagmanifest, namespace))
+        for seat in (self.operator, self.reviewer):
+            await seat.sign_pack(pack)
         await self.until_session("sealed")
 
     # --- records --------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ async def test_an_adopted_orphan_is_an_order_of_the_session_with_its_trades(live
     await live.ready()
     price = (await live.away_price()) + Decimal(1)
     orphan = await stranger(live, "from-elsewhere", price)
-    view = await live.client.adopt_orphan(SYMBOL, "from-elsewhere", "placed by hand, now ours")
+    view = await live.adopt(SYMBOL, "from-elsewhere", "placed by hand, now ours")
     (order,) = view.orders
     assert (order.intent.client_order_id, order.owner) == ("from-elsewhere", "alice")
     assert (order.venue_order_id, order.reason) == (
@@ -69,7 +69,7 @@ async def test_an_adopted_orphan_is_an_order_of_the_session_with_its_trades(live
         "placed by hand, now ours",
     )
     with pytest.raises(Refused):
-        await live.client.adopt_orphan(SYMBOL, "from-elsewhere", "twice")
+        await live.adopt(SYMBOL, "from-elsewhere", "twice")
     await taken(live)
     await live.client.cancel("from-elsewhere")
     await live.until_order("from-elsewhere", "CANCELED")
@@ -82,7 +82,7 @@ async def test_what_an_orphan_traded_before_it_was_adopted_is_asked_for(live: Fi
     market = (await live.state()).market
     assert market is not None
     await stranger_bought(live, "took-it", market.asks[0][0] * 2)
-    await live.client.adopt_orphan(SYMBOL, "took-it", "a colleague's, agreed by phone")
+    await live.adopt(SYMBOL, "took-it", "a colleague's, agreed by phone")
     await live.until_order("took-it", "FILLED")
     await live.same_trades_here_and_there()
     view = await live.state()
@@ -169,7 +169,7 @@ async def test_a_name_like_ours_that_the_journal_does_not_know_is_an_orphan(live
     assert (await live.state()).orders == ()
     # Our own next order takes another name: the venue would take this one again once it is free.
     assert await live.rest_one() == f"pk-{view.session.id}-000001"
-    await live.client.adopt_orphan(SYMBOL, name, "lost with the old disk")
+    await live.adopt(SYMBOL, name, "lost with the old disk")
     await live.until_order(name, "ACKNOWLEDGED")
     assert len({one.intent.client_order_id for one in (await live.state()).orders}) == 2
 
@@ -188,5 +188,5 @@ async def test_nothing_is_adopted_without_an_order_and_a_reason(
     await field.go_live()
     await stranger(field, "web-4", await field.away_price())
     with pytest.raises(error):
-        await field.client.adopt_orphan(symbol, name, reason)
+        await field.adopt(symbol, name, reason)
     assert field.events("orphan.adopted") == []

@@ -141,7 +141,7 @@ async def test_money_that_moved_outside_is_red(watched: Field) -> None:
     seen = (await watched.state()).recon_watch
     assert {"ORDER_ORPHAN", "FILL_ORPHAN", "BALANCE", "POSITION"} <= {b.code for b in seen.breaks}
     # Once a person has taken it in as the session's own, all three sides agree again.
-    await watched.client.adopt_orphan(SYMBOL, "took-it", "a colleague's")
+    await watched.adopt(SYMBOL, "took-it", "a colleague's")
     await until_watch(watched, lambda now: now.state == "agree", "agreement again")
     await watched.client.resume("adopted")
     await watched.client.stop("test")

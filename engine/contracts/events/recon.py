@@ -51,12 +51,13 @@ class ReconChecked(Event, frozen=True, kw_only=True, tag="recon.checked"):
 
 
 class BreakAnswered(Event, frozen=True, kw_only=True, tag="recon.answered"):
-    """A person answered a break."""
+    """A person answered a break. `grant_id` is the request of two that closes a red one."""
 
     session_id: str
     run_id: str
     break_id: str
     answer: str
+    grant_id: str = ""
 
 
 class ReconSigned(Event, frozen=True, kw_only=True, tag="recon.signed"):
@@ -91,13 +92,18 @@ class PackWritten(Event, frozen=True, kw_only=True, tag="pack.written"):
 
 
 class PackSigned(Event, frozen=True, kw_only=True, tag="pack.signed"):
-    """One person signed the pack's tag manifest. `counter` is a hardware key's, else None."""
+    """One person signed the pack's tag manifest and the reports that are signed by themselves.
+
+    `documents`: the sha256 of each such report by its name in the pack. `counter` is a hardware
+    key's at the last of these signatures, else None.
+    """
 
     session_id: str
     role: Role
     tagmanifest_sha256: str
     fingerprint: str
     counter: int | None = None
+    documents: dict[str, str] = {}  # noqa: RUF012  (msgspec copies it)
 
 
 class PackSealed(Event, frozen=True, kw_only=True, tag="pack.sealed"):

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine.contracts.canonical import sha256_hex
-from engine.contracts.documents import Namespace
+from engine.contracts.documents import Namespace, Purpose
 from engine.contracts.errors import EngineUnreachable, PeakError, Refused
 from engine.contracts.order import Order, OrderState, OrderType, Side
 from engine.contracts.session import ItemKind, ItemResult, SessionState
@@ -35,7 +35,7 @@ from peakctl.signing import signals
 from tests.faults.conftest import SYMBOL, Field, eventually
 
 if TYPE_CHECKING:
-    from engine.contracts.view import ReconView, SessionView
+    from engine.contracts.view import PackView, ReconView, SessionView
 
 #: The other account's quotes (side, price, quantity): nothing else stands in the book.
 QUOTES = (
@@ -466,8 +466,12 @@ async def reconcile(script: Script) -> None:
 
     async def sign(recon: ReconView) -> None:
         for row in recon.breaks:
-            if row.klass != "green" and not row.answer:
+            if row.klass == "yellow" and not row.answer:
                 await desk.client.answer_break(recon.run_id, row.id, "kept by the script")
+        red = [row.id for row in recon.breaks if row.klass == "red" and not row.granted]
+        if red:
+            subject = {"run_id": recon.run_id, "break_ids": ",".join(red)}
+            await desk.grant(Purpose.CLOSE_BREAK, subject, "kept by the script")
         for seat, namespace in (
             (desk.operator, Namespace.RECON),
             (desk.reviewer, Namespace.RECON_REVIEW),
@@ -496,13 +500,9 @@ async def seal(script: Script) -> None:
     """Lessons, the pack, both signatures."""
     desk = script.field
 
-    async def sign(manifest: str) -> None:
-        digest = sha256_hex(manifest.encode())
-        for seat, namespace in (
-            (desk.operator, Namespace.PACK),
-            (desk.reviewer, Namespace.PACK_REVIEW),
-        ):
-            await seat.client.sign_pack(digest, await seat.sign(manifest, namespace))
+    async def sign(pack: PackView) -> None:
+        for seat in (desk.operator, desk.reviewer):
+            await seat.sign_pack(pack)
 
     async def missing() -> Callable[[], Awaitable[Any]] | None:
         session = await script.session()
@@ -510,8 +510,8 @@ async def seal(script: Script) -> None:
             return None
         if session.pack is None:
             return lambda: _write_pack(desk, session.id)
-        manifest = session.pack.tagmanifest
-        return lambda: sign(manifest)
+        pack = session.pack
+        return lambda: sign(pack)
 
     await script.insist(missing, "seal")
     assert await script.past(SessionState.SEALED)
