@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator, Callable
 from engine.contracts.documents import Namespace
 from engine.contracts.errors import AnswerNo
 from engine.contracts.money import to_text
+from engine.contracts.people import Role
 from engine.contracts.session import Charter, ChecklistItem
-from engine.contracts.view import StateView
+from engine.contracts.view import PackView, StateView
 from peakctl.client.client import EngineClient
+from peakctl.client.pack_signing import sign_pack
 from peakctl.signing import Signer
 from peakctl.workspace import Workspace
 
@@ -73,6 +75,14 @@ class Seat:
     async def sign(self, document: str, namespace: Namespace) -> str:
         """The person's signature; ssh-keygen runs beside the loop."""
         return await asyncio.to_thread(self.signer.sign, document.encode("ascii"), namespace)
+
+    async def sign_pack(self, pack: PackView) -> StateView:
+        """The person's signatures of a written pack: lists, runlog, incidents."""
+
+        async def sign(namespace: Namespace, document: bytes) -> str:
+            return await asyncio.to_thread(self.signer.sign, document, namespace)
+
+        return await sign_pack(self.client, Role(self.client.role), sign, pack)
 
 
 @contextlib.asynccontextmanager

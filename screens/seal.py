@@ -1,6 +1,7 @@
 """Lessons and seal: one to three lessons, the pack written, signed by both, verified.
 
-Both sign the pack's tag manifest, hashed here from its own bytes. Verification is the same that an
+Both sign the pack's tag manifest, the runlog and the incidents with one key press, hashed here from
+their own bytes. Verification is the same that an
 auditor runs (`peakctl verify`), on the folder, after sealing.
 """
 
@@ -16,10 +17,11 @@ from textual.types import CSSPathType
 from textual.widget import Widget
 from textual.widgets import Input, Label
 
-from engine.contracts.documents import Namespace
-from engine.contracts.errors import InputError, IntegrityError, Refused
+from engine.contracts.errors import InputError, Refused
+from engine.contracts.people import Role
 from engine.contracts.session import SessionState
 from engine.contracts.view import PackView
+from peakctl.client.pack_signing import sign_pack
 from screens.base import BASE_CSS, PeakScreen
 from screens.draw import join, mark, text, title, wrap
 from screens.lines import Lines
@@ -163,21 +165,15 @@ class SealScreen(PeakScreen):
         return "The pack is written. Sign its manifest with ^S."
 
     def action_sign_pack(self) -> None:
-        """Sign the tag manifest's bytes."""
+        """Sign the bytes of the tag manifest, the runlog and the incidents, in one go."""
         self.desk.act(self._sign())
 
     async def _sign(self) -> str:
         pack = self.model.session.pack if self.model.session else None
         if pack is None or not pack.tagmanifest:
             raise Refused(what="there is no written pack to sign", todo="write it with ^R")
-        manifest = pack.tagmanifest.encode()
-        sha256 = hashlib.sha256(manifest).hexdigest()
-        if sha256 != pack.tagmanifest_sha256:
-            raise IntegrityError(what="the manifest's hash differs from the engine's")
-        role = Namespace.PACK if self.role == "operator" else Namespace.PACK_REVIEW
-        signature = await self.desk.tools.sign(role, manifest)
-        await self.desk.client.sign_pack(sha256, signature)
-        return "The pack is signed."
+        await sign_pack(self.desk.client, Role(self.role), self.desk.tools.sign, pack)
+        return "The pack is signed: manifest, runlog and incidents."
 
     def action_check_pack(self) -> None:
         """Verify the folder as an auditor would."""

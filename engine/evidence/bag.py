@@ -9,10 +9,13 @@ duplicate lines, `..`, absolute names, backslash escapes, CRLF.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 
+from engine.contracts.documents import SIGNED_REPORTS
 from engine.contracts.errors import IntegrityError
+from engine.contracts.people import Role
 
 BAGIT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 
@@ -20,15 +23,33 @@ BAGIT_NAME = "bagit.txt"
 INFO_NAME = "bag-info.txt"
 MANIFEST_NAME = "manifest-sha256.txt"
 TAGMANIFEST_NAME = "tagmanifest-sha256.txt"
-OPERATOR_SIGNATURE_NAME = f"{TAGMANIFEST_NAME}.op.sig"
-REVIEWER_SIGNATURE_NAME = f"{TAGMANIFEST_NAME}.rev.sig"
+_SUFFIXES = {Role.OPERATOR: "op.sig", Role.REVIEWER: "rev.sig"}
+
+
+def signature_name(document: str, role: Role) -> str:
+    """Where a person's signature of a document of the bag lies: at the top, in no manifest.
+
+    So the tag manifest is the same before and after anybody has signed, and one person can sign it
+    and the reports in one go.
+    """
+    return f"{PurePosixPath(document).name}.{_SUFFIXES[role]}"
+
+
+OPERATOR_SIGNATURE_NAME = signature_name(TAGMANIFEST_NAME, Role.OPERATOR)
+REVIEWER_SIGNATURE_NAME = signature_name(TAGMANIFEST_NAME, Role.REVIEWER)
 
 #: The tag files that the tag manifest lists.
 TAGGED_NAMES = (INFO_NAME, BAGIT_NAME, MANIFEST_NAME)
-#: Everything that may stand at the top of a sealed pack, beside `data/`.
-TOP_NAMES = frozenset(
-    {*TAGGED_NAMES, TAGMANIFEST_NAME, OPERATOR_SIGNATURE_NAME, REVIEWER_SIGNATURE_NAME}
-)
+#: The documents that both people sign in a pack, and in a revision of one.
+PACK_SIGNED = (TAGMANIFEST_NAME, *SIGNED_REPORTS)
+REVISION_SIGNED = (TAGMANIFEST_NAME,)
+
+
+def top_names(signed: Iterable[str] = PACK_SIGNED) -> frozenset[str]:
+    """Everything that stands at the top of a sealed bag, beside `data/`."""
+    signatures = {signature_name(document, role) for document in signed for role in Role}
+    return frozenset({*TAGGED_NAMES, TAGMANIFEST_NAME, *signatures})
+
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
 _NAME = re.compile(rf"{_PART}(/{_PART}){{0,7}}")

@@ -35,13 +35,14 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     roster: bytes
     config: bytes
     checklist: bytes
-    journal_segments: tuple[Path, ...]
-    head: bytes
-    head_signature: str
     run: dict[str, str]
+    journal_segments: tuple[Path, ...] = ()
+    head: bytes = b""
+    head_signature: str = ""
     config_inputs: tuple[tuple[str, bytes], ...] = ()
     market_folders: tuple[Path, ...] = ()
     snapshot_folders: tuple[Path, ...] = ()
+    tables: dict[str, Path] = {}
 
 
 def gather(lines: Iterable[bytes], session_id: str, around: Surroundings) -> PackInputs:
@@ -76,6 +77,8 @@ def gather(lines: Iterable[bytes], session_id: str, around: Surroundings) -> Pac
         config_inputs=_flat(around.config_inputs),
         snapshots=snapshots,
         market=market,
+        tables=around.tables,
+        first_seq=mine[0].seq if mine else 0,
     )
 
 

@@ -3,25 +3,29 @@
 Promises: the same inputs give the same bytes (so the same tag manifest); the folder carries its
 final name only when it is complete, signed by both people and on the disk (everything is written
 to `<name>.partial`, files and folders are fsynced, then one rename); nothing outside the folder is
-changed. The pack carries the whole journal from seq 0 up to its signed head, so that the chain can
-be checked without us.
+changed, and what an interrupted writing left is moved aside under a name of its own, never removed.
+The pack carries the whole journal from seq 0 up to its signed head, so that the chain can be
+checked without us.
 
     bagit.txt bag-info.txt manifest-sha256.txt tagmanifest-sha256.txt{,.op.sig,.rev.sig}
-    data/VERIFY.md  data/run_manifest.json
+    runlog.md{.op.sig,.rev.sig} incidents.md{.op.sig,.rev.sig}
+    data/VERIFY.md  data/run_manifest.json  data/config_snapshot.json
     data/go/       go.json{,.sig} cosign.json{,.sig} allowed_signers roster.json checklist.json
     data/config/   effective.json  inputs/...
-    data/audit/    log.jsonl head.txt head.txt.sig
+    data/audit/    log.jsonl head.txt head.txt.sig heads.jsonl
     data/reports/  recon.json{,.op.sig,.rev.sig} and the files of engine.evidence.reports
-    data/market/   *.parquet      data/snapshots/ *.json
+    data/tables/   *.parquet      data/market/   *.parquet      data/snapshots/ *.json
+
+The signatures of the tag manifest, the runlog and the incidents lie at the top, in no manifest: the
+tag manifest is complete before anybody signs, and each person signs all three at once.
 """
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import os
 import re
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -33,13 +37,12 @@ from engine.contracts.documents import DOMAIN
 from engine.contracts.errors import InputError, IntegrityError, WorkspaceError
 from engine.contracts.people import Role
 from engine.evidence import bag
+from engine.evidence.folder import BagWriter, sync_folder, write_new
 from engine.journal.heads import parse_head
 
 _CHUNK = 1 << 20
-_SIGNATURE_NAMES = {
-    Role.OPERATOR: bag.OPERATOR_SIGNATURE_NAME,
-    Role.REVIEWER: bag.REVIEWER_SIGNATURE_NAME,
-}
+_PARTIAL = ".partial"
+_INTERRUPTED = ".interrupted-"
 
 
 class ApprovalFiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,8 +66,10 @@ class PackInputs(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that goes into a pack. Times in µs UTC.
 
     `operator`, `reviewer` and `log` are principals of `allowed_signers`. `journal_segments` are the
-    journal's files in order; as many lines as `head` says are copied. Keys of `config_inputs`,
-    `reports`, `snapshots` and `market` are file names inside their folder. `approval` is None
+    journal's files in order; as many lines as `head` says are copied; `heads` are the session's
+    signed heads, one JSON line each, and `first_seq` is where the session begins. Keys of
+    `config_inputs`, `reports`, `snapshots`, `market` and `tables` are file names inside their
+    folder. `approval` is None
     only for a session that was killed before anyone approved it; `checklist` is the document that
     go.json binds by hash. `run` is free text about the run
     (version, code hash, python, seeds) without secrets.
@@ -89,14 +94,21 @@ class PackInputs(msgspec.Struct, frozen=True, kw_only=True):
     config_inputs: dict[str, bytes] = {}
     snapshots: dict[str, Path] = {}
     market: dict[str, Path] = {}
+    tables: dict[str, Path] = {}
+    heads: bytes = b""
+    first_seq: int = 0
 
 
 class PackWrittenResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A written, not yet signed pack: its `.partial` folder and the bytes that both people sign."""
+    """A written, not yet signed pack: its `.partial` folder and the bytes that both people sign.
+
+    `set_aside` is where the leftover of an interrupted writing went, None when there was none.
+    """
 
     folder_tmp: Path
     tagmanifest_sha256: str
     tagmanifest_bytes: bytes
+    set_aside: Path | None = None
 
 
 def folder_name(started_us: int, session_id: str) -> str:
@@ -106,53 +118,70 @@ def folder_name(started_us: int, session_id: str) -> str:
 
 
 def write_pack(folder: Path, inputs: PackInputs) -> PackWrittenResult:
-    """Write `<folder>.partial`, fsynced and read-only; a leftover of an earlier try is replaced.
+    """Write `<folder>.partial`, fsynced and read-only; a leftover of an earlier try moves aside.
 
     Raises WorkspaceError if `folder` exists, InputError for names that have no place in a pack, and
     IntegrityError if the journal does not reach the head.
     """
-    if folder.exists() or folder.is_symlink():
-        raise WorkspaceError(what="a pack with this name exists", where=str(folder))
     _check_inputs(inputs)
-    partial = _partial_of(folder)
-    _remove_leftover(partial)
-    writer = _Writer(partial)
+    writer, aside = begin(folder)
     for name, content in _documents(inputs):
         writer.write(f"data/{name}", content)
     for name, source in (
         *((f"market/{name}", path) for name, path in inputs.market.items()),
         *((f"snapshots/{name}", path) for name, path in inputs.snapshots.items()),
+        *((f"tables/{name}", path) for name, path in inputs.tables.items()),
     ):
         writer.copy(f"data/{name}", source)
     _copy_journal(writer, inputs)
-    payload = dict(writer.hashes)
-    manifest = bag.render_manifest(payload)
-    info = bag.render_info(inputs.session_id, inputs.started_us, writer.size, len(payload))
-    tags = {bag.BAGIT_NAME: bag.BAGIT, bag.INFO_NAME: info, bag.MANIFEST_NAME: manifest}
-    for name, content in tags.items():
-        writer.write(name, content)
-    tagmanifest = bag.render_manifest({name: sha256_hex(raw) for name, raw in tags.items()})
-    writer.write(bag.TAGMANIFEST_NAME, tagmanifest)
-    writer.sync_folders()
+    tagmanifest = writer.close(inputs.session_id, inputs.started_us)
     return PackWrittenResult(
-        folder_tmp=partial,
+        folder_tmp=writer.root,
         tagmanifest_sha256=sha256_hex(tagmanifest),
         tagmanifest_bytes=tagmanifest,
+        set_aside=aside,
     )
 
 
-def add_signature(folder: Path, role: Role, armored: str) -> Path:
-    """Put one person's signature of the tag manifest beside it; a second one replaces the first.
+def begin(folder: Path) -> tuple[BagWriter, Path | None]:
+    """A writer of `<folder>.partial`, and where a leftover of that name went.
 
-    `folder` is the final or the `.partial` name. The caller has verified the signature.
+    Raises WorkspaceError if `folder` exists, or if what stands in the way is no folder.
     """
-    partial = _partial_of(folder)
+    if folder.exists() or folder.is_symlink():
+        raise WorkspaceError(what="a pack with this name exists", where=str(folder))
+    partial = partial_of(folder)
+    aside = _set_aside(partial)
+    return BagWriter(partial), aside
+
+
+def leftovers(sessions: Path) -> tuple[Path, ...]:
+    """Folders of packs that are not sealed: being signed, interrupted, or moved aside."""
+    if not sessions.is_dir():
+        return ()
+    return tuple(sorted(path for path in sessions.iterdir() if is_leftover(path.name)))
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a folder of this name is no sealed pack."""
+    return name.endswith(_PARTIAL) or _INTERRUPTED in name
+
+
+def add_signature(
+    folder: Path, role: Role, armored: str, document: str = bag.TAGMANIFEST_NAME
+) -> Path:
+    """Put one person's signature of a document at the top; a second one replaces the first.
+
+    `folder` is the final or the `.partial` name, `document` the tag manifest or one of
+    `documents.SIGNED_REPORTS`. The caller has verified the signature.
+    """
+    partial = partial_of(folder)
     if not (partial / bag.TAGMANIFEST_NAME).is_file():
         raise WorkspaceError(what="there is no written pack to sign", where=str(partial))
-    target = partial / _SIGNATURE_NAMES[role]
+    target = partial / bag.signature_name(document, role)
     target.unlink(missing_ok=True)
-    _write_new(target, armored.encode("ascii"))
-    _sync(partial)
+    write_new(target, armored.encode("ascii"))
+    sync_folder(partial)
     return target
 
 
@@ -162,29 +191,31 @@ def standing(folder: Path) -> Path:
     A crash may come between `finish` and the record of it: then the pack is finished, with both
     signatures, and nobody has said so yet.
     """
-    partial = _partial_of(folder)
-    final = _final_of(partial)
+    partial = partial_of(folder)
+    final = final_of(partial)
     return final if final.is_dir() and not partial.exists() else partial
 
 
-def finish(folder: Path) -> Path:
-    """Give a pack with both signatures its final name, atomically. Returns that name.
+def finish(folder: Path, signed: Iterable[str] = bag.PACK_SIGNED) -> Path:
+    """Give a bag with both signatures of each document its final name, atomically.
 
-    One that has it already keeps it.
+    Returns that name; one that has it already keeps it.
     """
-    partial = _partial_of(folder)
-    final = _final_of(partial)
+    partial = partial_of(folder)
+    final = final_of(partial)
     if standing(folder) == final and not final.is_symlink():
         return final
-    for role, name in _SIGNATURE_NAMES.items():
-        if not (partial / name).is_file():
+    for document, role in itertools.product(signed, Role):
+        if not (partial / bag.signature_name(document, role)).is_file():
             raise WorkspaceError(
-                what=f"the {role}'s signature is missing", where=str(partial), todo="sign first"
+                what=f"the {role}'s signature is missing",
+                where=f"{partial}: {document}",
+                todo="sign first",
             )
     if final.exists() or final.is_symlink():
         raise WorkspaceError(what="a pack with this name exists", where=str(final))
     partial.rename(final)
-    _sync(final.parent)
+    sync_folder(final.parent)
     return final
 
 
@@ -212,7 +243,13 @@ def _check_inputs(inputs: PackInputs) -> None:
             )
     if not bag.legal_name(inputs.session_id):
         raise InputError(what=f"session id {inputs.session_id!r} is not usable", where="session")
-    for group in (inputs.config_inputs, inputs.reports, inputs.snapshots, inputs.market):
+    for group in (
+        inputs.config_inputs,
+        inputs.reports,
+        inputs.snapshots,
+        inputs.market,
+        inputs.tables,
+    ):
         for name in group:
             if not bag.legal_name(name):
                 raise InputError(what=f"file name {name!r} has no place in a pack", where="pack")
@@ -244,11 +281,13 @@ def _documents(inputs: PackInputs) -> Iterator[tuple[str, bytes]]:
         yield "go/checklist.json", inputs.checklist
     yield "go/allowed_signers", inputs.allowed_signers
     yield "go/roster.json", inputs.roster
+    yield "config_snapshot.json", inputs.config
     yield "config/effective.json", inputs.config
     for name, content in inputs.config_inputs.items():
         yield f"config/inputs/{name}", content
     yield "audit/head.txt", inputs.head
     yield "audit/head.txt.sig", inputs.head_signature.encode("ascii")
+    yield "audit/heads.jsonl", inputs.heads
     yield "reports/recon.json", inputs.recon.report
     yield "reports/recon.json.op.sig", inputs.recon.operator_signature.encode("ascii")
     yield "reports/recon.json.rev.sig", inputs.recon.reviewer_signature.encode("ascii")
@@ -256,7 +295,7 @@ def _documents(inputs: PackInputs) -> Iterator[tuple[str, bytes]]:
         yield f"reports/{name}", content
 
 
-def _copy_journal(writer: _Writer, inputs: PackInputs) -> None:
+def _copy_journal(writer: BagWriter, inputs: PackInputs) -> None:
     head = parse_head(inputs.head.decode("ascii", "replace"), "head")
     last = b""
 
@@ -283,81 +322,34 @@ def _copy_journal(writer: _Writer, inputs: PackInputs) -> None:
         )
 
 
-class _Writer:
-    """Writes each file once, hashes what it writes, fsyncs it and makes it read-only."""
-
-    def __init__(self, root: Path) -> None:
-        root.mkdir(mode=0o755, parents=True)
-        self._root = root
-        self._folders = {root}
-        self.hashes: dict[str, str] = {}
-        self.size = 0
-
-    def write(self, name: str, content: bytes) -> None:
-        self.stream(name, (content,))
-
-    def copy(self, name: str, source: Path) -> None:
-        with source.open("rb") as handle:
-            self.stream(name, iter(lambda: handle.read(_CHUNK), b""))
-
-    def stream(self, name: str, chunks: Iterator[bytes] | tuple[bytes, ...]) -> None:
-        if name in self.hashes:
-            raise InputError(what=f"{name} would be written twice", where="pack")
-        target = self._root / name
-        for folder in reversed(target.relative_to(self._root).parents):
-            inside = self._root / folder
-            inside.mkdir(mode=0o755, exist_ok=True)
-            self._folders.add(inside)
-        digest = hashlib.sha256()
-        with target.open("xb", buffering=_CHUNK) as handle:
-            for chunk in chunks:
-                digest.update(chunk)
-                handle.write(chunk)
-                self.size += len(chunk)
-            handle.flush()
-            os.fchmod(handle.fileno(), 0o444)
-            os.fsync(handle.fileno())
-        self.hashes[name] = digest.hexdigest()
-
-    def sync_folders(self) -> None:
-        for folder in sorted(self._folders, reverse=True):
-            _sync(folder)
-        _sync(self._root.parent)
-
-
-def _partial_of(folder: Path) -> Path:
-    if folder.name.endswith(".partial"):
+def partial_of(folder: Path) -> Path:
+    """The name that a bag has until it is sealed."""
+    if folder.name.endswith(_PARTIAL):
         return folder
-    return folder.with_name(f"{folder.name}.partial")
+    return folder.with_name(f"{folder.name}{_PARTIAL}")
 
 
-def _final_of(partial: Path) -> Path:
-    return partial.with_name(partial.name.removesuffix(".partial"))
+def final_of(partial: Path) -> Path:
+    """The name that it gets."""
+    return partial.with_name(partial.name.removesuffix(_PARTIAL))
 
 
-def _remove_leftover(partial: Path) -> None:
-    """Remove what an interrupted try left: it was never sealed, so it is no evidence."""
+def _set_aside(partial: Path) -> Path | None:
+    """Move what an interrupted try left to a name of its own: it may hold somebody's signature."""
     if partial.is_symlink() or partial.is_file():
         raise WorkspaceError(
             what="something that is no folder stands where the pack is written",
             where=str(partial),
             todo="move it away",
         )
-    if partial.is_dir():
-        shutil.rmtree(partial)
-
-
-def _write_new(target: Path, content: bytes) -> None:
-    with target.open("xb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fchmod(handle.fileno(), 0o444)
-        os.fsync(handle.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    if not partial.is_dir():
+        return None
+    final = final_of(partial)
+    aside = next(
+        candidate
+        for number in itertools.count(1)
+        if not os.path.lexists(candidate := final.with_name(f"{final.name}{_INTERRUPTED}{number}"))
+    )
+    partial.rename(aside)
+    sync_folder(aside.parent)
+    return aside

@@ -24,15 +24,21 @@ _MAX_DEPTH = 8
 
 
 class TreeScan(msgspec.Struct, frozen=True, kw_only=True):
-    """Files (relative name -> size in bytes) and what is wrong, as (name, what)."""
+    """Files (relative name -> size in bytes) and what is wrong, as (name, what).
+
+    `marks` tells a file from another one under its name, and from itself after a change: inode,
+    size, times of content and of entry (ns).
+    """
 
     files: dict[str, int]
+    marks: dict[str, tuple[int, int, int, int]]
     faults: tuple[tuple[str, str], ...]
 
 
 def scan(folder: Path) -> TreeScan:
     """List all regular files under `folder` and every entry that has no place in a pack."""
     files: dict[str, int] = {}
+    marks: dict[str, tuple[int, int, int, int]] = {}
     faults: list[tuple[str, str]] = []
     pending: list[tuple[str, int]] = [("", 0)]
     while pending:
@@ -45,6 +51,7 @@ def scan(folder: Path) -> TreeScan:
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISREG(status.st_mode):
                     files[name] = status.st_size
+                    marks[name] = _mark(status)
                 elif not stat.S_ISDIR(status.st_mode):
                     faults.append((shown(name), f"is a {_kind(status.st_mode)}, not a file"))
                 elif depth >= _MAX_DEPTH:
@@ -53,7 +60,7 @@ def scan(folder: Path) -> TreeScan:
                     pending.append((name, depth + 1))
         if empty and base:
             faults.append((shown(base), "is an empty folder"))
-    return TreeScan(files=files, faults=tuple(sorted(faults)))
+    return TreeScan(files=files, marks=marks, faults=tuple(sorted(faults)))
 
 
 def shown(name: str) -> str:
@@ -132,6 +139,10 @@ def _open_folder(folder: Path, inner: str) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _mark(status: os.stat_result) -> tuple[int, int, int, int]:
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _kind(mode: int) -> str:

@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from engine.contracts.canonical import sha256_hex
-from engine.contracts.documents import Namespace
+from engine.contracts.documents import SIGNED_REPORTS, Namespace
 from engine.contracts.errors import InputError, IntegrityError, Refused
 from engine.contracts.event import (
     AnyEvent,
@@ -23,11 +25,20 @@ from engine.contracts.event import (
     PackSigned,
     PackWritten,
 )
-from engine.contracts.people import ENGINE, Actor, Role, person
-from engine.contracts.requests import SignRequest
+from engine.contracts.people import ENGINE, Actor, Person, Role, person
+from engine.contracts.requests import PackSignRequest
 from engine.contracts.session import SessionState
+from engine.evidence.bag import MANIFEST_NAME, TAGMANIFEST_NAME
 from engine.evidence.gather import Surroundings, gather
-from engine.evidence.pack import add_signature, finish, folder_name, standing, write_pack
+from engine.evidence.pack import (
+    PackInputs,
+    add_signature,
+    finish,
+    folder_name,
+    standing,
+    write_pack,
+)
+from engine.evidence.prepare import heads_lines, prepared
 from engine.evidence.verify import verify_pack
 from engine.execution.clock import wall_us
 from engine.execution.core import Core, State
@@ -37,10 +48,20 @@ from engine.execution.signature_watch import FirstUse
 from engine.governance.people import Roster
 from engine.governance.session import PackState, Session, checklist_document
 from engine.governance.transitions import Cause
+from engine.governance.verdict import SignatureVerdict
+from engine.journal.heads import read_heads
 from engine.store.market import MarketRecorder
+from engine.store.store import Store
+from engine.store.tables import ExportedTables
 from engine.venues.port import BookTop, MarketEvent, TradeTick
 
-_NAMESPACES = {Role.OPERATOR: Namespace.PACK, Role.REVIEWER: Namespace.PACK_REVIEW}
+#: What each person signs of a pack, by name, with the namespace of each role.
+_SIGNED: dict[str, dict[Role, Namespace]] = {
+    TAGMANIFEST_NAME: {Role.OPERATOR: Namespace.PACK, Role.REVIEWER: Namespace.PACK_REVIEW},
+    **SIGNED_REPORTS,
+}
+#: What a person's own process may fetch to see what it signs.
+_SHOWN = frozenset({TAGMANIFEST_NAME, MANIFEST_NAME, *SIGNED_REPORTS})
 _LESSONS_MAX = 3
 _LESSON_LIMIT = 500
 _RECORDED_STATES = frozenset(
@@ -62,6 +83,15 @@ class PackPlaces:
     version: str
 
 
+@dataclass(frozen=True)
+class PackSources:
+    """What goes in and is not the journal's: the store, and config and roster as they are now."""
+
+    store: Store
+    config: Callable[[], tuple[bytes, tuple[tuple[str, bytes], ...]]]
+    roster: Callable[[], bytes]
+
+
 class PackDesk:
     """Writes and seals the pack of the current session."""
 
@@ -73,8 +103,7 @@ class PackDesk:
         checker: FirstUse,
         heads: HeadsWriter,
         places: PackPlaces,
-        config: Callable[[], tuple[bytes, tuple[tuple[str, bytes], ...]]],
-        roster_bytes: Callable[[], bytes],
+        sources: PackSources,
     ) -> None:
         self._core = core
         self._session = session
@@ -82,8 +111,7 @@ class PackDesk:
         self._checker = checker
         self._heads = heads
         self._places = places
-        self._config = config
-        self._roster_bytes = roster_bytes
+        self._sources = sources
         self._recorder: tuple[str, MarketRecorder] | None = None
         self._signing = asyncio.Lock()
 
@@ -178,12 +206,13 @@ class PackDesk:
             )
         async with self._signing:
             await self._close_market(session)
-            head = self._heads.write()
-            around = self._surroundings(session, head.text.encode("ascii"), head.signature)
-            # Decoded one by one, off the loop: a whole journal of objects is many times a session,
+            exported = await self._sources.store.export_tables(session.id)
+            around = self._surroundings(session, exported)
+            # Told line by line, off the loop: a whole journal of objects is many times a session,
             # and what it takes for a second the allocators keep.
-            lines = self._core.journal.lines(0, head.head.size)
+            lines = self._core.journal.lines(0, exported.events)
             inputs = await asyncio.to_thread(gather, lines, session.id, around)
+            inputs = await self._under_head(inputs, exported)
             folder = self._places.sessions / folder_name(inputs.started_us, session.id)
             written = await asyncio.to_thread(write_pack, folder, inputs)
             await self._core.record(
@@ -192,12 +221,33 @@ class PackDesk:
                     session_id=session.id,
                     folder=str(folder.name),
                     tagmanifest_sha256=written.tagmanifest_sha256,
+                    set_aside=written.set_aside.name if written.set_aside else "",
                 ),
             )
 
-    def _surroundings(self, session: Session, head: bytes, signature: str) -> Surroundings:
+    async def _under_head(self, inputs: PackInputs, exported: ExportedTables) -> PackInputs:
+        """Name the files in the chain, then sign a head over that: nothing else fits the pack."""
+        digests = await asyncio.to_thread(
+            lambda: {name: sha256_hex(raw) for name, raw in inputs.reports.items()}
+        )
+        tables = {one.path.name: (one.sha256, one.rows) for one in exported.files}
+        config = sha256_hex(inputs.config)
+        await self._core.record(
+            ENGINE, prepared(inputs.session_id, exported.events, config, digests, tables)
+        )
+        head = self._heads.write()
+        heads = await asyncio.to_thread(read_heads, head.path.parent)
+        return msgspec.structs.replace(
+            inputs,
+            journal_segments=self._core.journal.segments,
+            head=head.text.encode("ascii"),
+            head_signature=head.signature,
+            heads=heads_lines(heads, inputs.first_seq, head.head.size),
+        )
+
+    def _surroundings(self, session: Session, exported: ExportedTables) -> Surroundings:
         places = self._places
-        document, inputs = self._config()
+        document, inputs = self._sources.config()
         people = {
             role: self._roster.by_id(name)
             for role, name in (
@@ -213,34 +263,26 @@ class PackDesk:
             reviewer=reviewer.principal,
             log=places.log_principal,
             allowed_signers=places.allowed_signers_bytes,
-            roster=self._roster_bytes(),
+            roster=self._sources.roster(),
             config=document,
             checklist=checklist_document(session),
-            journal_segments=self._core.journal.segments,
-            head=head,
-            head_signature=signature,
             run={"version": places.version, "python": platform.python_version()},
             config_inputs=inputs,
             market_folders=(places.market / session.id,),
             snapshot_folders=(places.snapshots,),
+            tables={one.path.name: one.path for one in exported.files},
         )
 
-    async def sign(self, request: SignRequest, actor: Actor) -> None:
-        """Take one person's signature over the tag manifest; with both, verify and seal."""
+    async def sign(self, request: PackSignRequest, actor: Actor) -> None:
+        """Take one person's signatures of the tag manifest and the reports; with both, seal."""
         self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
         async with self._signing:
             session = current_session(self._core.state)
             pack = self._written(session)
-            who = self._roster.by_id(actor.name)
-            if who is None or actor.name not in {
-                session.charter.operator,
-                session.charter.reviewer,
-            }:
-                raise Refused(
-                    what=f"{actor.name} is not of this session", where="pack", code="ROLE"
-                )
+            who = signer(self._roster, session, actor.name)
             folder = self._places.sessions / pack.folder
-            manifest = await asyncio.to_thread(self._manifest, folder)
+            documents = await asyncio.to_thread(_documents, folder)
+            manifest = documents[TAGMANIFEST_NAME]
             if request.sha256 != pack.tagmanifest_sha256 or sha256_hex(manifest) != request.sha256:
                 raise Refused(
                     what="the signature is over another tag manifest",
@@ -248,26 +290,37 @@ class PackDesk:
                     todo="sign the present one",
                     code="PACK_CHANGED",
                 )
-            verdict = await self._checker.check_async(
-                who.principal, _NAMESPACES[who.role], manifest, request.signature
-            )
-            if not verdict.ok:
+            signatures = {TAGMANIFEST_NAME: request.signature, **request.documents}
+            if set(signatures) != set(_SIGNED):
                 raise Refused(
-                    what=verdict.reason,
+                    what=f"both sign {', '.join(sorted(_SIGNED))}; got {len(signatures)} of them",
                     where="pack",
-                    todo="sign again",
-                    code=verdict.code or "SIGNATURE",
+                    todo="sign them together",
+                    code="SIGNATURE",
                 )
+            verdicts = [
+                await accepted(
+                    self._checker,
+                    who.principal,
+                    spaces[who.role],
+                    documents[name],
+                    signatures[name],
+                )
+                for name, spaces in _SIGNED.items()
+            ]
             if not await asyncio.to_thread(_is_finished, folder):
-                await asyncio.to_thread(add_signature, folder, who.role, request.signature)
+                for name, signature in signatures.items():
+                    await asyncio.to_thread(add_signature, folder, who.role, signature, name)
+            counters = [one.sk_counter for one in verdicts if one.sk_counter is not None]
             await self._core.record(
-                person(actor.name, f"sshsig:{verdict.fingerprint}"),
+                person(actor.name, f"sshsig:{verdicts[0].fingerprint}"),
                 PackSigned(
                     session_id=session.id,
                     role=who.role,
                     tagmanifest_sha256=pack.tagmanifest_sha256,
-                    fingerprint=verdict.fingerprint,
-                    counter=verdict.sk_counter,
+                    fingerprint=verdicts[0].fingerprint,
+                    counter=max(counters, default=None),
+                    documents={name: sha256_hex(documents[name]) for name in SIGNED_REPORTS},
                 ),
             )
             if {Role.OPERATOR, Role.REVIEWER} <= set(pack.signed_by):
@@ -309,9 +362,23 @@ class PackDesk:
         except OSError:
             return ""
 
+    def document(self, name: str) -> Path:
+        """Where a file of the written pack lies that people sign, or that ties it to the others.
+
+        Raises InputError for any other name, Refused while there is no pack.
+        """
+        if name not in _SHOWN:
+            raise InputError(
+                what=f"no document {name[:60]!r}", where="pack", todo=f"ask for {sorted(_SHOWN)}"
+            )
+        session = current_session(self._core.state)
+        if session.pack is None:
+            raise Refused(what="there is no written pack", where="pack", code="NO_PACK")
+        return standing(self._places.sessions / session.pack.folder) / name
+
     @staticmethod
     def _manifest(folder: Path) -> bytes:
-        return (standing(folder) / "tagmanifest-sha256.txt").read_bytes()
+        return (standing(folder) / TAGMANIFEST_NAME).read_bytes()
 
     def _written(self, session: Session) -> PackState:
         if session.pack is None or session.pack.stage != "written":
@@ -329,6 +396,35 @@ class PackDesk:
                 todo="reconcile and sign first",
                 code="NOT_RECONCILED",
             )
+
+
+def signer(roster: Roster, session: Session, name: str) -> Person:
+    """The person, who must be one of the session's two. Raises Refused."""
+    who = roster.by_id(name)
+    if who is None or name not in {session.charter.operator, session.charter.reviewer}:
+        raise Refused(what=f"{name} is not of this session", where="pack", code="ROLE")
+    return who
+
+
+async def accepted(
+    checker: FirstUse, principal: str, namespace: Namespace, message: bytes, signature: str
+) -> SignatureVerdict:
+    """The verdict on a good signature. Raises Refused for any other."""
+    verdict = await checker.check_async(principal, namespace, message, signature)
+    if not verdict.ok:
+        raise Refused(
+            what=verdict.reason,
+            where="pack",
+            todo="sign again",
+            code=verdict.code or "SIGNATURE",
+        )
+    return verdict
+
+
+def _documents(folder: Path) -> dict[str, bytes]:
+    """What both sign, by name."""
+    place = standing(folder)
+    return {name: (place / name).read_bytes() for name in _SIGNED}
 
 
 def _is_finished(folder: Path) -> bool:

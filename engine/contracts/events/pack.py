@@ -44,12 +44,13 @@ class PackRevisionWritten(Event, frozen=True, kw_only=True, tag="pack.revision_w
 
 
 class PackRevisionSigned(Event, frozen=True, kw_only=True, tag="pack.revision_signed"):
-    """One person signed the revision's tag manifest."""
+    """One person signed the revision's tag manifest. `counter` is a hardware key's, else None."""
 
     session_id: str
     role: Role
     tagmanifest_sha256: str
     fingerprint: str
+    counter: int | None = None
 
 
 class PackRevised(Event, frozen=True, kw_only=True, tag="pack.revised"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 import subprocess
@@ -37,8 +38,8 @@ from engine.contracts.session import (
     Mode,
     SessionState,
 )
-from engine.evidence.gather import Surroundings, gather
 from engine.evidence.bag import TAGMANIFEST_NAME
+from engine.evidence.gather import Surroundings, gather
 from engine.evidence.pack import PackInputs, add_signature, finish, folder_name, write_pack
 from engine.evidence.prepare import heads_lines, prepared
 from engine.governance.packet import CosignContent, PacketFacts, build_cosign, build_packet
@@ -482,7 +483,7 @@ def make_world(root: Path, *, approved: bool = True) -> World:
 
 def under_head(root: Path, keys: Keys, chain: Chain, around: Surroundings) -> PackInputs:
     """As the engine does: build the files, name them in the chain, sign a head over that."""
-    inputs = gather(chain.records, SESSION, around)
+    inputs = gather(chain.lines, SESSION, around)
     first = head_text(LOG, 2, line_hash(chain.lines[1])).encode("ascii")
     chain.add(
         prepared(

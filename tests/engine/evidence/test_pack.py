@@ -62,6 +62,9 @@ def test_the_final_name_appears_only_with_both_signatures(world: Any) -> None:
         finish(written.folder_tmp)
     assert not world.folder.exists()
     add_signature(written.folder_tmp, Role.REVIEWER, "y")
+    with pytest.raises(WorkspaceError, match=r"runlog.md: the operator's signature is missing"):
+        finish(written.folder_tmp)
+    world.sign()
     assert finish(written.folder_tmp) == world.folder
     assert not written.folder_tmp.exists()
     assert finish(written.folder_tmp) == world.folder
@@ -72,8 +75,7 @@ def test_the_final_name_appears_only_with_both_signatures(world: Any) -> None:
 def test_a_pack_stands_under_its_partial_name_until_it_is_finished(world: Any) -> None:
     written = write_pack(world.folder, world.inputs)
     assert standing(world.folder) == standing(written.folder_tmp) == written.folder_tmp
-    for role in (Role.OPERATOR, Role.REVIEWER):
-        add_signature(world.folder, role, "x")
+    world.sign()
     finish(world.folder)
     assert standing(world.folder) == standing(written.folder_tmp) == world.folder
 

@@ -149,8 +149,11 @@ async def test_a_session_is_exported_as_parquet(pair: Any, story: Any) -> None:
     store = await pair.open()
     other = story.intended("z1", session="zzzzzzzzzzzz")
     await store.flushed(await pair.append([*story.day(), other]))
-    files = await store.export_parquet(story.session)
-    counts = {name: pq.read_metadata(path).num_rows for name, path in files.items()}
+    exported = await store.export_tables(story.session)
+    files = {one.path.name: one.path for one in exported.files}
+    counts = {one.path.name: one.rows for one in exported.files}
+    assert counts == {name: pq.read_metadata(path).num_rows for name, path in files.items()}
+    assert exported.events == store.size
     assert counts == {
         "orders.parquet": 1,
         "fills.parquet": 1,

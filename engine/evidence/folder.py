@@ -1,0 +1,85 @@
+"""Writing a bag file by file: each is written once, hashed on the way, fsynced and made read-only.
+
+A bag is complete on the disk when `close` returns; its name is somebody else's business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from engine.contracts.canonical import sha256_hex
+from engine.contracts.errors import InputError
+from engine.evidence import bag
+from engine.journal.segments import sync_folder
+
+__all__ = ["BagWriter", "sync_folder", "write_new"]
+
+_CHUNK = 1 << 20
+
+
+class BagWriter:
+    """One bag in a new folder."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(mode=0o755, parents=True)
+        self.root = root
+        self._folders = {root}
+        self._hashes: dict[str, str] = {}
+        self._size = 0
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write one file."""
+        self.stream(name, (content,))
+
+    def copy(self, name: str, source: Path) -> None:
+        """Copy one file, a piece at a time."""
+        with source.open("rb") as handle:
+            self.stream(name, iter(lambda: handle.read(_CHUNK), b""))
+
+    def stream(self, name: str, chunks: Iterable[bytes]) -> None:
+        """Write one file from its pieces. Raises InputError for a name that was used."""
+        if name in self._hashes:
+            raise InputError(what=f"{name} would be written twice", where="pack")
+        target = self.root / name
+        for folder in reversed(target.relative_to(self.root).parents):
+            inside = self.root / folder
+            inside.mkdir(mode=0o755, exist_ok=True)
+            self._folders.add(inside)
+        digest = hashlib.sha256()
+        with target.open("xb", buffering=_CHUNK) as handle:
+            for chunk in chunks:
+                digest.update(chunk)
+                handle.write(chunk)
+                self._size += len(chunk)
+            handle.flush()
+            os.fchmod(handle.fileno(), 0o444)
+            os.fsync(handle.fileno())
+        self._hashes[name] = digest.hexdigest()
+
+    def close(self, session_id: str, started_us: int) -> bytes:
+        """Write the bag's own texts over the payload; returns the tag manifest."""
+        payload = dict(self._hashes)
+        tags = {
+            bag.BAGIT_NAME: bag.BAGIT,
+            bag.INFO_NAME: bag.render_info(session_id, started_us, self._size, len(payload)),
+            bag.MANIFEST_NAME: bag.render_manifest(payload),
+        }
+        tagmanifest = bag.render_manifest({name: sha256_hex(raw) for name, raw in tags.items()})
+        for name, content in (*tags.items(), (bag.TAGMANIFEST_NAME, tagmanifest)):
+            self.write(name, content)
+        for folder in sorted(self._folders, reverse=True):
+            sync_folder(folder)
+        sync_folder(self.root.parent)
+        return tagmanifest
+
+
+def write_new(target: Path, content: bytes) -> None:
+    """Write one new, read-only file durably."""
+    with target.open("xb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fchmod(handle.fileno(), 0o444)
+        os.fsync(handle.fileno())

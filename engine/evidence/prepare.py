@@ -1,0 +1,56 @@
+"""What the chain says of a pack's files before the pack is written: each one's hash, by its name.
+
+Reports and tables are made from a beginning of the journal; then `pack.prepared` names them, and
+the head that the pack is signed under covers that line. So a report or a table of another session,
+or of another moment, has no place in the pack, whoever signs it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.contracts.canonical import canonical
+from engine.contracts.event import PackPrepared
+from engine.journal.heads import SignedHead
+
+CONFIG_NAMES = ("data/config/effective.json", "data/config_snapshot.json")
+
+#: All files in these folders are named by the chain, but for the reconciliation, which has an event
+#: and signatures of its own.
+BOUND_FOLDERS = ("data/reports/", "data/tables/")
+UNBOUND = frozenset(
+    f"data/reports/{name}" for name in ("recon.json", "recon.json.op.sig", "recon.json.rev.sig")
+)
+
+
+def prepared(
+    session_id: str,
+    events: int,
+    config_sha256: str,
+    reports: Mapping[str, str],
+    tables: Mapping[str, tuple[str, int]],
+) -> PackPrepared:
+    """The event: `reports` are hashes by file name, `tables` hashes and rows by file name."""
+    files = {f"data/reports/{name}": digest for name, digest in reports.items()}
+    files |= {f"data/tables/{name}": digest for name, (digest, _) in tables.items()}
+    files |= dict.fromkeys(CONFIG_NAMES, config_sha256)
+    return PackPrepared(
+        session_id=session_id,
+        events=events,
+        files=dict(sorted(files.items())),
+        rows={name.partition(".")[0]: rows for name, (_, rows) in sorted(tables.items())},
+    )
+
+
+def heads_lines(heads: list[SignedHead], first_seq: int, until_size: int) -> bytes:
+    """`heads.jsonl`: the last head before the session's first event, and all up to the pack's own.
+
+    One JSON line each, with the text that was signed and the signature over it.
+    """
+    upto = [one for one in heads if one.head.size <= until_size]
+    before = [one for one in upto if one.head.size <= first_seq][-1:]
+    within = [one for one in upto if one.head.size > first_seq]
+    return b"".join(
+        canonical({"signature": one.signature, "text": one.text}) + b"\n"
+        for one in (*before, *within)
+    )
