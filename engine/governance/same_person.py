@@ -77,7 +77,7 @@ SIGNAL_RULES: tuple[SignalRule, ...] = (
         unknown=Weight.UNLESS_WAIVED,
         code="SAME_UID",
         unknown_code="UID_UNKNOWN",
-        todo="both must work as Unix users of their own, through the socket",
+        todo="both work as one Unix user; the reviewer needs an own login",
     ),
     SignalRule(
         signal="loginuid",
@@ -156,7 +156,8 @@ def judge_same_person(
         if found[rule.signal] == SAME and forbids[rule.same]:
             return Denied(rule.code, rule.todo)
         if found[rule.signal] == UNKNOWN and forbids[rule.unknown]:
-            return Denied(rule.unknown_code or rule.code, f"{rule.signal} unknown: {rule.todo}")
+            code = rule.unknown_code or rule.code
+            return Denied(code, f"{rule.signal} is not known; connect through the socket")
     for row in PARTY_RULES:
         for party in (operator, reviewer):
             if party.signals.get(row.signal) == row.value and forbids[row.weight]:
