@@ -19,15 +19,14 @@ import pytest
 
 from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.documents import Namespace
-from engine.contracts.people import Role
 from engine.evidence.bag import (
     INFO_NAME,
     MANIFEST_NAME,
     OPERATOR_SIGNATURE_NAME,
     REVIEWER_SIGNATURE_NAME,
     TAGMANIFEST_NAME,
+    signature_name,
 )
-from engine.evidence.pack import add_signature, finish, write_pack
 from engine.evidence.verify import verify_pack
 from tests.engine.evidence import conftest as evidence
 from tests.redteam.conftest import keygen_key, keygen_sign
@@ -86,12 +85,8 @@ class Copy:
 
     def by_both(self) -> None:
         """Both people sign what now lies there: only its meaning can give it away."""
-        message = self.file(TAGMANIFEST_NAME).read_bytes()
-        keys = self.world.keys
-        self.resign(
-            keys.sign(evidence.OPERATOR, Namespace.PACK, message),
-            keys.sign(evidence.REVIEWER, Namespace.PACK_REVIEW, message),
-        )
+        for document, role, signature in self.world.signatures(self.path):
+            self.file(signature_name(document, role)).write_text(signature)
 
 
 @pytest.fixture
@@ -491,13 +486,7 @@ def test_two_names_for_one_key_in_the_roster(tmp_path: Path) -> None:
     world.inputs = msgspec.structs.replace(
         world.inputs, allowed_signers=world.allowed_signers.read_bytes()
     )
-    written = write_pack(world.folder, world.inputs)
-    for role, who, namespace in (
-        (Role.OPERATOR, evidence.OPERATOR, Namespace.PACK),
-        (Role.REVIEWER, evidence.REVIEWER, Namespace.PACK_REVIEW),
-    ):
-        add_signature(world.folder, role, keys.sign(who, namespace, written.tagmanifest_bytes))
-    made = finish(world.folder)
+    made = world.seal()
     assert not verify_pack(made, world.allowed_signers).ok
     done = world.tools(made).run(made, world.allowed_signers)
     assert done.returncode == 1

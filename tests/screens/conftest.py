@@ -222,6 +222,14 @@ RECON = ReconView(
     signed_by=("operator",),
 )
 
+#: What a person signs of a written pack, by name, and what ties it together.
+DOCUMENTS = {"data/reports/runlog.md": b"# Runlog\n", "data/reports/incidents.md": b"none\n"}
+MANIFEST = b"".join(
+    b"%b  %b\n" % (hashlib.sha256(raw).hexdigest().encode(), name.encode())
+    for name, raw in DOCUMENTS.items()
+)
+DOCUMENTS["manifest-sha256.txt"] = MANIFEST
+
 TAG = "e3b0c442 data/go.json\n"
 PACK = PackView(
     stage="written",
@@ -229,6 +237,14 @@ PACK = PackView(
     tagmanifest=TAG,
     tagmanifest_sha256=hashlib.sha256(TAG.encode()).hexdigest(),
     signed_by=("operator",),
+)
+
+
+SIGNABLE_TAG = f"{hashlib.sha256(MANIFEST).hexdigest()}  manifest-sha256.txt\n"
+SIGNABLE = msgspec.structs.replace(
+    PACK,
+    tagmanifest=SIGNABLE_TAG,
+    tagmanifest_sha256=hashlib.sha256(SIGNABLE_TAG.encode()).hexdigest(),
 )
 
 
@@ -640,6 +656,9 @@ class DataConsole:
         self.calls.append(("submit", *order))
         assert self.now is not None
         return Submitted(decision=self.decision, client_order_id=f"{SESSION}-0008")
+
+    async def pack_document(self, name: str) -> bytes:
+        return DOCUMENTS[name]
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         async def call(*arguments: Any) -> StateView | None:

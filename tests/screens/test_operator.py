@@ -272,13 +272,26 @@ async def test_a_break_is_answered_and_the_report_signed(operator) -> None:
 async def test_the_pack_is_signed_and_verified_when_sealed(operator) -> None:
     sealed = msgspec.structs.replace(data.PACK, stage="sealed", signed_by=("operator", "reviewer"))
     async with data.staged(operator, (120, 40)) as stage:
-        await stage.show(data.SEAL)
+        await stage.show(data.with_session(SessionState.RECONCILED, pack=data.SIGNABLE))
         await stage.press("ctrl+s")
         await stage.until(lambda: bool(stage.console.calls))
-        assert stage.console.calls[0][:2] == ("sign_pack", data.PACK.tagmanifest_sha256)
+        name, sha256, _signature, documents = stage.console.calls[0]
+        assert (name, sha256) == ("sign_pack", data.SIGNABLE.tagmanifest_sha256)
+        spaces = ("peakctl-runlog-v1@", "peakctl-incidents-v1@")
+        for space, signature in zip(spaces, documents.values(), strict=True):
+            assert space in signature
         await stage.show(data.with_session(SessionState.SEALED, pack=sealed))
         await stage.until(lambda: "✔ VERIFIED" in stage.text("pack-rows"))
         assert f"peakctl verify {sealed.folder}" in stage.text("pack-rows")
+
+
+async def test_a_pack_whose_parts_do_not_hang_together_is_not_signed(operator) -> None:
+    """The lists that people see name other reports than the engine hands out."""
+    async with data.staged(operator, (120, 40)) as stage:
+        await stage.show(data.SEAL)
+        await stage.press("ctrl+s")
+        await stage.until(lambda: "do not sign" in stage.text("answer"))
+        assert not stage.console.calls
 
 
 async def test_a_kill_closes_dialogs_and_shows_its_stages(operator) -> None:
