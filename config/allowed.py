@@ -22,7 +22,7 @@ _PATTERNS = {
 }
 
 #: As long as the shortest key that a venue gives out, and longer than any word of ours.
-_KEY_LIKE = re.compile(r"(?=[A-Za-z0-9+/=_-]*[0-9])[A-Za-z0-9+/=_-]{24,}")
+_RUN = re.compile(r"[A-Za-z0-9+/=_-]{24,}")
 
 _NOUNS: dict[Any, str] = {
     bool: "true or false",
@@ -72,14 +72,19 @@ def echo(key: str, value: object) -> str:
         return "this reference" if known else "a value that is not a reference"
     if key.endswith("_url") and ("@" in text or "?" in text):
         return "an address with more than a host in it"
-    if _KEY_LIKE.search(text):
+    if _key_like(text):
         return "a value that may be a secret"
     return text[:80]
 
 
 def shown_key(key: str) -> str:
-    """How an error may name a key that does not exist."""
-    return "a key that may be a secret" if _KEY_LIKE.search(key) else key[:80]
+    """How an error may name a key that does not exist, or a variable with one in its name."""
+    return "a key that may be a secret" if _key_like(key) else key[:80]
+
+
+def _key_like(text: str) -> bool:
+    """Whether a long run of letters has a digit among them."""
+    return any(any(map(str.isdigit, run)) for run in _RUN.findall(text))
 
 
 @cache

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
+from config.allowed import echo
 from engine.contracts.canonical import sha256_hex
 from engine.contracts.errors import ConfigError
 from engine.contracts.session import Environment
@@ -132,7 +133,7 @@ def chosen_environment(layers: tuple[Layer, ...]) -> Environment:
             if value not in set(Environment):
                 allowed = ", ".join(Environment)
                 raise ConfigError(
-                    what=f"environment: got {value!r}; allowed: {allowed}",
+                    what=f"environment: got {echo('environment', value)}; allowed: {allowed}",
                     where=layer.spot("environment"),
                 )
             return Environment(str(value))

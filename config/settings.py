@@ -282,7 +282,7 @@ def _unknown_keys(layers: tuple[Layer, ...]) -> list[str]:
             )
             hint = f"did you mean {near[0]}? " if near else ""
             problems.append(
-                f"{layer.spot(key)}: {shown_key(key)}: unknown key; "
+                f"{shown_key(layer.spot(key))}: {shown_key(key)}: unknown key; "
                 f"{hint}allowed: {', '.join(siblings)}"
             )
     return problems
