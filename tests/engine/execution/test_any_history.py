@@ -222,7 +222,7 @@ class OneOrder(RuleBasedStateMachine):
 
 
 def _copied(ledger: OrderLedger) -> dict[str, Any]:
-    return {name: value.copy() for name, value in vars(ledger).items()}
+    return {name: value.copy() for name, value in vars(ledger).items() if name != "_archive"}
 
 
 TestAnyHistory = OneOrder.TestCase
