@@ -448,9 +448,9 @@ class DualDesk:
     def _waiting(self, request_id: str, digest: str | None = None) -> Request:
         found = self._core.state.dual.requests.get(request_id)
         if found is None or found.stage != PENDING:
-            said = f"is {found.stage} ({found.code})" if found and found.code else "waits no more"
+            stage = f"{found.stage} {found.code}".rstrip() if found else "not known"
             raise Refused(
-                what=f"request {request_id[:20]!r} {said if found else 'is not known'}",
+                what=f"request {request_id[:20]!r} is {stage}",
                 where="dual control",
                 todo="see peakctl dual list; ask anew",
                 code="NOT_PENDING",
