@@ -4,8 +4,10 @@ from __future__ import annotations
 
 SAME: dict[str, str] = {
     (
-        "losses._mark_peak: multiply(fall, self._deepest[1]) > multiply(self._deepest[0], self.peak)"
-        " -> multiply(fall, self._deepest[1]) >= multiply(self._deepest[0], self.peak)"
+        "losses._mark_peak: multiply(fall, self._deepest[1])"
+        " > multiply(self._deepest[0], self.peak)"
+        " -> multiply(fall, self._deepest[1])"
+        " >= multiply(self._deepest[0], self.peak)"
     ): "an equal share of another peak is the same share",
     "backtest._direction: exceptions > observations * rate -> exceptions >= observations * rate": (
         "at the expected number the statistic is 0 and its p-value 1: the line is not reached"
