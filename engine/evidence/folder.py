@@ -13,6 +13,7 @@ from pathlib import Path
 from engine.contracts.canonical import sha256_hex
 from engine.contracts.errors import InputError
 from engine.evidence import bag
+from engine.evidence.spool import Content, Spool
 from engine.journal.segments import sync_folder
 
 __all__ = ["BagWriter", "sync_folder", "write_new"]
@@ -39,17 +40,22 @@ class BagWriter:
         with source.open("rb") as handle:
             self.stream(name, iter(lambda: handle.read(_CHUNK), b""))
 
+    def put(self, name: str, content: Content) -> None:
+        """Write one file, which may be a spooled one: that is hashed already, and copied inside."""
+        if not isinstance(content, Spool):
+            self.write(name, content)
+            return
+        with self._target(name).open("xb", buffering=0) as handle:
+            content.copy_to(handle.fileno())
+            os.fchmod(handle.fileno(), 0o444)
+            os.fsync(handle.fileno())
+        self._size += content.size
+        self._hashes[name] = content.sha256
+
     def stream(self, name: str, chunks: Iterable[bytes]) -> None:
         """Write one file from its pieces. Raises InputError for a name that was used."""
-        if name in self._hashes:
-            raise InputError(what=f"{name} would be written twice", where="pack")
-        target = self.root / name
-        for folder in reversed(target.relative_to(self.root).parents):
-            inside = self.root / folder
-            inside.mkdir(mode=0o755, exist_ok=True)
-            self._folders.add(inside)
         digest = hashlib.sha256()
-        with target.open("xb", buffering=_CHUNK) as handle:
+        with self._target(name).open("xb", buffering=_CHUNK) as handle:
             for chunk in chunks:
                 digest.update(chunk)
                 handle.write(chunk)
@@ -58,6 +64,17 @@ class BagWriter:
             os.fchmod(handle.fileno(), 0o444)
             os.fsync(handle.fileno())
         self._hashes[name] = digest.hexdigest()
+
+    def _target(self, name: str) -> Path:
+        """Where the file goes, its folders made."""
+        if name in self._hashes:
+            raise InputError(what=f"{name} would be written twice", where="pack")
+        target = self.root / name
+        for folder in reversed(target.relative_to(self.root).parents):
+            inside = self.root / folder
+            inside.mkdir(mode=0o755, exist_ok=True)
+            self._folders.add(inside)
+        return target
 
     def close(self, session_id: str, started_us: int) -> bytes:
         """Write the bag's own texts over the payload; returns the tag manifest."""

@@ -8,7 +8,6 @@ reconciled and signed by both, with every recording that its journal names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -18,6 +17,7 @@ from engine.contracts.errors import IntegrityError, Refused
 from engine.contracts.people import Role
 from engine.evidence.pack import ApprovalFiles, PackInputs, ReconFiles
 from engine.evidence.reports import Told, of_session, short_reports, tell
+from engine.evidence.spool import Spool
 from engine.evidence.telling import LONG
 from engine.journal.chain import decode_parts
 
@@ -25,7 +25,8 @@ from engine.journal.chain import decode_parts
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What is not in the journal; fields as in `PackInputs`.
 
-    The folders are where the recordings and snapshots that the journal names are looked for.
+    The folders are where the recordings and snapshots that the journal names are looked for;
+    `spool` is where long reports wait for their pack (the system's temporary folder when None).
     """
 
     operator: str
@@ -42,6 +43,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     config_inputs: tuple[tuple[str, bytes], ...] = ()
     market_folders: tuple[Path, ...] = ()
     snapshot_folders: tuple[Path, ...] = ()
+    spool: Path | None = None
     tables: dict[str, Path] = {}
 
 
@@ -52,9 +54,10 @@ def gather(lines: Iterable[bytes], session_id: str, around: Surroundings) -> Pac
     not an order's is kept. Raises Refused while the reconciliation is not signed by both,
     IntegrityError for a line that cannot be read or a recording that is gone.
     """
-    files = {name: BytesIO() for name in LONG}
-    telling = tell(of_session(_decoded(lines), session_id), files)
-    long = {name: file.getvalue() for name, file in files.items()}
+    if around.spool is not None:
+        around.spool.mkdir(parents=True, exist_ok=True)
+    long = {name: Spool(around.spool) for name in LONG}
+    telling = tell(of_session(_decoded(lines), session_id), long)
     mine = [one for one in telling.kept if getattr(one.event, "session_id", None) == session_id]
     market, snapshots = _named_files(mine, around)
     return PackInputs(

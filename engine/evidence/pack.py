@@ -38,6 +38,7 @@ from engine.contracts.errors import InputError, IntegrityError, WorkspaceError
 from engine.contracts.people import Role
 from engine.evidence import bag
 from engine.evidence.folder import BagWriter, sync_folder, write_new
+from engine.evidence.spool import Content
 from engine.journal.heads import parse_head
 
 _CHUNK = 1 << 20
@@ -87,7 +88,7 @@ class PackInputs(msgspec.Struct, frozen=True, kw_only=True):
     head: bytes
     head_signature: str
     recon: ReconFiles
-    reports: dict[str, bytes]
+    reports: dict[str, Content]
     run: dict[str, str]
     approval: ApprovalFiles | None = None
     checklist: bytes | None = None
@@ -126,7 +127,7 @@ def write_pack(folder: Path, inputs: PackInputs) -> PackWrittenResult:
     _check_inputs(inputs)
     writer, aside = begin(folder)
     for name, content in _documents(inputs):
-        writer.write(f"data/{name}", content)
+        writer.put(f"data/{name}", content)
     for name, source in (
         *((f"market/{name}", path) for name, path in inputs.market.items()),
         *((f"snapshots/{name}", path) for name, path in inputs.snapshots.items()),
@@ -255,7 +256,7 @@ def _check_inputs(inputs: PackInputs) -> None:
                 raise InputError(what=f"file name {name!r} has no place in a pack", where="pack")
 
 
-def _documents(inputs: PackInputs) -> Iterator[tuple[str, bytes]]:
+def _documents(inputs: PackInputs) -> Iterator[tuple[str, Content]]:
     head = parse_head(inputs.head.decode("ascii", "replace"), "head")
     run = {
         **inputs.run,
@@ -291,8 +292,8 @@ def _documents(inputs: PackInputs) -> Iterator[tuple[str, bytes]]:
     yield "reports/recon.json", inputs.recon.report
     yield "reports/recon.json.op.sig", inputs.recon.operator_signature.encode("ascii")
     yield "reports/recon.json.rev.sig", inputs.recon.reviewer_signature.encode("ascii")
-    for name, content in inputs.reports.items():
-        yield f"reports/{name}", content
+    for name, report in inputs.reports.items():
+        yield f"reports/{name}", report
 
 
 def _copy_journal(writer: BagWriter, inputs: PackInputs) -> None:

@@ -39,6 +39,7 @@ from engine.evidence.pack import (
     write_pack,
 )
 from engine.evidence.prepare import heads_lines, prepared
+from engine.evidence.spool import digest_of
 from engine.evidence.verify import verify_pack
 from engine.execution.clock import wall_us
 from engine.execution.core import Core, State
@@ -228,7 +229,7 @@ class PackDesk:
     async def _under_head(self, inputs: PackInputs, exported: ExportedTables) -> PackInputs:
         """Name the files in the chain, then sign a head over that: nothing else fits the pack."""
         digests = await asyncio.to_thread(
-            lambda: {name: sha256_hex(raw) for name, raw in inputs.reports.items()}
+            lambda: {name: digest_of(one) for name, one in inputs.reports.items()}
         )
         tables = {one.path.name: (one.sha256, one.rows) for one in exported.files}
         config = sha256_hex(inputs.config)
@@ -270,6 +271,7 @@ class PackDesk:
             config_inputs=inputs,
             market_folders=(places.market / session.id,),
             snapshot_folders=(places.snapshots,),
+            spool=places.sessions,
             tables={one.path.name: one.path for one in exported.files},
         )
 

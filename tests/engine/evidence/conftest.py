@@ -42,6 +42,7 @@ from engine.evidence.bag import TAGMANIFEST_NAME
 from engine.evidence.gather import Surroundings, gather
 from engine.evidence.pack import PackInputs, add_signature, finish, folder_name, write_pack
 from engine.evidence.prepare import heads_lines, prepared
+from engine.evidence.spool import digest_of
 from engine.governance.packet import CosignContent, PacketFacts, build_cosign, build_packet
 from engine.governance.people import Roster, roster_document
 from engine.governance.shapes import Party
@@ -490,7 +491,7 @@ def under_head(root: Path, keys: Keys, chain: Chain, around: Surroundings) -> Pa
             SESSION,
             len(chain.lines),
             sha256_hex(around.config),
-            {name: sha256_hex(raw) for name, raw in inputs.reports.items()},
+            {name: digest_of(one) for name, one in inputs.reports.items()},
             {
                 path.name: (sha256_hex(path.read_bytes()), 0 if path.stem == "sessions" else 1)
                 for path in around.tables.values()
