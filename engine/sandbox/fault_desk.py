@@ -44,8 +44,19 @@ class FaultDesk:
         self.replica = Replica(exchange)
 
     def routes(self) -> list[web.RouteDef]:
-        """The control endpoint."""
-        return [web.post("/sandbox/faults", self._post)]
+        """The control endpoints: the faults, and the book's own truth, which no fault touches."""
+        return [
+            web.post("/sandbox/faults", self._post),
+            web.get("/sandbox/open-orders", self._open_orders),
+        ]
+
+    async def _open_orders(self, _request: web.Request) -> web.StreamResponse:
+        """Client order ids that are open, by account, hidden ones included."""
+        accounts = self._exchange.accounts.values()
+        document: dict[str, object] = {
+            one.name: [order.client_id for order in one.open_orders.values()] for one in accounts
+        }
+        return _json(document, 200)
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
         try:
