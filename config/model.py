@@ -96,7 +96,11 @@ class Section(BaseModel):
 
 
 class VenueSettings(Section):
-    """Where orders go. With `sandbox.enabled` the URLs and keys come from the running sandbox."""
+    """Where orders go. With `sandbox.enabled` the URLs and keys come from the running sandbox.
+
+    The watchdog's references name a key pair of the same account and kind that only it uses: a
+    trading key that is revoked or throttled leaves it able to cancel. Both empty: it uses that one.
+    """
 
     kind: Literal["binance"]
     name: Account
@@ -106,6 +110,8 @@ class VenueSettings(Section):
     key_type: Literal["hmac", "ed25519"]
     api_key_ref: Reference
     secret_ref: Reference
+    watchdog_api_key_ref: Reference
+    watchdog_secret_ref: Reference
     account: Account
     symbols: Annotated[tuple[Symbol, ...], BeforeValidator(_listed), Field(min_length=1)]
     recv_window_ms: Annotated[int, Field(ge=100, le=60000)]
@@ -285,6 +291,11 @@ def _venue(settings: Settings) -> list[tuple[str, str]]:
                 found.append((f"venue.{key}", "https:// or wss:// outside environment dev"))
     if venue.key_type == "ed25519" and not _key_file(venue.secret_ref):
         found.append(("venue.secret_ref", "file:PATH, because venue.key_type is ed25519"))
+    if bool(venue.watchdog_api_key_ref) != bool(venue.watchdog_secret_ref):
+        found.append(("venue.watchdog_secret_ref", "both references of the watchdog, or neither"))
+    if venue.key_type == "ed25519" and not _key_file(venue.watchdog_secret_ref):
+        wanted = "file:PATH, because venue.key_type is ed25519"
+        found.append(("venue.watchdog_secret_ref", wanted))
     return found
 
 

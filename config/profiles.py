@@ -20,7 +20,7 @@ HOSTS: dict[str, frozenset[Environment]] = {
     "testnet.binance.vision": frozenset({Environment.TESTNET}),
 }
 
-REFERENCE_KEYS = ("api_key_ref", "secret_ref")
+REFERENCE_KEYS = ("api_key_ref", "secret_ref", "watchdog_api_key_ref", "watchdog_secret_ref")
 ADDRESS_KEYS = ("rest_url", "ws_url", "ws_api_url")
 _WORDS = re.compile(r"[^a-z0-9]+")
 

@@ -38,6 +38,7 @@ from config.layers import (
     workspace_layer,
 )
 from config.model import Settings
+from config.profiles import REFERENCE_KEYS
 from config.sandbox import ORIGIN, SANDBOX_KEYS, sandbox_layer
 from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.errors import ConfigError
@@ -117,7 +118,7 @@ class Effective:
 
 def secret_variables(settings: Settings) -> tuple[str, ...]:
     """The environment variables that the settings' references name."""
-    references = (settings.venue.api_key_ref, settings.venue.secret_ref)
+    references = (getattr(settings.venue, key) for key in REFERENCE_KEYS)
     return tuple(one.removeprefix("env:") for one in references if one.startswith("env:"))
 
 

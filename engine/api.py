@@ -425,12 +425,13 @@ async def serve(setup: Setup) -> None:
     host = Host(setup)
     await host.start()
     runner = await listen(host, setup.paths.socket)
-    await asyncio.to_thread(setup.paths.pid.write_text, f"{os.getpid()}\n", encoding="ascii")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, host.stopping.set)
     loop.add_signal_handler(signal.SIGHUP, lambda: None)
     loop.add_signal_handler(signal.SIGUSR1, host.kill_by_signal)
+    # Only now: whoever reads the pid and sends the kill signal must not end us instead.
+    await asyncio.to_thread(setup.paths.pid.write_text, f"{os.getpid()}\n", encoding="ascii")
     host.run_in_background()
     _calm_collector()
     try:

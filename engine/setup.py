@@ -20,6 +20,7 @@ from pathlib import Path
 import config
 from config.drills import load_criteria, load_max_age_days
 from config.ladder import load_ladder
+from config.profiles import REFERENCE_KEYS
 from config.roster import file_hashes
 from config.secrets import require_private, resolve
 from config.settings import Effective, Settings, load
@@ -205,7 +206,13 @@ class Setup:
         self.checker = Checker(paths.allowed_signers, paths.revoked_keys)
         self.venue_options = self._venue_options(environ)
         venue = self.settings.venue
-        references = (venue.api_key_ref, venue.secret_ref)
+        own = bool(venue.watchdog_api_key_ref)
+        self.watchdog_options = (
+            self._options_with(venue.watchdog_api_key_ref, venue.watchdog_secret_ref, environ)
+            if own
+            else self.venue_options
+        )
+        references = tuple(getattr(venue, key) for key in REFERENCE_KEYS)
         self._venue_keys = KeyFiles(references, paths.workspace)
         self.pasted = PastedSecrets(Redaction(self.secrets()))
         self.user_limit_ms = _USER_LIMIT_MS
@@ -391,7 +398,7 @@ class Setup:
     @property
     def watchdog_orders(self) -> WatchdogOrders:
         """What the watchdog is told through its pipe."""
-        options = self.venue_options
+        options = self.watchdog_options
         key = options.ed25519_private_key
         return WatchdogOrders(
             name=options.name,
@@ -435,11 +442,12 @@ class Setup:
 
     def secrets(self) -> tuple[str, ...]:
         """Values that must be blanked wherever they would show, a private key by its own text."""
-        options = self.venue_options
-        key = options.ed25519_private_key
-        pem = "" if key is None else key.read_text(encoding="ascii", errors="replace")
-        armoured = [line for line in pem.splitlines() if line and not line.startswith("-")]
-        return tuple(value for value in (options.api_key, options.secret, *armoured) if value)
+        both = (self.venue_options, self.watchdog_options)
+        found = [value for one in both for value in (one.api_key, one.secret) if value]
+        for key in {one.ed25519_private_key for one in both} - {None}:
+            pem = "" if key is None else key.read_text(encoding="ascii", errors="replace")
+            found += [line for line in pem.splitlines() if line and not line.startswith("-")]
+        return tuple(dict.fromkeys(found))
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -484,12 +492,18 @@ class Setup:
                 todo="with sandbox.enabled the sandbox must run first: start the console, "
                 "it brings the sandbox along",
             )
-        workspace = self.paths.workspace
-        key = resolve(venue.api_key_ref, workspace, environ).get_secret_value()
+        return self._options_with(venue.api_key_ref, venue.secret_ref, environ)
+
+    def _options_with(
+        self, api_key_ref: str, secret_ref: str, environ: Mapping[str, str]
+    ) -> BinanceOptions:
+        """The adapter's form with one key pair of the account."""
+        venue, workspace = self.settings.venue, self.paths.workspace
+        key = resolve(api_key_ref, workspace, environ).get_secret_value()
         timeout_s = venue.request_timeout_ms / _MS_PER_SECOND
         hmac = venue.key_type == "hmac"
-        secret = resolve(venue.secret_ref, workspace, environ).get_secret_value() if hmac else ""
-        key_path = None if hmac else require_private(venue.secret_ref, workspace)
+        secret = resolve(secret_ref, workspace, environ).get_secret_value() if hmac else ""
+        key_path = None if hmac else require_private(secret_ref, workspace)
         return BinanceOptions(
             name=venue.name,
             rest_url=venue.rest_url,

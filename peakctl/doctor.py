@@ -73,6 +73,21 @@ def _config(workspace: Workspace) -> Finding:
     return Finding("config", ok=True, reading=f"{environment}, sha256 {effective.sha256[:16]}")
 
 
+def _watchdog_key(workspace: Workspace) -> Finding:
+    """Whether the watchdog would still have a key if the trading key were revoked or throttled."""
+    from config.settings import load  # noqa: PLC0415
+
+    venue = load(workspace.root, os.environ).settings.venue
+    if venue.watchdog_api_key_ref:
+        return Finding("watchdog key", ok=True, reading="its own")
+    return Finding(
+        "watchdog key",
+        ok=True,
+        reading="warning: the watchdog uses the trading key; whoever revokes that stops both",
+        todo="make a second key of the account and set venue.watchdog_api_key_ref and _secret_ref",
+    )
+
+
 def _disk(workspace: Workspace) -> Finding:
     from config.settings import load  # noqa: PLC0415
 
@@ -193,6 +208,7 @@ CHECKS: tuple[tuple[str, Callable[[Workspace], Finding]], ...] = (
     ("python", _python),
     ("ssh-keygen", _ssh_keygen),
     ("config", _config),
+    ("watchdog key", _watchdog_key),
     ("disk", _disk),
     ("folders", _folders),
     ("socket", _socket),
