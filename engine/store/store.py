@@ -237,7 +237,7 @@ class Store:
         At most `limit` rows. Raises Refused for anything else, InputError for wrong SQL or when it
         takes longer than `timeout_s` seconds.
         """
-        _refuse_writing(sql)
+        refuse_writing(sql)
         running: list[duckdb.DuckDBPyConnection] = []
         task = asyncio.get_running_loop().run_in_executor(
             self._readers, lambda: self._read(sql, limit, running)
@@ -431,7 +431,7 @@ class Store:
         return QueryResult(columns, rows[:limit], len(rows) > limit)
 
 
-def _refuse_writing(sql: str) -> None:
+def refuse_writing(sql: str) -> None:
     """Let one reading statement through. The read-only transaction is the second lock."""
     try:
         statements = duckdb.extract_statements(sql)

@@ -43,7 +43,7 @@ def verify(
             todo="name a sealed session's folder",
         )
     find_ssh_keygen()  # without it nothing can be said of the signatures, least of all "changed"
-    signers = allowed_signers or _signers_beside(pack)
+    signers = allowed_signers or signers_beside(pack)
     report = verify_pack(pack, signers, revoked)
     if json:
         say_json(report)
@@ -58,7 +58,7 @@ def verify(
     return 0
 
 
-def _signers_beside(pack: Path) -> Path | None:
+def signers_beside(pack: Path) -> Path | None:
     """The allowed_signers of the workspace that the pack lies in or that we are in."""
     from peakctl.workspace import Workspace, find  # noqa: PLC0415
 

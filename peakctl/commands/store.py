@@ -17,6 +17,7 @@ from peakctl.commands.options import (
     whoami,
 )
 from peakctl.commands.output import say, say_json, table
+from peakctl.commands.pack_query import PackOption, SignersOption, UnverifiedOption, ask
 from peakctl.commands.running import run
 
 if TYPE_CHECKING:
@@ -96,9 +97,14 @@ def query(
     sql: str,
     workspace: WorkspaceOption = None,
     person: PersonOption = "",
+    pack: PackOption = None,
+    unverified: UnverifiedOption = False,
+    allowed_signers: SignersOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Ask the store one read-only SQL question, through the engine."""
+    """Ask one read-only SQL question: of the store through the engine, or of a sealed pack."""
+    if pack is not None:
+        return ask(sql, pack, allowed_signers, verify=not unverified, json=json)
     from peakctl.client.client import EngineClient  # noqa: PLC0415
 
     place = visited(workspace)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
@@ -51,6 +54,9 @@ from engine.journal.chain import ZERO_HASH, encode_line, line_hash
 from engine.journal.heads import SignedHead, head_text, parse_head
 from engine.signatures.allowed_signers import allowed_signers_line
 from engine.signatures.sshsig import fingerprint, parse_public_line
+from engine.store.database import Database, Settings
+from engine.store.market import MarketRecorder
+from engine.store.tables import write_tables
 
 SESSION = "s3ss10n0abcd"
 START_US = 1_723_161_600_000_000
@@ -245,7 +251,46 @@ def order_events() -> list[ev.AnyEvent]:
     ]
 
 
-def make_world(root: Path, *, approved: bool = True) -> World:
+def store_tables(root: Path, chain: Chain) -> dict[str, int]:
+    """The session's tables as the store writes them: name -> rows."""
+    database = Database(root / "store.duckdb", Settings("96MB", 2, root / "exports"))
+    try:
+        database.insert_all(iter(chain.lines))
+        written = write_tables(database.batches, SESSION, root / "tables")
+    finally:
+        database.close()
+    return {one.path.name: one.rows for one in written}
+
+
+def made_up_tables(root: Path, _chain: Chain) -> dict[str, int]:
+    """Files that are no Parquet but are hashed all the same: a store takes its time."""
+    folder = root / "tables"
+    folder.mkdir()
+    rows = {"orders.parquet": 1, "fills.parquet": 1, "sessions.parquet": 1}
+    for name in rows:
+        (folder / name).write_bytes(f"PAR1 {name}".encode())
+    return rows
+
+
+@functools.cache
+def market_file() -> bytes:
+    """Three public trades, as the recorder writes them."""
+    with tempfile.TemporaryDirectory() as name:
+        recorder = MarketRecorder(Path(name), SESSION)
+        for number, price in enumerate(("61000.10", "61000.50", "60999.90")):
+            at_us = START_US + number * 2_000_000
+            quantity = Decimal("0.01")
+            recorder.trade("BTCUSDT", number, Decimal(price), quantity, "BUY", at_us, at_us)
+        (made,) = recorder.close()
+        return (Path(name) / made.file).read_bytes()
+
+
+def make_world(
+    root: Path,
+    *,
+    approved: bool = True,
+    tables: Callable[[Path, Chain], dict[str, int]] = made_up_tables,
+) -> World:
     root.mkdir(exist_ok=True)
     keys = Keys(root / "keys")
     signers = keys.allowed_signers()
@@ -273,7 +318,7 @@ def make_world(root: Path, *, approved: bool = True) -> World:
     checklist = canonical({"answers": [], "type": "peakctl-checklist-1"}) + b"\n"
     market = root / "market"
     market.mkdir()
-    (market / "BTCUSDT-000001.parquet").write_bytes(b"PAR1 not really but hashed all the same PAR1")
+    (market / "trades-000001.parquet").write_bytes(market_file())
     snapshots = root / "snapshots"
     snapshots.mkdir()
     (snapshots / "000001.json").write_bytes(b'{"time_us":1}\n')
@@ -404,9 +449,9 @@ def make_world(root: Path, *, approved: bool = True) -> World:
     chain.add(
         ev.MarketRecorded(
             session_id=SESSION,
-            file="BTCUSDT-000001.parquet",
+            file="trades-000001.parquet",
             rows=3,
-            sha256=sha256_hex((market / "BTCUSDT-000001.parquet").read_bytes()),
+            sha256=sha256_hex((market / "trades-000001.parquet").read_bytes()),
         )
     )
     report = (
@@ -458,10 +503,7 @@ def make_world(root: Path, *, approved: bool = True) -> World:
             )
         )
     chain.add(ev.LessonsWritten(session_id=SESSION, points=("look at the clock first",)), alice)
-    tables = root / "tables"
-    tables.mkdir()
-    for name in ("orders", "fills", "sessions"):
-        (tables / f"{name}.parquet").write_bytes(f"PAR1 {name}, hashed all the same".encode())
+    rows = tables(root, chain)
     around = Surroundings(
         operator=OPERATOR,
         reviewer=REVIEWER,
@@ -477,12 +519,14 @@ def make_world(root: Path, *, approved: bool = True) -> World:
         config_inputs=(("config/peakctl.toml", b'environment = "dev"\n'),),
         market_folders=(market,),
         snapshot_folders=(snapshots,),
-        tables={path.name: path for path in sorted(tables.iterdir())},
+        tables={name: root / "tables" / name for name in rows},
     )
-    return World(root, keys, chain, under_head(root, keys, chain, around), allowed_path)
+    return World(root, keys, chain, under_head(root, keys, chain, around, rows), allowed_path)
 
 
-def under_head(root: Path, keys: Keys, chain: Chain, around: Surroundings) -> PackInputs:
+def under_head(
+    root: Path, keys: Keys, chain: Chain, around: Surroundings, rows: dict[str, int]
+) -> PackInputs:
     """As the engine does: build the files, name them in the chain, sign a head over that."""
     inputs = gather(chain.lines, SESSION, around)
     first = head_text(LOG, 2, line_hash(chain.lines[1])).encode("ascii")
@@ -493,8 +537,8 @@ def under_head(root: Path, keys: Keys, chain: Chain, around: Surroundings) -> Pa
             sha256_hex(around.config),
             {name: digest_of(one) for name, one in inputs.reports.items()},
             {
-                path.name: (sha256_hex(path.read_bytes()), 0 if path.stem == "sessions" else 1)
-                for path in around.tables.values()
+                name: (sha256_hex(path.read_bytes()), rows[name])
+                for name, path in around.tables.items()
             },
         )
     )

@@ -167,11 +167,11 @@ def test_a_recording_that_is_gone_is_named(world: Any, tmp_path: Path) -> None:
         **{name: getattr(world.inputs, name) for name in _SHARED},
         snapshot_folders=(tmp_path / "snapshots",),
     )
-    with pytest.raises(IntegrityError, match=r"BTCUSDT-000001\.parquet"):
+    with pytest.raises(IntegrityError, match=r"trades-000001\.parquet"):
         gathering.gather(world.chain.lines, world.inputs.session_id, around)
     unsigned = [line for line in world.chain.lines if b'"kind":"recon.signed"' not in line]
     around = msgspec.structs.replace(around, market_folders=(tmp_path,))
-    (tmp_path / "BTCUSDT-000001.parquet").write_bytes(b"")
+    (tmp_path / "trades-000001.parquet").write_bytes(b"")
     with pytest.raises(Refused, match="not signed by both"):
         gathering.gather(unsigned, world.inputs.session_id, around)
 

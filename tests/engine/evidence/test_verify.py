@@ -338,9 +338,9 @@ def test_another_report_than_the_journal_has_is_a_no(story: Any, world: Any) -> 
 
 
 def test_a_recording_the_journal_names_differently_is_a_no(world: Any) -> None:
-    (world.root / "market/BTCUSDT-000001.parquet").write_bytes(b"other prices")
+    (world.root / "market/trades-000001.parquet").write_bytes(b"other prices")
     pack, world = _resealed(world)
-    _both_say_no(pack, world, "data/market/BTCUSDT-000001.parquet")
+    _both_say_no(pack, world, "data/market/trades-000001.parquet")
 
 
 def _finished(world: Any) -> Path:

@@ -1,0 +1,48 @@
+"""`peakctl store query --pack`: the same question, asked of a sealed pack's Parquet, no engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.contracts.errors import InputError
+from peakctl.commands.output import complain, say, say_json, table
+
+PackOption = Annotated[
+    Path | None,
+    typer.Option("--pack", help="Ask this sealed pack's tables instead; no engine is needed."),
+]
+UnverifiedOption = Annotated[
+    bool, typer.Option("--unverified", help="With --pack: do not verify the pack first.")
+]
+SignersOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--allowed-signers", help="With --pack: who may sign (default: the workspace's list)."
+    ),
+]
+
+
+def ask(sql: str, pack: Path, allowed_signers: Path | None, *, verify: bool, json: bool) -> int:
+    """Verify the pack, ask, and say on standard error what the answer rests on."""
+    from engine.evidence.pack_tables import ask_pack  # noqa: PLC0415
+    from peakctl.commands.evidence import signers_beside  # noqa: PLC0415
+
+    if not pack.is_dir():
+        raise InputError(what="no such pack", where=str(pack), todo="name the session's folder")
+    signers = allowed_signers or signers_beside(pack)
+    answer = ask_pack(pack, sql, signers, verify=verify)
+    found = answer.result
+    if not answer.verified:
+        complain(f"{pack}: NOT verified; these rows may be anybody's")
+    elif signers is None:
+        complain(f"{pack}: verified, but who signed rests on the pack's own allowed_signers")
+    if found.truncated:
+        complain(f"only the first {len(found.rows)} rows; ask for fewer")
+    if json:
+        say_json([dict(zip(found.columns, row, strict=True)) for row in found.rows])
+    else:
+        say(*table(([str(cell) for cell in row] for row in found.rows), found.columns))
+    return 0
