@@ -63,7 +63,7 @@ def _crash_folders() -> list[Path]:
 
 
 def _named_workspace(arguments: list[str]) -> str:
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         if argument in {"--workspace", "-w"}:
             return following
         if argument.startswith("--workspace="):
