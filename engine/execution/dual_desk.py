@@ -13,48 +13,42 @@ How a purpose is tied in: `engine.execution.dual_act`.
 
 from __future__ import annotations
 
-import secrets
+import asyncio
 from collections.abc import Mapping, Sequence
 
-from engine.contracts.canonical import sha256_hex
-from engine.contracts.errors import InputError, PeakError, Refused
+from engine.contracts.errors import PeakError, Refused
 from engine.contracts.event import (
     AnyEvent,
     DualGranted,
     DualRefused,
     DualRequested,
     DualSigned,
-    DualWithdrawn,
 )
-from engine.contracts.people import ENGINE, Actor, Person, Role, person
+from engine.contracts.people import ENGINE, Actor, Role, person
 from engine.contracts.requests import DualRequest, DualSignRequest, DualWithdrawRequest
 from engine.contracts.session import Environment, Mode
 from engine.contracts.view import DualView
-from engine.execution.approval_desk import ApprovalTerms, Bound
+from engine.execution.approval_desk import ApprovalTerms
 from engine.execution.clock import monotonic_us, wall_us
 from engine.execution.core import Core, State
 from engine.execution.dual_act import Act, Grant, Measured
+from engine.execution.dual_asking import Asking, open_session, reason_words, withdrawn
 from engine.execution.session_desk import SessionDesk
+from engine.execution.validity import Bound
 from engine.governance.dual import (
-    BOUND,
     Denied,
-    DualContent,
     DualFacts,
     Purpose,
     Signed,
-    Signer,
-    build_dual,
-    document_type,
     judge_dual,
     judge_request,
     judge_signature,
     namespace_of,
 )
 from engine.governance.dual_book import PENDING, Request
-from engine.governance.people import Roster, usable_in
+from engine.governance.people import Roster
 from engine.governance.same_person import observed
 from engine.governance.session import Session
-from engine.governance.shapes import Head
 from engine.governance.verdict import SignatureVerdict
 from engine.governance.wordlist import same_code
 from engine.signatures.check import Checker
@@ -85,6 +79,9 @@ class DualDesk:
         self._bound = bound
         self._terms = terms
         self._acts = acts
+        self._asking = Asking(core.journal, roster, bound, terms)
+        #: signatures are taken one after the other: the second one knows of the first
+        self._signing = asyncio.Lock()
         #: when each pending document was asked for, monotonic µs, by its sha256
         self._asked_us: dict[str, int] = {}
 
@@ -94,133 +91,16 @@ class DualDesk:
         """Build and journal the document for both to sign. Raises InputError, Refused."""
         self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
         act = self._act(request.purpose)
-        reason = _words(request.reason)
-        request_id = secrets.token_hex(6)
+        asked: list[DualRequested] = []
 
         def decide(state: State) -> Sequence[AnyEvent]:
-            subject = act.describe(state, request.subject)
-            act.check(state, subject)
-            people = self._people(state, request, actor)
-            content = self._content(
-                state, request.purpose, request_id, subject, reason, actor, people
-            )
-            document = build_dual(content)
-            digest = sha256_hex(document)
-            superseded = self._superseded(state, request.purpose, subject, actor)
-            self._asked_us[digest] = monotonic_us()
-            return [
-                *superseded,
-                DualRequested(
-                    request_id=request_id,
-                    purpose=request.purpose.value,
-                    session_id=content.session,
-                    document=document.decode("ascii"),
-                    document_sha256=digest,
-                    expires_us=content.expires_at,
-                ),
-            ]
+            events, made = self._asking.events(state, act, request, actor)
+            self._asked_us[made.document_sha256] = monotonic_us()
+            asked.append(made)
+            return [*events, made]
 
         await self._core.decide(actor, decide)
-        return _view(self._core.state.dual.requests[request_id])
-
-    def _content(
-        self,
-        state: State,
-        purpose: Purpose,
-        request_id: str,
-        subject: dict[str, str],
-        reason: str,
-        actor: Actor,
-        people: Mapping[Role, Person],
-    ) -> DualContent:
-        now, terms, journal = wall_us(), self._terms, self._core.journal
-        signers = {
-            role: Signer(person=who.id, principal=who.principal, fingerprint=who.fingerprint)
-            for role, who in people.items()
-        }
-        return DualContent(
-            type=document_type(purpose),
-            purpose=purpose.value,
-            request_id=request_id,
-            session=_session_id(state),
-            environment=terms.environment.value,
-            subject=subject,
-            reason=reason,
-            requested_by=actor.name,
-            operator=signers[Role.OPERATOR],
-            reviewer=signers[Role.REVIEWER],
-            allow_same_uid=terms.allow_same_uid,
-            **self._current(),
-            prev_head=Head(size=journal.size, sha256=journal.head),
-            nonce=secrets.token_hex(32),
-            issued_at=now,
-            expires_at=now + terms.ttl_us,
-            boot_id=terms.boot_id,
-            hostname=terms.hostname,
-        )
-
-    def _people(self, state: State, request: DualRequest, actor: Actor) -> dict[Role, Person]:
-        """Who signs: those named, the session's, or the only ones there are; the asker is one."""
-        session = _open_session(state)
-        named = {Role.OPERATOR: request.operator, Role.REVIEWER: request.reviewer}
-        charter = session.charter if session else None
-        people: dict[Role, Person] = {}
-        for role, name in named.items():
-            chosen = name or (getattr(charter, role.value) if charter else "")
-            people[role] = self._person(role, chosen, actor)
-        if actor.name not in {who.id for who in people.values()}:
-            raise Refused(
-                what=f"{actor.name} is none of the two who sign",
-                where="dual control",
-                todo="let one of the two ask",
-                code="PEOPLE",
-            )
-        return people
-
-    def _person(self, role: Role, name: str, actor: Actor) -> Person:
-        usable = [
-            who
-            for who in self._roster.with_role(role)
-            if usable_in(who, self._terms.environment) and name in {"", who.id}
-        ]
-        mine = [who for who in usable if who.id == actor.name]
-        found = mine or usable
-        if len(found) != 1:
-            names = ", ".join(who.id for who in self._roster.with_role(role))
-            raise InputError(
-                what=f"{name[:40]!r} is no {role.value} of the roster"
-                if name
-                else f"which {role.value}?",
-                where="dual control",
-                todo=f"name one of: {names or 'there is none'}",
-            )
-        return found[0]
-
-    def _superseded(
-        self, state: State, purpose: Purpose, subject: Mapping[str, str], actor: Actor
-    ) -> list[AnyEvent]:
-        """A newer request replaces the same person's older one about the same thing."""
-        same = [
-            one
-            for one in state.dual.pending
-            if one.purpose is purpose and one.said.subject == subject
-        ]
-        others = [one for one in same if one.said.requested_by != actor.name]
-        if others:
-            raise Refused(
-                what=f"{others[0].said.requested_by} has asked for this already: {others[0].id}",
-                where="dual control",
-                todo="sign that one, or decline it",
-                code="ASKED_ALREADY",
-            )
-        if len(state.dual.pending) - len(same) >= _MOST_PENDING:
-            raise Refused(
-                what=f"{_MOST_PENDING} requests wait already",
-                where="dual control",
-                todo="sign or withdraw them first",
-                code="TOO_MANY",
-            )
-        return [_withdrawn(one, "SUPERSEDED", "asked for anew") for one in same]
+        return _view(self._core.state.dual.requests[asked[0].request_id])
 
     # --- signing --------------------------------------------------------------------------------
 
@@ -230,6 +110,10 @@ class DualDesk:
         The signature is checked by both verifiers before anything else is looked at.
         """
         self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
+        async with self._signing:
+            await self._sign(request, actor)
+
+    async def _sign(self, request: DualSignRequest, actor: Actor) -> None:
         waiting = self._waiting(request.request_id, request.sha256)
         signer = request.signer or actor.name
         role = waiting.said.role_of(signer)
@@ -356,7 +240,7 @@ class DualDesk:
         self, state: State, waiting: Request, signatures: Mapping[Role, Signed]
     ) -> DualFacts:
         asked = self._asked_us.get(waiting.sha256)
-        session = _open_session(state)
+        session = open_session(state)
         return DualFacts(
             purpose=waiting.purpose,
             stage=waiting.stage,
@@ -370,7 +254,7 @@ class DualDesk:
             document_sha256=waiting.sha256,
             signatures=signatures,
             used_nonces=frozenset(state.dual.used_nonces),
-            current=self._current(),
+            current=self._asking.bound_now(),
             now_us=wall_us(),
             elapsed_us=None if asked is None else monotonic_us() - asked,
             ttl_us=self._terms.ttl_us,
@@ -379,15 +263,12 @@ class DualDesk:
             counters=dict(state.counters.last),
         )
 
-    def _current(self) -> dict[str, str]:
-        return {name: getattr(self._bound, name)() for name in BOUND}
-
     # --- ending ---------------------------------------------------------------------------------
 
     async def withdraw(self, request: DualWithdrawRequest, actor: Actor) -> None:
         """Take back one's own request, or decline the other's; with a reason. Raises Refused."""
         self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
-        reason = _words(request.reason)
+        reason = reason_words(request.reason)
 
         def decide(_state: State) -> Sequence[AnyEvent]:
             waiting = self._waiting(request.request_id)
@@ -399,7 +280,7 @@ class DualDesk:
                     code="PEOPLE",
                 )
             mine = waiting.said.requested_by == actor.name
-            return [_withdrawn(waiting, "WITHDRAWN" if mine else "DECLINED", reason)]
+            return [withdrawn(waiting, "WITHDRAWN" if mine else "DECLINED", reason)]
 
         await self._core.decide(actor, decide)
 
@@ -413,7 +294,7 @@ class DualDesk:
             for one in state.dual.pending:
                 denied = self._void(state, one)
                 if denied is not None:
-                    events.append(_withdrawn(one, denied.code, denied.reason))
+                    events.append(withdrawn(one, denied.code, denied.reason))
             return events
 
         if any(self._void(self._core.state, one) for one in self._core.state.dual.pending):
@@ -465,11 +346,6 @@ class DualDesk:
         return found
 
 
-def _open_session(state: State) -> Session | None:
-    session = state.sessions.current
-    return session if session is not None and not session.ended else None
-
-
 def _mode(session: Session | None, environment: Environment) -> str:
     """The session's mode; outside one, what `prod` touches counts as live."""
     if session is not None:
@@ -477,22 +353,10 @@ def _mode(session: Session | None, environment: Environment) -> str:
     return Mode.LIVE.value if environment is Environment.PROD else ""
 
 
-def _session_id(state: State) -> str:
-    session = _open_session(state)
-    return session.id if session else ""
-
-
 def _mistyped(typed: str, digest: str) -> Denied | None:
     if not typed or same_code(typed, digest):
         return None
     return Denied("SHORT_CODE", "the four words differ; have them read out again")
-
-
-def _words(reason: str) -> str:
-    words = " ".join(reason.split())
-    if not words or len(words) > _REASON_LIMIT:
-        raise InputError(what=f"a reason has 1 to {_REASON_LIMIT} characters", where="dual control")
-    return words
 
 
 def _grant(waiting: Request, signed: Mapping[Role, DualSigned]) -> Grant:
@@ -519,17 +383,6 @@ def _refused(waiting: Request, signer: str, denied: Denied, measured: Measured) 
         code=denied.code,
         reason=denied.reason,
         measured=measured.values,
-    )
-
-
-def _withdrawn(waiting: Request, code: str, reason: str) -> DualWithdrawn:
-    return DualWithdrawn(
-        request_id=waiting.id,
-        purpose=waiting.purpose.value,
-        session_id=waiting.said.session,
-        document_sha256=waiting.sha256,
-        code=code,
-        reason=reason,
     )
 
 
