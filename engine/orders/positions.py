@@ -41,6 +41,10 @@ from engine.orders.machine import fill_is_usable
 QUOTE_ASSETS = ("FDUSD", "USDT", "USDC", "TUSD", "EUR", "TRY", "BRL", "BTC", "ETH", "BNB")
 
 
+#: A venue's trade id that is a number has no more.
+_DIGITS = 18
+
+
 class Lot(msgspec.Struct, frozen=True, kw_only=True):
     """What is left of one fill: signed base quantity, price in quote, time in µs UTC."""
 
@@ -112,8 +116,8 @@ class PositionLedger:
         self._assets = {one.symbol: (one.base, one.quote) for one in instruments}
         self._session_id = session_id
         self._books: dict[str, _Book] = {}
-        # a venue that is wiped between sessions counts its trades from one again
-        self._seen: set[tuple[str, str, str]] = set()
+        # by session and symbol: a venue that is wiped between sessions counts from one again
+        self._seen: dict[tuple[str, str], set[int | str]] = {}
 
     def apply(self, recorded: Recorded) -> bool:
         """Fold one record. Only a new trade with usable numbers changes anything: then True."""
@@ -122,10 +126,11 @@ class PositionLedger:
             return False
         if self._session_id is not None and event.session_id != self._session_id:
             return False
-        key = (event.session_id, event.fill.symbol, event.fill.trade_id)
-        if key in self._seen or not fill_is_usable(event.fill):
+        seen = self._seen.setdefault((event.session_id, event.fill.symbol), set())
+        trade = _short(event.fill.trade_id)
+        if trade in seen or not fill_is_usable(event.fill):
             return False
-        self._seen.add(key)
+        seen.add(trade)
         _book_fill(self._book(event.fill.symbol), event.fill)
         return True
 
@@ -159,6 +164,14 @@ class PositionLedger:
 
     def _empty(self, symbol: str) -> _Book:
         return _Book(*self._assets.get(symbol, split_symbol(symbol)))
+
+
+def _short(trade_id: str) -> int | str:
+    """The id as a number where that is the same: a third of the memory, for every trade ever."""
+    if len(trade_id) > _DIGITS or not (trade_id.isascii() and trade_id.isdecimal()):
+        return trade_id
+    number = int(trade_id)
+    return number if str(number) == trade_id else trade_id
 
 
 def unrealized(position: Position, mark: Decimal) -> Decimal:

@@ -52,7 +52,6 @@ class LossBook:
         self._positions = PositionLedger()
         self._last_prices: dict[str, Decimal] = {}
         self._held: dict[str, Position] = {}
-        self._earned: list[Decimal] = []
         #: what all fills before the n-th earned together, so that a week costs as little as a day
         self._sums: list[Decimal] = [ZERO]
         self._at = array("q")
@@ -85,7 +84,7 @@ class LossBook:
         total = subtract(self._sums[-1], self._sums[begin])
         for place in self._late[bisect_left(self._late, begin) :]:
             if self._at[place] <= since_us:
-                total = subtract(total, self._earned[place])
+                total = subtract(total, subtract(self._sums[place + 1], self._sums[place]))
         return total
 
     def unrealised(self, marks: Mapping[str, Decimal]) -> Decimal | None:
@@ -153,7 +152,6 @@ class LossBook:
             self._late.append(len(self._at))
         self._at.append(at_us)
         self._highest.append(highest)
-        self._earned.append(earned)
         self._sums.append(add(self._sums[-1], earned))
 
     def _mark_peak(self) -> None:
