@@ -12,10 +12,12 @@ from textual.content import Content
 from engine.contracts.session import END_STATES, SessionState
 from peakctl.keys import actions_of, key_name
 from screens.draw import age, between, clock, clock_ms, join, mark, text, wrap
-from screens.model import Model
+from screens.model import KillPress, Model
 from screens.words import ENVIRONMENTS, NO_SESSION, PHASES, SESSIONS, Mark, mark_of
 
 _LINK_DOWN = Mark("✖", "LINK DOWN: use `peakctl kill` in any shell", "chip-now")
+#: Longer than a press waits for its answer, µs.
+_ANSWERED_US = 1_000_000
 _PROBLEMS = {"LATCHED", "UNCONFIRMED", "PROVEN"}
 
 
@@ -122,14 +124,27 @@ def kill_mark(model: Model) -> Mark:
             f"FAILED {clock_ms(press.pressed_us)} {press.detail}; use `peakctl kill` in any shell"
         )
         return Mark("✖", words, "chip-now")
-    if press is not None:
+    if press is not None and not _released_since(press, model):
+        sent = f"SENT {clock_ms(press.pressed_us)}"
+        if not model.link_up:
+            # What was answered is an answer of then: nothing is known of now.
+            return Mark("✖", f"LINK DOWN: use `peakctl kill`; {sent}", "chip-now")
         got = " answered" if press.stage == "answered" else ""
-        return Mark(
-            "▶", f"SENT {clock_ms(press.pressed_us)}{got} {press.detail}".rstrip(), "chip-soon"
-        )
+        return Mark("▶", f"{sent}{got} {press.detail}".rstrip(), "chip-soon")
     if not model.link_up or state is None:
         return _LINK_DOWN
     return Mark("●", "READY", "loud")
+
+
+def _released_since(press: KillPress, model: Model) -> bool:
+    """Whether the latch that this press has set is open again: the line must say READY then.
+
+    An answer means that the latch was set, so an open one in a later state was released by people.
+    """
+    state = model.state
+    if press.stage != "answered" or state is None or not model.link_up:
+        return False
+    return state.kill.state == "READY" and state.time_us > press.pressed_us + _ANSWERED_US
 
 
 def _engine_kill(state: str, elapsed_us: int, detail: str) -> Mark:

@@ -196,21 +196,24 @@ class Ground:
         if self.cell.engine == "disk-full":
             size = max(path.stat().st_size for path in field.workspace.journal.glob("*.jsonl"))
             resource.prlimit(field.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-        times = 2 if self.cell.engine == "twice" else 1
-        for _ in range(times):
-            match self.cell.cause:
-                case "key":
-                    self._tasks.append(asyncio.create_task(asyncio.to_thread(self._press)))
-                case "command":
-                    self._tasks.append(asyncio.create_task(self._type()))
-                case "signal":
-                    os.kill(field.pid, signal.SIGUSR1)
-                case "red-flag":
-                    field.workspace.sandbox_ready.chmod(0o644)
-                case "breaker":
-                    await self._lose()
-                case "attendance":
-                    await field.operator.leave()
+        match self.cell.cause:
+            case "key":
+                self._begin_press()
+            case "command":
+                self._tasks.append(asyncio.create_task(self._type()))
+            case "signal":
+                os.kill(field.pid, signal.SIGUSR1)
+            case "red-flag":
+                field.workspace.sandbox_ready.chmod(0o644)
+            case "breaker":
+                await self._lose()
+            case "attendance":
+                await field.operator.leave()
+        if self.cell.engine == "twice":
+            self._begin_press()
+
+    def _begin_press(self) -> None:
+        self._tasks.append(asyncio.create_task(asyncio.to_thread(self._press)))
 
     def _press(self) -> None:
         """As the console's input thread does: until it is answered, for ten seconds."""

@@ -91,6 +91,14 @@ def impossible(cell: Cell) -> str:
             cell.cause == "breaker" and cell.venue == "hides",
             "an order in doubt blocks the order that loses",
         ),
+        (
+            cell.cause == "breaker" and cell.engine == "restarting",
+            "an engine that is not ready sends no order that could lose",
+        ),
+        (
+            cell.engine == "clock-wrong" and cell.venue == "hides",
+            "with a clock that far off no order is sent that could be hidden",
+        ),
     )
     return next((reason for holds, reason in rules if holds), "")
 
