@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from engine.contracts.errors import PeakError
+from engine.contracts.errors import ConfigError, PeakError, WorkspaceError
 from engine.contracts.session import SessionState
 from peakctl.commands.output import complain
 from peakctl.crash import crash_line
@@ -25,12 +25,14 @@ from screens.review.waiting import WaitingScreen
 
 if TYPE_CHECKING:
     from peakctl.client.replies import HeadText
-    from peakctl.witness import Witness
+    from peakctl.witness import LinesFrom, Witness
 
 #: How often a silent engine's process is looked for.
 LOOK_SECONDS = 1.0
 #: How often the reviewer's terminal asks for the latest head.
 WITNESS_SECONDS = 2.0
+#: How long one answer with journal lines may take.
+WITNESS_LINES_SECONDS = 30.0
 
 _FROM_LIVE_ON: dict[SessionState | None, str] = {
     SessionState.LIVE: "live",
@@ -165,25 +167,41 @@ class ReviewApp(PeakApp):
             self.run_worker(self._judge_heads(), exit_on_error=True)
 
     async def _judge_heads(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def lines(start: int) -> bytes:
+            """Asked from the thread that judges."""
+            asked = asyncio.run_coroutine_threadsafe(self.client.journal(start), loop)
+            return asked.result(WITNESS_LINES_SECONDS)
+
         try:
             received = (await self.client.heads()).heads
-            wrong = await asyncio.to_thread(self._judge, received)
+            state = self.model.state
+            events = state.engine.events if state is not None else None
+            wrong = await asyncio.to_thread(self._judge, received, lines, events)
+        except TimeoutError:
+            wrong = "HEADS NOT CHECKED: do not sign; the engine does not give its journal's lines"
         except OSError as error:
             wrong = f"No copy of the heads is kept here: {error.filename}: {error.strerror}"
+        except (ConfigError, WorkspaceError) as error:
+            wrong = f"HEADS NOT CHECKED: do not sign; {error.line()}"
         except PeakError:
             wrong = self.model.witness  # no engine: nothing new is known
         finally:
             self._judging = False
         self.model = replace(self.model, witness=wrong)
 
-    def _judge(self, received: Sequence[HeadText]) -> str:
-        from peakctl.witness import Witness, heads_file  # noqa: PLC0415
+    def _judge(self, received: Sequence[HeadText], lines: LinesFrom, events: int | None) -> str:
+        from peakctl.witness import Witness, heads_file, log_key_of  # noqa: PLC0415
 
         if self._witness is None:
-            self._witness = Witness(self._heads or heads_file(self.workspace.root))
-        wrong = self._witness.judge(received)
-        where = self._witness.path
-        return f"HISTORY CHANGED: do not sign; {wrong} (seen here: {where})" if wrong else ""
+            path = self._heads or heads_file(self.workspace.root)
+            self._witness = Witness(path, log_key_of(self.workspace), lines)
+        wrong = self._witness.judge(received, events)
+        if not wrong:
+            return ""
+        lead = "HEADS ARE LATE" if self._witness.only_late else "HISTORY CHANGED"
+        return f"{lead}: do not sign; {wrong} (seen here: {self._witness.path})"
 
     def follow(self) -> None:
         """Join first."""

@@ -177,7 +177,7 @@ def test_a_no_go_from_the_command_line_is_recorded_and_is_a_no(
     code = short_code(sha256_hex(asyncio.run(packet()).encode("ascii")))
     said = ("cosign", "--decision", "NO-GO", "-w", str(signed.root))
     for extra, path, exit_code, words in (
-        (("--code", code), None, 2, "a NO-GO needs a reason"),
+        (("--code", code), None, 2, "NO-GO needs a reason"),
         (("--reason", "r"), None, 2, "--code"),
         (("--code", code, "--reason", "r"), str(tmp_path), 2, "ssh-keygen was not found"),
     ):

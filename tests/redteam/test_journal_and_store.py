@@ -30,7 +30,7 @@ from engine.signatures.sshsig import generate_log_key, sign_with_key_file
 from peakctl.client.replies import HeadText
 from peakctl.commands.ledger import verify
 from peakctl.founding import init
-from peakctl.witness import Witness
+from peakctl.witness import Witness, log_key_of
 from peakctl.workspace import Workspace
 from tests.redteam.conftest import Desk
 
@@ -353,11 +353,21 @@ def test_a_head_is_signed_by_another_key(place: Workspace, tmp_path: Path) -> No
     assert "does not verify" in told(place)
 
 
+def the_reviewers(place: Workspace, folder: Path) -> Witness:
+    """The reviewer's copy, which reads the journal as an engine would give it."""
+
+    def given(start: int) -> bytes:
+        files = sorted(place.journal.glob("*.jsonl"))
+        return b"".join([line for file in files for line in lines_of(file)][start : start + 10])
+
+    return Witness(folder / "heads.jsonl", log_key_of(place), given)
+
+
 def test_the_owner_rewrites_and_signs_everything_and_the_reviewer_notices(
     place: Workspace, tmp_path: Path
 ) -> None:
     """Who has the log key too can lie to everybody but the copy in another person's folder."""
-    witness = Witness(tmp_path / "heads.jsonl")
+    witness = the_reviewers(place, tmp_path)
     seen = [
         HeadText(text=path.read_text(), signature=path.with_suffix(".txt.sig").read_text())
         for path in sorted(place.heads.glob("*.txt"))
@@ -375,6 +385,8 @@ def test_the_owner_rewrites_and_signs_everything_and_the_reviewer_notices(
     assert verify(place.root) == 0, "a perfect forgery, as far as this machine can tell"
     said = witness.judge([HeadText(text=forged, signature=signature)])
     assert "other content" in said
+    again = the_reviewers(place, tmp_path / "elsewhere")
+    assert again.judge([HeadText(text=forged, signature=signature)]) == "", "who saw nothing before"
     longer = head_text("peakctl/desk", SIZE + 50, "a" * 64)
     assert witness.judge([HeadText(text=longer, signature="")]), "and it stays noticed"
 
@@ -387,9 +399,12 @@ def test_the_owner_rewrites_and_signs_everything_and_the_reviewer_notices(
 def test_the_reviewers_copy_does_not_follow_a_head_that_cannot_be(
     place: Workspace, tmp_path: Path, text: str
 ) -> None:
-    witness = Witness(tmp_path / "heads.jsonl")
+    witness = the_reviewers(place, tmp_path)
     path = newest(place)
-    assert witness.judge([HeadText(text=path.read_text(), signature="")]) == ""
+    signature = path.with_suffix(".txt.sig").read_text()
+    assert witness.judge([HeadText(text=path.read_text(), signature="")]) != ""
+    witness = the_reviewers(place, tmp_path / "second")
+    assert witness.judge([HeadText(text=path.read_text(), signature=signature)]) == ""
     assert witness.judge([HeadText(text=text, signature="")]) != ""
 
 

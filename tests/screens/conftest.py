@@ -622,6 +622,7 @@ class DataConsole:
         self.calls: list[tuple[Any, ...]] = []
         self.connected = True
         self.signed_heads: tuple[HeadText, ...] = ()
+        self.journal_lines: Callable[[int], bytes] = lambda _start: b""
         self.clock = Clock()
         self.now: StateView | None = None
         self.decision: Decision = ALLOW
@@ -643,6 +644,9 @@ class DataConsole:
 
     async def heads(self) -> Heads:
         return Heads(heads=self.signed_heads)
+
+    async def journal(self, start: int) -> bytes:
+        return self.journal_lines(start)
 
     async def state(self) -> StateView:
         assert self.now is not None

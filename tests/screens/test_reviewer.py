@@ -9,9 +9,8 @@ import pytest
 
 from engine.contracts.session import SessionState
 from engine.governance import packet
-from engine.journal.heads import head_text
-from peakctl.client.replies import HeadText
 from screens.lines import Choice
+from tests.peakctl.small_journal import SmallJournal
 from tests.screens import conftest as data
 
 SIGNED = data.with_session(SessionState.GO_NOGO, go=data.go_view("signed"))
@@ -163,17 +162,16 @@ async def test_the_reviewer_has_no_ticket_and_no_cancel(reviewer) -> None:
 
 async def test_a_history_that_goes_back_is_red_on_every_screen(reviewer) -> None:
     app, console = reviewer
-
-    def head(size: int) -> tuple[HeadText, ...]:
-        return (HeadText(text=head_text("peakctl/host/1", size, "ab" * 32), signature="sig"),)
-
+    past = SmallJournal(app.workspace.root)
+    past.grow(7)
+    console.journal_lines = past.given
     async with data.staged(reviewer) as stage:
-        console.signed_heads = head(7)
+        console.signed_heads = (past.head(7),)
         await stage.show(data.GO)
         await app._judge_heads()
         stage.app.draw()
         assert stage.text("witness") == ""
-        console.signed_heads = head(6)
+        console.signed_heads = (past.head(6),)
         await app._judge_heads()
         stage.app.draw()
         await stage.pilot.pause()
@@ -181,6 +179,26 @@ async def test_a_history_that_goes_back_is_red_on_every_screen(reviewer) -> None
         stage.app.action_go_to("live")
         await stage.pilot.pause()
         assert "HISTORY CHANGED" in stage.text("witness")
+
+
+async def test_heads_that_cannot_be_checked_are_told_and_held_against_nobody(reviewer) -> None:
+    app, console = reviewer
+    past = SmallJournal(app.workspace.root)
+    past.grow(7)
+    console.journal_lines = past.given
+    console.signed_heads = (past.head(7),)
+    good = app.workspace.allowed_signers.read_text()
+    app.workspace.allowed_signers.write_text("nonsense\n")
+    async with data.staged(reviewer) as stage:
+        await stage.show(data.GO)
+        await app._judge_heads()
+        stage.app.draw()
+        assert "HEADS NOT CHECKED: do not sign" in stage.text("witness")
+        app.workspace.allowed_signers.write_text(good)
+        await app._judge_heads()
+        stage.app.draw()
+        await stage.pilot.pause()
+        assert stage.text("witness") == ""
 
 
 async def test_each_key_of_the_footer_is_this_terminals_own(reviewer) -> None:
