@@ -1,9 +1,10 @@
-"""What the positions may lose: the risk report, as asked for from here.
+"""What the positions may lose: the risk report, as asked for from here; and what holds it in.
 
 A report is of one moment: its time and age stand above it, and it says so when the session's
 positions have changed since. What could not be computed comes first, because absent is not "no
 risk" (I12). The engine keeps each report in the journal; this screen keeps the last one it was
-answered, and nothing else.
+answered, and nothing else. Below it stand the breakers, the scaling ladder and what live asks for,
+as the engine tells them now.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from screens.base import BASE_CSS, PeakScreen
 from screens.draw import BLANK, age, cell, clock, join, mark, table, text, title, wrap
 from screens.lines import Lines
 from screens.model import Model
+from screens.standing import standing_rows
 from screens.words import BREAKS, mark_of
 
 #: method or instrument, then three figures
@@ -201,14 +203,16 @@ class RiskScreen(PeakScreen):
         sheet = self._sheet()
         if sheet is None or self._document is None:
             if self._asking or self._fault:
-                return rows
-            return [title("Risk", width), *wrap(_EMPTY, width)]
+                return [*rows, *standing_rows(model.state, width)]
+            empty = [title("Risk", width), *wrap(_EMPTY, width)]
+            return [*empty, *standing_rows(model.state, width)]
         return [
             *rows,
             *head_rows(self._document, sheet, model, width),
             *figure_rows(sheet, width),
             *backtest_rows(sheet, width),
             *stress_rows(sheet, width),
+            *standing_rows(model.state, width),
         ]
 
     def _sheet(self) -> RiskSheet | None:

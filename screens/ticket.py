@@ -2,7 +2,9 @@
 
 Send is enabled only while the engine's preview of exactly these fields says ALLOW; the focus is
 never on it by itself, Enter in a field only goes on, and keys of the first 300 ms are dropped.
-The preview is advice: the engine decides again, with the same checks, when the order arrives.
+The preview is advice: the engine decides again, with the same checks, when the order arrives. Under
+the checks stand the breakers and how close they are: they do not judge the order, its loss may trip
+them.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from screens.base import BASE_CSS, PeakModal
 from screens.draw import BLANK, cell, fixed, join, mark, table, text, title
 from screens.lines import Choice, Lines
 from screens.model import Model
+from screens.standing import breaker_rows
 from screens.words import VERDICTS, mark_of
 
 #: Pause after the last change before the preview is asked for, s.
@@ -211,8 +214,15 @@ class Ticket(PeakModal[str]):
 
     def _draw(self) -> None:
         decision, problem = self._decision, self._problem
+        state = self.desk.model.state
+        limits = state.limits if state and decision else ()
         self.lines("ticket-verdict").show(lambda width, _h: [verdict_row(decision, width)])
-        self.lines("ticket-checks").show(lambda width, _h: check_rows(decision, problem, width))
+        self.lines("ticket-checks").show(
+            lambda width, _h: [
+                *check_rows(decision, problem, width),
+                *breaker_rows(limits, width),
+            ]
+        )
         send = self.query_one("#ticket-send", Button)
         send.disabled = self._sending or not self.sendable
         self.lines("ticket-why").show(lambda width, _h: [cell(text(self._why(), "quiet"), width)])

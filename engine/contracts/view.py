@@ -14,6 +14,7 @@ import msgspec
 from engine.contracts.fill import Fill
 from engine.contracts.order import Order
 from engine.contracts.session import Charter, ItemKind, ItemResult, SessionState
+from engine.contracts.standing import EvidenceRow, LadderView
 
 
 class EngineView(msgspec.Struct, frozen=True, kw_only=True):
@@ -333,7 +334,11 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HeadroomView(msgspec.Struct, frozen=True, kw_only=True):
-    """One limit and how much of it is used; numbers as text, `used_percent` 0 to 100 or more."""
+    """One limit and how much of it is used; numbers as text, `used_percent` 0 to 100 or more.
+
+    Of a breaker, `action` is what follows when it is over (PAUSE, KILL) and `lifted_by` says who
+    may lift that; both "" for other limits.
+    """
 
     code: str
     text: str
@@ -341,6 +346,8 @@ class HeadroomView(msgspec.Struct, frozen=True, kw_only=True):
     limit: str
     unit: str
     used_percent: int
+    action: str = ""
+    lifted_by: str = ""
 
 
 class AlarmView(msgspec.Struct, frozen=True, kw_only=True):
@@ -380,3 +387,6 @@ class StateView(msgspec.Struct, frozen=True, kw_only=True):
     orphans: tuple[OrphanView, ...] = ()
     #: those that wait first, oldest first, then the last decided ones, newest first
     dual: tuple[DualView, ...] = ()
+    #: where the environment stands on the scaling ladder, and what live asks for
+    ladder: LadderView | None = None
+    promotion: tuple[EvidenceRow, ...] = ()

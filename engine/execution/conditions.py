@@ -120,11 +120,12 @@ class Conditions:
             if symbol not in self._markets or self._markets[symbol].stale
         ]
         profit = self._facts.session_pnl()
-        lost = profit is not None and -profit >= charter.limits.max_session_loss
+        limit = self._facts.limits(session).max_session_loss
+        lost = profit is not None and -profit >= limit
         left_us = charter.window_until_us - wall_us()
         return {
             "MARKET_STALE": ", ".join(stale),
-            "SESSION_LOSS": f"limit {charter.limits.max_session_loss}" if lost else "",
+            "SESSION_LOSS": f"limit {limit}" if lost else "",
             "WINDOW_END": "less than five minutes" if left_us < _WINDOW_NOTICE_US else "",
         }
 

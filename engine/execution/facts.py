@@ -22,7 +22,7 @@ from engine.execution.in_force import InForce
 from engine.execution.latch_file import latch_present
 from engine.execution.market import Market
 from engine.governance.latch import LatchState
-from engine.governance.locks import LockFacts, live_locks
+from engine.governance.locks import LockFacts, Promotion, live_locks
 from engine.governance.session import Session
 from engine.orders.positions import net_profit
 from engine.risk.breakers import Reading, readings
@@ -58,6 +58,49 @@ class FactSettings(msgspec.Struct, frozen=True, kw_only=True):
     breakers: BreakerTerms = BreakerTerms()
 
 
+class LockReadings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the locks ask beside session and settings; None where it is not known."""
+
+    changed: tuple[str, ...] | None
+    latch: LatchState | None
+    attended: bool | None
+    promotion: Promotion | None
+    now_us: int
+
+
+def lock_facts(
+    mode: Mode,
+    session: Session | None,
+    place: tuple[str, str],
+    settings: FactSettings,
+    readings: LockReadings,
+) -> LockFacts:
+    """Laid together for the locks; `place` is venue and account. Without a session, none of it."""
+    return LockFacts(
+        mode=mode,
+        environment=settings.environment,
+        modes_allowed=settings.modes_allowed,
+        venue=place[0],
+        account=place[1],
+        allow_list=settings.allow_list,
+        session_state=session.state if session else None,
+        go_stage=session.go.stage if session else "",
+        decided_us=session.go.decided_us if session else None,
+        changed=readings.changed,
+        window_from_us=session.charter.window_from_us if session else None,
+        window_until_us=session.charter.window_until_us if session else None,
+        now_us=readings.now_us,
+        latch=readings.latch,
+        attended=readings.attended,
+        promotion=readings.promotion,
+    )
+
+
+def _usual(settings: FactSettings) -> Mode:
+    """The mode to explain where nobody named one; an environment has one, or none that is open."""
+    return min(settings.modes_allowed, default=Mode.PAPER)
+
+
 class FactsBuilder:
     """Builds RiskFacts and LockFacts from the folds, the market and the readings."""
 
@@ -78,7 +121,7 @@ class FactsBuilder:
         self._settings = settings
         self._changed = changed_since_signed
         self._latch_path = latch_path
-        self._in_force = in_force
+        self.in_force = in_force
         self._now_us = now_us
 
     @property
@@ -88,7 +131,7 @@ class FactsBuilder:
 
     def limits(self, session: Session) -> Limits:
         """The limits in force for a session, the tightest of all that say one."""
-        return self._in_force.limits.of(session).limits
+        return self.in_force.limits.of(session).limits
 
     def session_pnl(self) -> Decimal | None:
         """Net P&L of the session in quote, marked at mid; None while a price is missing."""
@@ -110,32 +153,37 @@ class FactsBuilder:
             )
         return self._locks(session, latched=self.latched, now_us=self._now_us())
 
+    def gate_facts(self, mode: Mode | None, venue: str, account: str) -> LockFacts:
+        """What the locks would be asked now, for explaining them; nothing is decided by it.
+
+        For another mode than the session's there is no session: what was signed was signed for its
+        own mode. `venue` and `account` are the configured ones.
+        """
+        session = self._state.sessions.current
+        if session is not None and mode not in {None, session.charter.mode}:
+            session = None
+        asked = mode or (session.charter.mode if session else _usual(self._settings))
+        readings = self._lock_readings(session, asked, latched=self.latched, now_us=self._now_us())
+        return lock_facts(asked, session, (venue, account), self._settings, readings)
+
     def _locks(self, session: Session, *, latched: bool, now_us: int) -> tuple[Check, ...]:
         charter = session.charter
+        readings = self._lock_readings(session, charter.mode, latched=latched, now_us=now_us)
+        place = (charter.venue, charter.account)
+        return live_locks(lock_facts(charter.mode, session, place, self._settings, readings))
+
+    def _lock_readings(
+        self, session: Session | None, mode: Mode, *, latched: bool, now_us: int
+    ) -> LockReadings:
         latch = self._state.latch.state
         if latch is LatchState.READY and latched:
             latch = LatchState.LATCHED
-        return live_locks(
-            LockFacts(
-                mode=charter.mode,
-                environment=self._settings.environment,
-                modes_allowed=self._settings.modes_allowed,
-                venue=charter.venue,
-                account=charter.account,
-                allow_list=self._settings.allow_list,
-                session_state=session.state,
-                go_stage=session.go.stage,
-                decided_us=session.go.decided_us,
-                changed=self._changed(session),
-                window_from_us=charter.window_from_us,
-                window_until_us=charter.window_until_us,
-                now_us=now_us,
-                latch=latch,
-                attended=self._readings.attended,
-                promotion=self._in_force.evidence.promotion()
-                if charter.mode is Mode.LIVE
-                else None,
-            )
+        return LockReadings(
+            changed=None if session is None else self._changed(session),
+            latch=latch,
+            attended=self._readings.attended,
+            promotion=self.in_force.evidence.promotion() if mode is Mode.LIVE else None,
+            now_us=now_us,
         )
 
     def risk(self, symbol: str) -> RiskFacts:

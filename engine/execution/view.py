@@ -41,6 +41,7 @@ from engine.execution.market import Market, StreamHealth
 from engine.execution.next_step import next_step, next_step_reviewer
 from engine.governance.blockers import visible_items
 from engine.governance.latch import LatchState
+from engine.governance.promotion import promotion_rows
 from engine.governance.session import ReconState, Session
 from engine.orders.positions import unrealized
 from engine.reconcile.compare import Report
@@ -107,6 +108,8 @@ class ViewBuilder:
             next_step_reviewer=next_step_reviewer(view, kill),
             recon_watch=self._recon_watch(),
             orphans=self._orphans(),
+            ladder=self._facts.in_force.evidence.ladder(),
+            promotion=promotion_rows(self._facts.in_force.evidence.promotion()),
             dual=self._dual(),
         )
 

@@ -66,7 +66,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     def row(self) -> HeadroomView:
         """How close it is."""
         one = self.breaker
-        return headroom_row(one.name, one.text, self.used, one.limit, one.unit)
+        row = headroom_row(one.name, one.text, self.used, one.limit, one.unit)
+        return msgspec.structs.replace(row, action=one.action.value, lifted_by=one.lifted_by)
 
 
 _RESUMER = "operator, by resuming"

@@ -33,12 +33,16 @@ _LONGEST_S = 86_400
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """One limit that a person has tightened; `at_us` the journal's time, µs UTC."""
+    """One limit that a person has tightened; `at_us` the journal's time, µs UTC.
+
+    `act`: `tightened`, or `loosened` when two people made it wider again since.
+    """
 
     value: Decimal
     by: str
     at_us: int
     reason: str
+    act: str = "tightened"
 
 
 class StandingLimits:
@@ -69,7 +73,11 @@ class StandingLimits:
         if event.name not in NAMES or not _counts(event.name, event.after):
             return
         self.by_name[event.name] = Standing(
-            value=event.after, by=recorded.actor.name, at_us=recorded.ts_us, reason=event.reason
+            value=event.after,
+            by=recorded.actor.name,
+            at_us=recorded.ts_us,
+            reason=event.reason,
+            act="tightened" if isinstance(event, LimitTightened) else "loosened",
         )
         self.version += 1
 
@@ -93,7 +101,7 @@ def effective(sources: Sequence[tuple[str, Limits]], standing: Mapping[str, Stan
     for field, one in standing.items():
         if tighter_than(field, one.value, values[field]):
             values[field] = in_unit(field, one.value)
-            origins[field] = f"tightened by {one.by}"
+            origins[field] = f"{one.act} by {one.by}"
     return Effective(limits=Limits(**values), origins=origins)
 
 
