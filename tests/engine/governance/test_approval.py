@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -10,7 +11,9 @@ import pytest
 from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.session import Environment
 from engine.governance.approval import Approved, Denied, GoFacts, judge_cosign, judge_go
+from engine.governance.packet import parse_cosign
 from engine.governance.people import parse_roster
+from engine.governance.wordlist import short_code
 
 
 def code(result: Approved | Denied) -> str:
@@ -402,3 +405,43 @@ def test_one_principal_for_both_is_denied(bench, words) -> None:
         reviewer_verdict=words.verdict("reviewer", principal="op:alice"),
     )
     assert code(judge_cosign(facts)) == "SAME_PRINCIPAL"
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "50", "500.0", "5e2", "500 000", "+500", "0500", "\u0665\u0660\u0660", "500\n"]
+)
+def test_a_go_needs_the_limit_typed_as_the_packet_has_it(bench, typed) -> None:
+    assert denied(bench, cosign={"typed_limit": typed}) == "TYPED_LIMIT"
+
+
+def test_no_other_decision_needs_the_limit_or_the_code(bench) -> None:
+    for decision in ("NO-GO", "ABSTAIN"):
+        said = {"decision": decision, "reason": "r", "typed_limit": "", "typed_code": ""}
+        assert isinstance(judge_cosign(bench.facts(cosign=said)), Approved)
+
+
+def test_an_abstention_needs_a_reason(bench) -> None:
+    assert denied(bench, cosign={"decision": "ABSTAIN"}) == "REASON_MISSING"
+
+
+def test_a_decision_without_the_field_is_read_and_is_no_go(bench) -> None:
+    """Documents of older journals stay readable; a new decision needs what they lack."""
+    facts = bench.facts()
+    told = json.loads(facts.cosign)
+    del told["typed_limit"]
+    old = canonical(told) + b"\n"
+    assert parse_cosign(old)["decision"] == "GO"
+    assert judge_cosign(msgspec.structs.replace(facts, cosign=old)).code == "TYPED_LIMIT"
+
+
+def test_signals_that_are_not_those_of_the_two_people_are_denied(bench) -> None:
+    facts = bench.facts()
+    packet = json.loads(facts.packet)
+    packet["same_person"]["tty"] = "unknown"
+    document = canonical(packet) + b"\n"
+    go = sha256_hex(document)
+    told = json.loads(facts.cosign) | {"go_sha256": go, "short_code": short_code(go)}
+    changed = msgspec.structs.replace(
+        facts, packet=document, packet_sha256=go, cosign=canonical(told) + b"\n"
+    )
+    assert judge_cosign(changed).code == "SIGNALS"

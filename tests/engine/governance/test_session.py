@@ -453,3 +453,14 @@ def test_a_sealed_pack_does_not_change_and_signs_its_own_manifest_only(pen, word
     pen.write(PackSealed(session_id=words.sid, folder="b", tagmanifest_sha256="3" * 64))
     pen.write(PackWritten(session_id=words.sid, folder="c", tagmanifest_sha256="5" * 64))
     assert (pen.fold.current.pack.stage, pen.fold.current.pack.folder) == ("sealed", "b")
+
+
+def test_an_abstention_voids_the_request_and_uses_its_nonces_up(pen, words) -> None:
+    pen.decided("ABSTAIN")
+    session = pen.fold.current
+    assert (session.go.stage, session.go.decision, session.go.code) == ("void", *["ABSTAIN"] * 2)
+    assert {words.op_nonce, words.rev_nonce} <= pen.fold.used_nonces
+    pen.move("go_nogo", "live", "go")
+    assert session.state == "go_nogo", "nothing is live without a GO"
+    pen.move("go_nogo", "checklist", "go_void")
+    assert session.state == "checklist"
