@@ -31,6 +31,8 @@ from engine.contracts.errors import InputError, PeakError, WorkspaceError
 from engine.contracts.event import Recorded, event_to_data
 from engine.contracts.people import Actor, Role, person
 from engine.contracts.replies import ChangeMade
+from engine.contracts.session import Mode
+from engine.governance.gates import explain
 from engine.host import Host
 from engine.ops.log import configure
 from engine.peer import login_of
@@ -284,6 +286,13 @@ def _reading_routes(host: Host) -> dict[str, Handler]:
     async def pack_document(request: web.Request) -> web.StreamResponse:
         return web.FileResponse(host.parts.pack.document(request.query.get("name", "")))
 
+    async def gates(request: web.Request) -> web.StreamResponse:
+        asked, venue = request.query.get("mode", ""), host.setup.settings.venue
+        if asked and asked not in set(Mode):
+            raise InputError(what=f"{asked[:20]!r} is no mode", where="mode", todo=", ".join(Mode))
+        mode = Mode(asked) if asked else None
+        return _reply(explain(host.parts.facts.gate_facts(mode, venue.name, venue.account)))
+
     async def metrics(_request: web.Request) -> web.StreamResponse:
         return web.Response(body=host.metrics(), content_type="text/plain")
 
@@ -293,6 +302,7 @@ def _reading_routes(host: Host) -> dict[str, Handler]:
         "heads": heads,
         "journal": journal,
         "pack/document": pack_document,
+        "gates": gates,
         "metrics": metrics,
         "limits": limits,
         "evidence": evidence,

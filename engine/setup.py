@@ -326,20 +326,7 @@ class Setup:
     @property
     def fact_settings(self) -> FactSettings:
         """What the checks need of the settings."""
-        settings = self.settings
-        return FactSettings(
-            environment=settings.environment,
-            stale_ms=settings.market.stale_ms,
-            clock_limit_ms=settings.clock.limit_ms,
-            breakers=settings.breakers.to_terms(),
-            modes_allowed=frozenset(settings.governance.modes),
-            allow_list=frozenset(
-                (venue, account)
-                for venue, _, account in (
-                    one.partition(":") for one in settings.governance.accounts
-                )
-            ),
-        )
+        return fact_settings(self.settings)
 
     def drill_terms(self) -> DrillTerms:
         """What a drill must satisfy to count now."""
@@ -517,6 +504,21 @@ class Setup:
             trade_timeout_s=timeout_s,
             query_timeout_s=timeout_s,
         )
+
+
+def fact_settings(settings: Settings) -> FactSettings:
+    """What the checks need of the settings."""
+    return FactSettings(
+        environment=settings.environment,
+        stale_ms=settings.market.stale_ms,
+        clock_limit_ms=settings.clock.limit_ms,
+        breakers=settings.breakers.to_terms(),
+        modes_allowed=frozenset(settings.governance.modes),
+        allow_list=frozenset(
+            (venue, account)
+            for venue, _, account in (one.partition(":") for one in settings.governance.accounts)
+        ),
+    )
 
 
 def read_setup(

@@ -56,3 +56,21 @@ class ChangeMade(msgspec.Struct, frozen=True, kw_only=True):
 
     seq: int
     data: dict[str, Any]
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """One lock explained: whether it is open now and why, and what it asks for."""
+
+    code: str
+    open: bool
+    why: str
+    asks: str
+
+
+class GateAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Every lock that a mode asks; `open` when all are, which an order still asks for itself."""
+
+    mode: str
+    environment: str
+    open: bool
+    gates: tuple[Gate, ...]

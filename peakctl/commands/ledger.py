@@ -47,7 +47,7 @@ def fold_sessions(journal: Path) -> SessionFold:
     from engine.journal.chain import decode_line  # noqa: PLC0415
 
     fold = SessionFold()
-    for where, line in _lines(journal):
+    for where, line in journal_lines(journal):
         fold.apply(decode_line(line, where)[0])
     return fold
 
@@ -65,7 +65,8 @@ def session_of(fold: SessionFold, session_id: str) -> Session:
     return found
 
 
-def _lines(journal: Path) -> Iterator[tuple[str, bytes]]:
+def journal_lines(journal: Path) -> Iterator[tuple[str, bytes]]:
+    """Every whole line with its place; a torn last one was never promised and is left out."""
     from engine.journal.segments import lines_in, open_segment, segment_paths  # noqa: PLC0415
 
     for path in segment_paths(journal):
