@@ -286,13 +286,6 @@ def _reading_routes(host: Host) -> dict[str, Handler]:
     async def pack_document(request: web.Request) -> web.StreamResponse:
         return web.FileResponse(host.parts.pack.document(request.query.get("name", "")))
 
-    async def gates(request: web.Request) -> web.StreamResponse:
-        asked, venue = request.query.get("mode", ""), host.setup.settings.venue
-        if asked and asked not in set(Mode):
-            raise InputError(what=f"{asked[:20]!r} is no mode", where="mode", todo=", ".join(Mode))
-        mode = Mode(asked) if asked else None
-        return _reply(explain(host.parts.facts.gate_facts(mode, venue.name, venue.account)))
-
     async def metrics(_request: web.Request) -> web.StreamResponse:
         return web.Response(body=host.metrics(), content_type="text/plain")
 
@@ -302,11 +295,21 @@ def _reading_routes(host: Host) -> dict[str, Handler]:
         "heads": heads,
         "journal": journal,
         "pack/document": pack_document,
-        "gates": gates,
+        "gates": _gates,
         "metrics": metrics,
         "limits": limits,
         "evidence": evidence,
     }
+
+
+async def _gates(request: web.Request) -> web.StreamResponse:
+    """The locks explained, for the session's mode or the one that is named."""
+    host = request.app[HOST]
+    asked, venue = request.query.get("mode", ""), host.setup.settings.venue
+    if asked and asked not in set(Mode):
+        raise InputError(what=f"{asked[:20]!r} is no mode", where="mode", todo=", ".join(Mode))
+    mode = Mode(asked) if asked else None
+    return _reply(explain(host.parts.facts.gate_facts(mode, venue.name, venue.account)))
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
