@@ -1,5 +1,7 @@
 """No sequence of orders, fills, prices, restarts and clock steps gets an order past a limit.
 
+Nor does narrowing and widening the limits on the way, alone, by two, or by a forged record of two.
+
 The real folds and the real `FactsBuilder` stand on one side. On the other stand plain lists of what
 was sent and traded, looked through from the beginning for each order, as nobody would do who is in
 a hurry. Two things must hold for each order at each moment of each history: the decision is the one
@@ -23,8 +25,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from engine.contracts import event as ev
 from engine.contracts.decision import Check, Decision, Verdict
+from engine.contracts.documents import Purpose
 from engine.contracts.fill import Fill, Liquidity
 from engine.contracts.instrument import Instrument
+from engine.contracts.money import to_text
 from engine.contracts.order import Order, OrderIntent, OrderState, OrderType, Side, TimeInForce
 from engine.contracts.people import ENGINE
 from engine.contracts.session import Charter, Environment, Limits, Mode, SessionState
@@ -37,6 +41,7 @@ from engine.ops.drills import DrillTerms
 from engine.orders.ledger import client_order_id
 from engine.risk.limits import check_order
 from engine.venues.port import BookTop, TradeTick
+from tests.engine.governance.stories import granted
 
 S = 1_000_000
 DAY = 86_400 * S
@@ -67,6 +72,16 @@ LIMITS = Limits(
     cooldown_rejects_seconds=45,
 )
 
+
+#: What people narrow in these histories, the narrowest first.
+TIGHTER = {
+    "max_order_quantity": (Decimal(1), Decimal(2), Decimal("2.5")),
+    "max_order_notional": (Decimal(100), Decimal(200), Decimal(300)),
+    "max_position": (Decimal(1), Decimal(2), Decimal(4)),
+    "max_open_orders": (Decimal(1), Decimal(2), Decimal(3)),
+    "max_orders_per_minute": (Decimal(1), Decimal(2), Decimal(4)),
+    "max_session_loss": (Decimal(1), Decimal(5), Decimal(15)),
+}
 
 #: Mostly what is allowed, so that histories become long; and of each the first that is not.
 _MIDS = st.sampled_from((100, 100, 101, 99, 98, 102, 94, 106))
@@ -101,12 +116,55 @@ class NoWayRound(RuleBasedStateMachine):
         self.lasts: dict[str, Decimal] = {}
         self.markets = {symbol: Market(_instrument(symbol), 10**9, lambda: 0) for symbol in SYMBOLS}
         self.sessions = 0
+        self.narrowed: dict[str, Decimal] = {}
         self.state = State()
         self.charter()
         for symbol in SYMBOLS:
             self.price(symbol, 100, 100)
 
     # --- what happens ---------------------------------------------------------------------------
+
+    @rule(name=st.sampled_from(sorted(TIGHTER)), step=st.integers(0, 2))
+    def tighten(self, name: str, step: int) -> None:
+        """One person's act: it counts when it is tighter, and otherwise changes nothing."""
+        value = TIGHTER[name][step]
+        self.tell(
+            ev.LimitTightened(
+                session_id=self.session, name=name, before=value, after=value, reason="narrower"
+            )
+        )
+        before = self.narrowed.get(name)
+        self.narrowed[name] = value if before is None else min(before, value)
+
+    @rule(name=st.sampled_from(sorted(TIGHTER)), step=st.integers(0, 3), whole=st.booleans())
+    def loosen(self, name: str, step: int, *, whole: bool) -> None:
+        """Two people's act: it counts with their grant, and never beyond what was chartered."""
+        value = (*TIGHTER[name], Decimal(10**6))[step]
+        digest = "0" * 64
+        if whole:
+            subject = {"name": name, "value": to_text(value)}
+            story, digest = granted(Purpose.LOOSEN, subject, len(self.journal))
+            for event, _actor in story:
+                self.tell(event)
+            self.narrowed[name] = value
+        self.tell(
+            ev.LimitLoosened(
+                session_id=self.session,
+                name=name,
+                before=value,
+                after=value,
+                reason="wider",
+                document_sha256=digest,
+            )
+        )
+
+    @property
+    def limits(self) -> Limits:
+        """What may be, by the plain list of what was narrowed."""
+        values = msgspec.structs.asdict(LIMITS)
+        for name, value in self.narrowed.items():
+            values[name] = min(values[name], type(values[name])(value))
+        return Limits(**values)
 
     @rule()
     def charter(self) -> None:
@@ -299,7 +357,7 @@ class NoWayRound(RuleBasedStateMachine):
 
     def past(self, intent: OrderIntent) -> Iterator[str]:
         """The limits that this order would break if it were sent now, by the plain lists."""
-        sent = [at for at, _ in self.sends]
+        limits, sent = self.limits, [at for at, _ in self.sends]
         sides = {Side.BUY: 1, Side.SELL: -1}
         sign, quantity = sides[intent.side], Fraction(intent.quantity)
         bid, ask = map(Fraction, self.books[intent.symbol])
@@ -308,36 +366,42 @@ class NoWayRound(RuleBasedStateMachine):
         minute = sum(at > self.now - 60 * S for at in sent)
         cancels = sum(at > self.now - 60 * S for at in self.cancels)
         counts: dict[str, tuple[Any, Any]] = {
-            "quantity": (quantity, LIMITS.max_order_quantity),
-            "second": (sum(at > self.now - S for at in sent) + 1, LIMITS.max_orders_per_second),
-            "minute": (minute + 1, LIMITS.max_orders_per_minute),
+            "quantity": (quantity, limits.max_order_quantity),
+            "second": (
+                sum(at > self.now - S for at in sent) + 1,
+                limits.max_orders_per_second,
+            ),
+            "minute": (minute + 1, limits.max_orders_per_minute),
             "session": (
                 sum(one == self.session for _, one in self.sends) + 1,
-                LIMITS.max_orders_per_session,
+                limits.max_orders_per_session,
             ),
-            "day": (sum(at // DAY == today for at in sent) + 1, LIMITS.max_orders_per_day),
-            "messages": (minute + cancels + 1, LIMITS.max_messages_per_minute),
+            "day": (sum(at // DAY == today for at in sent) + 1, limits.max_orders_per_day),
+            "messages": (minute + cancels + 1, limits.max_messages_per_minute),
             "cancels": (
                 sum(at // DAY == today for at in self.cancels),
                 max(
-                    LIMITS.cancels_before_ratio,
-                    LIMITS.max_cancels_per_order * sum(at // DAY == today for at in sent),
+                    limits.cancels_before_ratio,
+                    limits.max_cancels_per_order * sum(at // DAY == today for at in sent),
                 ),
             ),
-            "open": (len(self.still_open()) + 1, LIMITS.max_open_orders),
-            "mid": (abs(price - (bid + ask) / 2) * 20_000 / (bid + ask), LIMITS.price_collar_bps),
+            "open": (len(self.still_open()) + 1, limits.max_open_orders),
+            "mid": (
+                abs(price - (bid + ask) / 2) * 20_000 / (bid + ask),
+                limits.price_collar_bps,
+            ),
             "last": (
                 abs(price - Fraction(self.lasts[intent.symbol]))
                 * 10_000
                 / Fraction(self.lasts[intent.symbol]),
-                LIMITS.price_last_bps,
+                limits.price_last_bps,
             ),
             "book": (
                 sign * (price - (ask if sign > 0 else bid)) * 10_000 / (ask if sign > 0 else bid),
-                LIMITS.price_book_bps,
+                limits.price_book_bps,
             ),
-            "notional": (quantity * price, LIMITS.max_order_notional),
-            "loss": (-self.profit(), LIMITS.max_session_loss),
+            "notional": (quantity * price, limits.max_order_notional),
+            "loss": (-self.profit(), limits.max_session_loss),
         }
         yield from self.past_exposure(intent, sign, quantity)
         for name, (value, limit) in counts.items():
@@ -354,7 +418,7 @@ class NoWayRound(RuleBasedStateMachine):
             yield "cooldown after rejects"
 
     def past_exposure(self, intent: OrderIntent, sign: int, quantity: Fraction) -> Iterator[str]:
-        worst = {}
+        limits, worst = self.limits, {}
         for symbol in SYMBOLS:
             held = sum(
                 (
@@ -375,13 +439,13 @@ class NoWayRound(RuleBasedStateMachine):
         gross = sum(max(worst[symbol].values()) * asks[symbol] for symbol in SYMBOLS)
         net = sum(worst[symbol][sign] * asks[symbol] for symbol in SYMBOLS)
         asset = worst[intent.symbol][sign] * asks[intent.symbol]
-        if worst[intent.symbol][sign] > LIMITS.max_position:
+        if worst[intent.symbol][sign] > limits.max_position:
             yield "position"
-        if gross > LIMITS.max_gross_exposure and gross > gross_before:
+        if gross > limits.max_gross_exposure and gross > gross_before:
             yield "gross"
-        if net > LIMITS.max_net_exposure:
+        if net > limits.max_net_exposure:
             yield "net"
-        if asset > LIMITS.max_asset_exposure:
+        if asset > limits.max_asset_exposure:
             yield "asset"
 
     def still_open(self) -> list[Order]:
