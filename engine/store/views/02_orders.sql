@@ -4,7 +4,13 @@
 -- A stretch of the journal is asked for by its beginning (µs UTC) and its end (sequence, exclusive):
 -- orders that were intended in it, with what the stretch tells of them.
 CREATE OR REPLACE MACRO orders_between(since_us, until_seq) AS TABLE
-WITH intents AS (
+WITH firsts AS (
+    SELECT min(seq) AS seq
+    FROM events
+    WHERE kind IN ('order.intended', 'orphan.adopted') AND ts_us >= since_us AND seq < until_seq
+    GROUP BY data ->> '$.intent.client_order_id'
+),
+intents AS (
     SELECT
         seq,
         ts_us,
@@ -19,8 +25,7 @@ WITH intents AS (
         data ->> '$.owner' AS owner,
         data ->> '$.venue_order_id' AS adopted_as
     FROM events
-    WHERE kind IN ('order.intended', 'orphan.adopted') AND ts_us >= since_us AND seq < until_seq
-    QUALIFY row_number() OVER (PARTITION BY client_order_id ORDER BY seq) = 1
+    WHERE kind IN ('order.intended', 'orphan.adopted') AND seq IN (SELECT seq FROM firsts)
 ),
 news AS (
     SELECT
