@@ -66,13 +66,12 @@ def _tightened(ours: Ladders, content: bytes) -> Ladders:
                 continue
             step = _step(place, table, problems)
             problems += _looser(place, before, step, table)
-            asked = table.get("asks", {}) if isinstance(table, dict) else {}
             merged[Environment(name)][key] = msgspec.structs.replace(
                 before,
                 limits={**before.limits, **step.limits},
                 asks=msgspec.structs.replace(
                     before.asks,
-                    **{one: getattr(step.asks, one) for one in asked if one in _ASKS},
+                    **{one: getattr(step.asks, one) for one in _asked(table)},
                 ),
             )
     _refuse(problems, WORKSPACE_FILE, "only tighten")
@@ -85,10 +84,7 @@ def _looser(place: str, before: Step, step: Step, table: object) -> list[str]:
         for name, value in step.limits.items()
         if name in before.limits and tighter_than(name, before.limits[name], value)
     ]
-    asked = table.get("asks", {}) if isinstance(table, dict) else {}
-    for name in asked if isinstance(asked, dict) else ():
-        if name not in _ASKS:
-            continue
+    for name in _asked(table):
         new, old = getattr(step.asks, name), getattr(before.asks, name)
         if new < old if name in _AT_LEAST else new > old:
             problems.append(f"{place}.asks.{name}: {new} asks for less than {old}")
@@ -96,6 +92,12 @@ def _looser(place: str, before: Step, step: Step, table: object) -> list[str]:
 
 
 _ASKS: tuple[str, ...] = Asks.__struct_fields__
+
+
+def _asked(table: object) -> tuple[str, ...]:
+    """The asks that a step's table names; the rest of them stay as they are."""
+    asks = table.get("asks") if isinstance(table, dict) else None
+    return tuple(name for name in asks if name in _ASKS) if isinstance(asks, dict) else ()
 
 
 def _environments(

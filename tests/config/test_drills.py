@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config.drills import load_criteria, parse_criteria
+from config.drills import load_criteria, load_max_age_days, parse_criteria
 from engine.contracts.errors import ConfigError
 
 
@@ -67,3 +67,26 @@ def test_every_bound_has_its_measure() -> None:
         ("x", "at most 1"),
         ("y", "exactly 0"),
     ]
+
+
+def test_a_result_counts_for_a_month_and_a_workspace_may_only_shorten_that(tmp_path: Path) -> None:
+    assert load_max_age_days(None) == 30
+    assert load_max_age_days(put(tmp_path, "max_age_days = 7\n")) == 7
+    assert load_criteria(tmp_path) == load_criteria(None)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("max_age_days = 31", "31 is looser than 30"),
+        ("max_age_days = 0", "a whole number of days"),
+        ("max_age_days = true", "a whole number of days"),
+        ('max_age_days = "7"', "a whole number of days"),
+    ],
+)
+def test_an_age_that_is_longer_or_no_number_is_refused(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_max_age_days(put(tmp_path, text))
+    assert words in refused.value.what
