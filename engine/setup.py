@@ -252,7 +252,7 @@ class Setup:
         held = {
             "config": self._inputs.sha256() == self._at_start[0],
             "roster": self._people.sha256() == self._at_start[1],
-            "code": self._code.sha256() == self._code_at_start,
+            "code": self._code.sha256_now() == self._code_at_start,
         }
         return tuple(name for name, holds in held.items() if not holds)
 
@@ -370,6 +370,7 @@ class Setup:
             sessions=paths.sessions,
             market=paths.market,
             snapshots=paths.snapshots,
+            exports=paths.exports,
             allowed_signers=paths.allowed_signers,
             allowed_signers_bytes=self.signers_bytes,
             revoked_keys=paths.revoked_keys,

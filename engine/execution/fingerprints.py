@@ -53,6 +53,11 @@ class WatchedFiles:
         self._files, self._folders = tuple(files), tuple(folders)
         self._folder_stamps = [_stamp(folder) for folder in self._folders]
 
+    def sha256_now(self) -> str:
+        """As `sha256`, with a look at the files whenever the last one was."""
+        self._looked_us = monotonic_us() - self._look_every_us
+        return self.sha256()
+
     def sha256(self) -> str:
         """Hash of the sorted list of (name, sha256 of content); a missing file counts as such."""
         now = monotonic_us()

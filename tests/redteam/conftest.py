@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -193,6 +194,20 @@ class Desk:
         if signature is None:
             signature = self.sign("reviewer", document, Namespace.COSIGN)
         return self.post("go/cosign", person=person, cosign=document, signature=signature)
+
+
+@contextmanager
+def replaced(path: Path, content: bytes) -> Iterator[None]:
+    """Other content for a while; the file as it was afterwards."""
+    before = path.read_bytes() if path.exists() else None
+    path.write_bytes(content)
+    try:
+        yield
+    finally:
+        if before is None:
+            path.unlink()
+        else:
+            path.write_bytes(before)
 
 
 def keygen_sign(key: Path, message: bytes, namespace: str) -> str:

@@ -10,7 +10,6 @@ import base64
 import json
 import subprocess
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from peakctl.ceremony import new_nonce
 from peakctl.founding import create_demo
 from peakctl.tools import draft_charter
 from tests.faults.conftest import FAST, Field, merged
-from tests.redteam.conftest import Answer, Desk, Loop, keygen_sign
+from tests.redteam.conftest import Answer, Desk, Loop, keygen_sign, replaced
 
 
 def refused(desk: Desk, answer: Answer, *codes: str) -> None:
@@ -412,20 +411,6 @@ def test_a_revocation_list_in_either_form_stops_the_key(
 
 
 # --- what changes between the two signatures ------------------------------------------------------
-
-
-@contextmanager
-def replaced(path: Path, content: bytes) -> Any:
-    """Other content for a while; the file as it was afterwards."""
-    before = path.read_bytes() if path.exists() else None
-    path.write_bytes(content)
-    try:
-        yield
-    finally:
-        if before is None:
-            path.unlink()
-        else:
-            path.write_bytes(before)
 
 
 CHANGES: dict[str, tuple[str, Callable[[bytes, Desk], bytes]]] = {
