@@ -125,6 +125,12 @@ ALARMS: dict[str, AlarmDefinition] = {
             "Find out what changed and who changed it; ask for a new go.",
         ),
         _row(
+            "LADDER_DOWN",
+            2,
+            "the scaling ladder went a step down by itself",
+            "Trade on only within the narrower limits; find the cause before you ask for the step.",
+        ),
+        _row(
             "MARKET_STALE",
             2,
             "market data is older than its limit",
