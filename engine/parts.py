@@ -23,6 +23,7 @@ from engine.execution.core import Core
 from engine.execution.drill_desk import DrillDesk
 from engine.execution.dual_desk import DualDesk
 from engine.execution.facts import FactsBuilder, Readings
+from engine.execution.given_up import GivenUp
 from engine.execution.guard import Attendance, Guard, GuardActs
 from engine.execution.heads_writer import HeadsWriter
 from engine.execution.in_force import EvidenceInForce, InForce, LimitsInForce
@@ -277,6 +278,7 @@ class Parts:
                 check_conditions=self.conditions.check,
                 check_breakers=BreakerDesk(core, self.facts, self.kill, self.ops.raise_alarm).check,
                 check_red_flags=self.red_flags.check,
+                cancel_given_up=GivenUp(core, self.kill_venue).cancel,
                 raise_alarm=self.ops.raise_alarm,
             ),
         )

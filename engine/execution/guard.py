@@ -89,6 +89,7 @@ class GuardActs:
     check_conditions: Callable[[], Awaitable[None]]
     check_breakers: Callable[[], Awaitable[None]]
     check_red_flags: Callable[[], Awaitable[None]]
+    cancel_given_up: Callable[[], Awaitable[None]]
     raise_alarm: RaiseAlarm
 
 
@@ -152,6 +153,7 @@ class Guard:
                 await self._attendance_lost(session, silent_us // _US_PER_SECOND)
             # As long as nobody is there: a cancel may fail, and an order in doubt may turn up.
             await self._desk.cancel_resting(ATTENDANCE, "attendance lost")
+            await self._acts.cancel_given_up()
 
     async def _attendance_lost(self, session: Session, seconds: int) -> None:
         self._lost = True

@@ -80,6 +80,8 @@ class WatchdogLink:
                 line = await asyncio.wait_for(process.stdout.readline(), _READY_SECONDS)
                 watching = line.strip() == b"watching"
         if not watching:
+            # One that does not say so must not go on unseen beside the next one.
+            await _status_of(process)
             self.status = "down"
             return False
         self._pid_path.write_text(f"{process.pid}\n", encoding="ascii")
@@ -98,7 +100,7 @@ class WatchdogLink:
                     await process.stdin.drain()
                     continue
             self.status = "down"
-            await self._ended(-1 if process is None else process.returncode or 0)
+            await self._ended(-1 if process is None else await _status_of(process))
             await self._raise_alarm("WATCHDOG_DOWN", "the watchdog process ended")
             await self.start()
 
@@ -142,6 +144,16 @@ class WatchdogLink:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGTERM)
             _log.info("ended the older watchdog", pid=pid)
+
+
+async def _status_of(process: asyncio.subprocess.Process) -> int:
+    """How a process ended that no longer listens: exit code, or -signal. One that hangs is ended."""
+    try:
+        return await asyncio.wait_for(process.wait(), _BYE_SECONDS)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        return await process.wait()
 
 
 def _is_watchdog(pid: int) -> bool:

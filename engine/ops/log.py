@@ -7,6 +7,7 @@ too: an exception's text or a third party's message may carry a key in the middl
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -14,7 +15,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, Any, ClassVar, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -48,6 +49,27 @@ class Redactor(Redaction):
         }
 
 
+class _Diary:
+    """The file as the loggers see it: a line that the disk does not take is lost, and no more.
+
+    On a full disk the engine still has to latch, cancel and answer (I13).
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write as much as the disk takes."""
+        with contextlib.suppress(OSError):
+            return self._stream.write(text)
+        return 0
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
 def configure(path: Path, secrets: Sequence[str], level: int = logging.INFO) -> IO[str]:
     """Send structlog and the standard library's logging to `path` as redacted JSON lines.
 
@@ -58,6 +80,7 @@ def configure(path: Path, secrets: Sequence[str], level: int = logging.INFO) -> 
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     stream = os.fdopen(descriptor, "w", encoding="utf-8", buffering=1)
+    diary = cast(TextIO, _Diary(stream))
     redactor = Redactor(secrets)
 
     def render(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
@@ -73,10 +96,10 @@ def configure(path: Path, secrets: Sequence[str], level: int = logging.INFO) -> 
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        logger_factory=structlog.WriteLoggerFactory(file=diary),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(diary)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],

@@ -1,4 +1,4 @@
-"""The red flags end in a kill by themselves, each by its real cause; and the harmless case does not.
+"""The red flags end in a kill by themselves, each by its real cause; the harmless case does not.
 
 The table's own times are minutes. Here an engine runs whose table is the same with shorter times;
 what is counted stays as it is.
@@ -96,18 +96,13 @@ async def stranger(desk: Field, name: str) -> None:
     )
 
 
-async def test_a_watchdog_that_had_to_act_is_a_kill_and_a_restart_in_time_is_none(
-    start: Start,
-) -> None:
-    desk = await quick(start, watchdog={"grace_seconds": 2, "heartbeat_ms": 250})
+async def test_a_watchdog_that_had_to_act_is_a_kill(start: Start) -> None:
+    """The harmless case beside it, a restart within its grace time, is in `test_watchdog`."""
+    desk = await quick(start, watchdog={"grace_seconds": 1, "heartbeat_ms": 250})
     await desk.rest_one()
-    await desk.sigkill()
-    await desk.start_engine()
-    await desk.ready()
-    assert (await desk.state()).kill.state == "READY"
-    await desk.sigkill()
+    desk.freeze()
     await desk.eventually((desk.workspace.log / "watchdog.jsonl").exists, "the watchdog's report")
-    await desk.start_engine()
+    desk.thaw()
     await killed_by(desk, "WATCHDOG_ACTED")
 
 
@@ -130,8 +125,7 @@ async def test_a_key_that_the_venue_no_longer_takes_is_a_kill(start: Start) -> N
     refusal = {"on": "query", "answer": "code", "code": -2015, "times": 2}
     await desk.fault(rest=[refusal])  # two in a row, and then it is taken again
     await desk.eventually(lambda: _fired(desk, "query.code", 2), "both refusals")
-    runs = len(desk.events("recon.checked"))
-    await desk.eventually(lambda: len(desk.events("recon.checked")) > runs + 2, "runs", 30)
+    await desk.ready()
     assert (await desk.state()).kill.state == "READY"
     await desk.fault(rest=[{**refusal, "times": 0}])
     await desk.until_kill("LATCHED", "UNCONFIRMED", seconds=40)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,6 +67,7 @@ async def test_a_restart_within_the_grace_time_keeps_the_orders(live: Field) -> 
     await live.until(lambda view: view.engine.watchdog == "watching", "a new watchdog")
     await live.until_order(order_id, "ACKNOWLEDGED")
     assert await live.venue_open() == [order_id]
+    assert (await live.state()).kill.state == "READY"
 
 
 async def test_an_orderly_end_without_open_orders_ends_the_watchdog(field: Field) -> None:
@@ -71,3 +75,53 @@ async def test_an_orderly_end_without_open_orders_ends_the_watchdog(field: Field
     await field.stop_engine()
     assert not (field.workspace.run / "watchdog.pid").exists()
     assert not (field.workspace.log / "watchdog.jsonl").exists()
+
+
+async def test_a_venue_that_is_silent_at_that_moment_is_tried_until_it_answers(
+    start: Start,
+) -> None:
+    """It says UNCONFIRMED meanwhile, and PROVEN only when the book is empty."""
+    desk = await start(watchdog=SOON)
+    await desk.go_live()
+    await desk.rest_one()
+    await desk.fault(rest=[{"on": "any", "answer": "silent", "accept": False, "times": 0}])
+    await desk.sigkill()
+    log = desk.workspace.log / "watchdog.jsonl"
+    await desk.eventually(lambda: log.exists() and b"UNCONFIRMED" in log.read_bytes(), "its word")
+    assert b"PROVEN" not in log.read_bytes()
+    await desk.fault(clear=True)
+    await desk.eventually(lambda: b'"PROVEN"' in log.read_bytes(), "the proof")
+    assert await desk.venue_open() == []
+
+
+async def test_a_machine_that_slept_is_no_silent_engine(start: Start) -> None:
+    """Engine and watchdog stand still for longer than the grace time, and go on together."""
+    desk = await start(watchdog=SOON)
+    await desk.go_live(attendance_seconds=15)
+    order_id = await desk.rest_one()
+    watchdog = int((desk.workspace.run / "watchdog.pid").read_text())
+    desk.freeze()
+    os.kill(watchdog, signal.SIGSTOP)
+    slept = time.monotonic() + 2.5
+    await desk.eventually(lambda: time.monotonic() > slept, "asleep")
+    os.kill(watchdog, signal.SIGCONT)
+    desk.thaw()
+    beats = time.monotonic() + 1.5
+    await desk.eventually(lambda: time.monotonic() > beats, "a grace time of heartbeats")
+    assert await desk.venue_open() == [order_id]
+    assert not (desk.workspace.log / "watchdog.jsonl").exists()
+
+
+async def test_when_both_die_the_next_engine_finds_everything(start: Start) -> None:
+    desk = await start(watchdog=SOON)
+    await desk.go_live()
+    order_id = await desk.rest_one()
+    os.kill(int((desk.workspace.run / "watchdog.pid").read_text()), signal.SIGKILL)
+    await desk.sigkill()
+    assert await desk.venue_open() == [order_id]
+    await desk.start_engine()
+    await desk.until(lambda view: view.engine.watchdog == "watching", "a new watchdog")
+    await desk.until_order(order_id, "ACKNOWLEDGED")
+    await desk.press_kill()
+    await desk.until_kill("PROVEN")
+    assert await desk.venue_open() == []

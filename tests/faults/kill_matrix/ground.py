@@ -72,6 +72,7 @@ class Ground:
         self.cell = cell
         self.hide_s = hide_s
         self._began = 0.0
+        self._hidden_at = 0.0
         #: (time, open orders) by the exchange's own book
         self._book: list[tuple[float, int]] = []
         self._tasks: list[asyncio.Task[Any]] = []
@@ -139,6 +140,7 @@ class Ground:
             hide_from_cancels=True,
         )
         before = len(await self.open_now())
+        self._hidden_at = time.monotonic()
         self._tasks.append(asyncio.create_task(self._submit(price - Decimal("0.07"))))
 
         async def there() -> bool:
@@ -240,9 +242,10 @@ class Ground:
 
     async def _unwell(self) -> bool:
         """While the venue is so, nothing may be called proven that is not. True if it was said."""
-        lasts = self.hide_s if self.cell.venue == "hides" else UNWELL_S
+        hides = self.cell.venue == "hides"
+        until = self._hidden_at + self.hide_s if hides else self._began + UNWELL_S
         loud = False
-        while time.monotonic() < self._began + lasts:
+        while time.monotonic() < until:
             await asyncio.sleep(_LOOK_S)
             if self._proven_at is None and await self._said_proven():
                 self._proven_at = time.monotonic()

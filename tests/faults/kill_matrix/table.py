@@ -92,8 +92,8 @@ def impossible(cell: Cell) -> str:
             "an order in doubt blocks the order that loses",
         ),
         (
-            cell.cause == "breaker" and cell.engine == "restarting",
-            "an engine that is not ready sends no order that could lose",
+            cell.cause == "breaker" and cell.engine in {"restarting", "clock-wrong"},
+            "such an engine sends no order that could lose",
         ),
         (
             cell.engine == "clock-wrong" and cell.venue == "hides",
