@@ -147,7 +147,7 @@ class WatchdogLink:
 
 
 async def _status_of(process: asyncio.subprocess.Process) -> int:
-    """How a process ended that no longer listens: exit code, or -signal. One that hangs is ended."""
+    """How a process that no longer listens ended: exit code, or -signal. A hung one is ended."""
     try:
         return await asyncio.wait_for(process.wait(), _BYE_SECONDS)
     except TimeoutError:
