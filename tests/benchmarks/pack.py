@@ -1,8 +1,12 @@
 """Writing and verifying the pack of a long session, beside `sha256sum` and the bare export.
 
+Ours is what the engine does to seal: the session's tables as Parquet from its store, the reports
+told from the journal, the chain's word on both, the files written and synced; then the verification
+that an auditor runs. The store holds the session already, as the engine's does.
+
 Bare is what coreutils and DuckDB need for the same: copy the journal durably, let DuckDB write the
-session's execution lines out of it, `sha256sum` all files of the pack; and `sha256sum --check`
-over them for verifying.
+session's execution lines out of it and the same tables out of the same store, `sha256sum` all files
+of the pack; and `sha256sum --check` over them for verifying.
 """
 
 from __future__ import annotations
@@ -17,123 +21,171 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
+import msgspec
 
+from engine.contracts.canonical import sha256_hex
 from engine.contracts.documents import Namespace
-from engine.contracts.people import ENGINE, Role
+from engine.contracts.event import AnyEvent
+from engine.contracts.people import ENGINE
 from engine.evidence.gather import Surroundings, gather
-from engine.evidence.pack import PackInputs, add_signature, finish, write_pack
+from engine.evidence.pack import PackInputs, finish, write_pack
+from engine.evidence.prepare import heads_lines, prepared
+from engine.evidence.spool import digest_of
 from engine.evidence.verify import verify_pack
-from engine.journal.chain import encode_line, line_hash
-from engine.journal.heads import head_text
+from engine.journal.chain import Link, encode_line, line_hash
+from engine.journal.heads import SignedHead, head_text, parse_head
+from engine.store.catalogue import TABLES
+from engine.store.database import Database, Settings
+from engine.store.tables import SessionTable, write_tables
 from tests.benchmarks.long_journal import order_events
 from tests.benchmarks.table import Row, alone, compared, peak_memory_mib
-from tests.engine.evidence.conftest import (
-    LOG,
-    OPERATOR,
-    REVIEWER,
-    SESSION,
-    Chain,
-    World,
-    make_world,
-)
+from tests.engine.evidence.conftest import LOG, OPERATOR, REVIEWER, SESSION, World, make_world
 
 _SEGMENT_LINES = 100_000
 _EVENTS_AN_ORDER = 5
+_MEMORY = "96MB"
+
+
+class _Session:
+    """A sealed world's session made long: journal, store, and what is made of them."""
+
+    def __init__(self, world: World, events: int) -> None:
+        self.world = world
+        #: The world's chain ends with the line that names its files: that one is made anew here.
+        self._first = world.chain.lines[:-1]
+        self._ts_us = world.chain.records[-1].ts_us
+        self._end = Link()
+        self.segments: list[Path] = []
+        self._write_journal(events)
+        self.database = Database(
+            world.root / "long.duckdb", Settings(_MEMORY, 2, world.root / "long-exports")
+        )
+        self.database.insert_all(self._lines())
+        self.tables: tuple[SessionTable, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Events in the journal."""
+        return self._end.size
+
+    def export(self) -> None:
+        """The session's tables as Parquet."""
+        folder = self.world.root / "long-tables"
+        self.tables = write_tables(self.database.batches, SESSION, folder)
+
+    def gather(self) -> None:
+        """Build the reports, name all files in the chain, sign a head over that."""
+        old = self.world.inputs
+        around = Surroundings(
+            operator=OPERATOR,
+            reviewer=REVIEWER,
+            log=LOG,
+            allowed_signers=old.allowed_signers,
+            roster=old.roster,
+            config=old.config,
+            checklist=old.checklist or b"",
+            run=old.run,
+            config_inputs=tuple((f"x/{name[3:]}", raw) for name, raw in old.config_inputs.items()),
+            market_folders=(self.world.root / "market",),
+            snapshot_folders=(self.world.root / "snapshots",),
+            spool=self.world.root,
+            tables={one.path.name: one.path for one in self.tables},
+        )
+        self.world.inputs = self._under_head(gather(self._lines(), SESSION, around))
+
+    def _under_head(self, inputs: PackInputs) -> PackInputs:
+        digests = {name: digest_of(one) for name, one in inputs.reports.items()}
+        tables = {one.path.name: (one.sha256, one.rows) for one in self.tables}
+        config = sha256_hex(inputs.config)
+        self._append([prepared(SESSION, self.size, config, digests, tables)])
+        first = head_text(LOG, 2, line_hash(self._first[1]))
+        heads = [
+            SignedHead(
+                parse_head(text, "head"),
+                text,
+                self.world.keys.sign(LOG, Namespace.HEAD, text.encode("ascii")),
+                self.world.root,
+            )
+            for text in (first, head_text(LOG, self.size, self._end.head))
+        ]
+        return msgspec.structs.replace(
+            inputs,
+            journal_segments=tuple(self.segments),
+            head=heads[-1].text.encode("ascii"),
+            head_signature=heads[-1].signature,
+            heads=heads_lines(heads, inputs.first_seq, self.size),
+        )
+
+    def _write_journal(self, events: int) -> None:
+        for line in self._first:
+            self._end = Link(self._end.size + 1, line_hash(line), self._ts_us)
+        folder = self.world.root / "long-journal"
+        folder.mkdir()
+        orders = (events - len(self._first)) // _EVENTS_AN_ORDER
+        lines = itertools.chain(
+            self._first,
+            self._chained(
+                event for number in range(orders) for event in order_events(SESSION, number, number)
+            ),
+        )
+        while part := list(itertools.islice(lines, _SEGMENT_LINES)):
+            self.segments.append(folder / f"{len(self.segments) + 1:06d}.jsonl")
+            self.segments[-1].write_bytes(b"".join(part))
+
+    def _append(self, events: Sequence[AnyEvent]) -> None:
+        with self.segments[-1].open("ab") as file:
+            file.writelines(self._chained(iter(events)))
+
+    def _chained(self, events: Iterator[AnyEvent]) -> Iterator[bytes]:
+        for event in events:
+            line = encode_line(self._end.size, self._end.head, self._ts_us, ENGINE, event)
+            self._end = Link(self._end.size + 1, line_hash(line), self._ts_us)
+            yield line
+
+    def _lines(self) -> Iterator[bytes]:
+        for path in self.segments:
+            with path.open("rb") as file:
+                yield from file
 
 
 def pack_rows(events: int = 1_000_000) -> list[Row]:
     """Write and verify, each right beside its bare twin."""
     with TemporaryDirectory(prefix="peakctl-bench-") as name:
         world = make_world(Path(name))
-        around, size = _lengthen(world, events)
-        gathered = _timed(lambda: _gather(world, around))
+        session = _Session(world, events)
+        before_mib = peak_memory_mib()
+        tables = _timed(session.export)
+        gathered = _timed(session.gather)
         written = _timed(lambda: write_pack(world.folder, world.inputs))
+        peak_mib = peak_memory_mib()
         partial = world.folder.with_name(f"{world.folder.name}.partial")
-        exported = _timed(lambda: _bare_export(world, partial))
-        message = (partial / "tagmanifest-sha256.txt").read_bytes()
-        for role, principal, namespace in (
-            (Role.OPERATOR, OPERATOR, Namespace.PACK),
-            (Role.REVIEWER, REVIEWER, Namespace.PACK_REVIEW),
-        ):
-            add_signature(world.folder, role, world.keys.sign(principal, namespace, message))
+        exported = _timed(lambda: _bare_export(session, partial))
+        world.sign()
         pack = finish(world.folder)
         checked = _timed(lambda: _bare_check(pack))
         verified = _timed(lambda: _verify(pack, world.allowed_signers))
+        session.database.close()
         mib = sum(path.stat().st_size for path in pack.rglob("*") if path.is_file()) / 2**20
+        size = session.size
     of = f"{size:,} events, {mib:,.0f} MiB"
-    ours = gathered + written + verified
+    ours = tables + gathered + written + verified
+    grown = peak_mib - before_mib
     return [
         compared(f"pack: write and verify, {of}, s", ours, exported + checked, "<= 3 x"),
-        compared("pack: reports built from the journal, s", gathered, exported, "part of it"),
+        compared("pack: tables exported as Parquet, s", tables, exported, "part of it"),
+        compared("pack: reports told from the journal, s", gathered, exported, "part of it"),
         compared("pack: files written and fsynced, s", written, exported, "part of it"),
         compared("pack: verified, s", verified, checked, "part of it"),
-        alone("pack: peak memory of this process, MiB", peak_memory_mib(), "reported", digits=0),
+        alone("pack: peak memory of this process, MiB", peak_mib, "reported", digits=0),
+        alone("pack: of that over what it had with the store, MiB", grown, "reported", digits=0),
     ]
 
 
-def _lengthen(world: World, events: int) -> tuple[Surroundings, int]:
-    """Write the session's journal anew with orders added: what `gather` needs, and its size."""
-    folder = world.root / "journal"
-    shutil.rmtree(folder)
-    folder.mkdir()
-    paths: list[Path] = []
-    size, last = 0, ""
-    lines = _lines(world.chain, events)
-    while part := list(itertools.islice(lines, _SEGMENT_LINES)):
-        paths.append(folder / f"{len(paths) + 1:06d}.jsonl")
-        paths[-1].write_bytes(b"".join(part))
-        size, last = size + len(part), line_hash(part[-1])
-    world.chain.lines.clear()
-    world.chain.records.clear()
-    head = head_text(LOG, size, last).encode("ascii")
-    old = world.inputs
-    around = Surroundings(
-        operator=OPERATOR,
-        reviewer=REVIEWER,
-        log=LOG,
-        allowed_signers=old.allowed_signers,
-        roster=old.roster,
-        config=old.config,
-        checklist=old.checklist or b"",
-        journal_segments=tuple(paths),
-        head=head,
-        head_signature=world.keys.sign(LOG, Namespace.HEAD, head),
-        run=old.run,
-        config_inputs=tuple((f"x/{name[3:]}", raw) for name, raw in old.config_inputs.items()),
-        market_folders=(world.root / "market",),
-        snapshot_folders=(world.root / "snapshots",),
-    )
-    return around, size
-
-
-def _lines(chain: Chain, events: int) -> Iterator[bytes]:
-    """The session's lines, then those of as many orders as make `events` of them."""
-    yield from chain.lines
-    size, head = len(chain.lines), chain.head
-    ts_us = chain.records[-1].ts_us
-    for number in range((events - size) // _EVENTS_AN_ORDER):
-        for event in order_events(SESSION, number, number):
-            line = encode_line(size, head, ts_us, ENGINE, event)
-            size, head = size + 1, line_hash(line)
-            yield line
-
-
-def _gather(world: World, around: Surroundings) -> PackInputs:
-    """As the engine does: read the journal once and build what the pack says of it."""
-    world.inputs = gather(_journal(around.journal_segments), SESSION, around)
-    return world.inputs
-
-
-def _journal(segments: Sequence[Path]) -> Iterator[bytes]:
-    for path in segments:
-        with path.open("rb") as file:
-            yield from file
-
-
-def _bare_export(world: World, partial: Path) -> None:
-    target = world.root / "bare.jsonl"
+def _bare_export(session: _Session, partial: Path) -> None:
+    root = session.world.root
+    target = root / "bare.jsonl"
     with target.open("wb") as handle:
-        for path in world.inputs.journal_segments:
+        for path in session.segments:
             with path.open("rb") as source:
                 shutil.copyfileobj(source, handle, 1 << 20)
         handle.flush()
@@ -142,10 +194,22 @@ def _bare_export(world: World, partial: Path) -> None:
     connection.execute(
         "COPY (SELECT seq, ts, kind, data FROM read_json($journal, format='newline_delimited',"
         " columns={seq: 'BIGINT', ts: 'BIGINT', kind: 'VARCHAR', data: 'JSON'})"
-        f" WHERE kind LIKE 'order.%') TO '{world.root / 'execution.jsonl'}' (FORMAT json)",
+        f" WHERE kind LIKE 'order.%') TO '{root / 'execution.jsonl'}' (FORMAT json)",
         {"journal": str(target)},
     )
     connection.close()
+    folder = root / "long-exports"
+    folder.mkdir(exist_ok=True)
+    cursor = session.database.cursor()
+    for table in TABLES:
+        if table.packed:
+            columns = ", ".join(one.name for one in table.columns)
+            cursor.execute(
+                f"COPY (SELECT {columns} FROM {table.name} WHERE session_id = '{SESSION}'"
+                f" ORDER BY ALL) TO '{folder / table.name}.parquet' (FORMAT parquet,"
+                " COMPRESSION zstd)"
+            )
+    cursor.close()
     files = [str(path) for path in partial.rglob("*") if path.is_file()]
     subprocess.run(["sha256sum", *files], check=True, stdout=subprocess.DEVNULL)
 
