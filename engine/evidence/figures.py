@@ -17,6 +17,7 @@ from engine.contracts.fill import Fill
 from engine.contracts.money import CONTEXT, ZERO, to_text
 from engine.evidence.text import stamp
 from engine.orders.equity import EquityPoint
+from engine.orders.exact import add, subtract, tidy
 from engine.orders.positions import PositionLedger
 
 TRADE_COLUMNS = (
@@ -50,13 +51,21 @@ EQUITY_COLUMNS = (
 
 
 class Metrics:
-    """Counts, volumes and latencies of the session, all as text; times in µs."""
+    """Profit, fees, drawdown, fill ratio, latencies and counts of the session.
+
+    Every figure stands beside its unit; money is text. Profit is by quote asset, marked at each
+    symbol's last fill; the drawdown is the deepest fall of the profit after fees from its own peak
+    (which is never under zero, where the session began). A fee without a price is left out of
+    `fees` and named.
+    """
 
     def __init__(self) -> None:
         self._counts: dict[type[ev.Event], int] = {}
         self._intended_us: dict[str, int] = {}
         self._acknowledged: list[int] = []
         self._notional: dict[str, Decimal] = {}
+        self._traded: set[str] = set()
+        self._profit: dict[str, _Profit] = {}
         self._first_us: int | None = None
         self._last_us = 0
 
@@ -77,32 +86,98 @@ class Metrics:
                 value = CONTEXT.multiply(fill.price, fill.quantity)
                 traded = self._notional.get(fill.symbol, ZERO)
                 self._notional[fill.symbol] = CONTEXT.add(traded, value)
+                self._traded.add(fill.client_order_id)
+
+    def mark(self, point: EquityPoint, quote: str) -> None:
+        """Take what a trade made of the equity of its symbol."""
+        self._profit.setdefault(quote, _Profit()).take(point)
+
+    def counts(self) -> dict[str, int]:
+        """Events by kind."""
+        return {str(kind.__struct_config__.tag): count for kind, count in self._counts.items()}
 
     def document(self, ledger: PositionLedger) -> bytes:
         """`metrics.json`; `ledger` has folded the same records."""
-        took = sorted(self._acknowledged)
+        intended = self._counts.get(ev.OrderIntended, 0)
         document = {
-            "acknowledge_us": {
-                "count": len(took),
-                "max": took[-1] if took else None,
-                "median": took[len(took) // 2] if took else None,
-            },
-            "events": {
-                str(kind.__struct_config__.tag): count for kind, count in self._counts.items()
+            "duration": _figure((self._last_us - (self._first_us or 0)) // 1_000_000, "s"),
+            "events": self.counts(),
+            "latency": {"acknowledge": _spread(self._acknowledged)},
+            "orders": {
+                "blocked": _figure(self._counts.get(ev.OrderBlocked, 0), "orders"),
+                "intended": _figure(intended, "orders"),
+                "rejected": _figure(self._counts.get(ev.OrderRejected, 0), "orders"),
+                "fill_ratio": _figure(
+                    to_text((Decimal(len(self._traded)) / intended).quantize(Decimal("0.0001")))
+                    if intended
+                    else None,
+                    "orders that traded / orders intended",
+                ),
             },
             "positions": {
                 symbol: {
                     "fees": {asset: to_text(fee) for asset, fee in held.fees.items()},
                     "quantity": to_text(held.quantity),
+                    "quote": held.quote,
                     "realized": to_text(held.realized),
                     "traded_quote": to_text(self._notional.get(symbol, ZERO)),
                 }
                 for symbol, held in ledger.positions().items()
             },
-            "seconds": (self._last_us - (self._first_us or 0)) // 1_000_000,
-            "type": "peakctl-metrics-1",
+            "profit": {quote: one.figures(quote) for quote, one in sorted(self._profit.items())},
+            "type": "peakctl-metrics-2",
         }
         return canonical(document) + b"\n"
+
+
+class _Profit:
+    """The profit of all symbols of one quote asset, and how deep it fell."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, EquityPoint] = {}
+        self._before = self._fees = self._peak = self._drawdown = ZERO
+
+    def take(self, point: EquityPoint) -> None:
+        last = self._last.get(point.symbol)
+        self._last[point.symbol] = point
+        self._before = add(self._before, point.before_fees)
+        self._fees = add(self._fees, point.fees)
+        if last is not None:
+            self._before = subtract(self._before, last.before_fees)
+            self._fees = subtract(self._fees, last.fees)
+        net = subtract(self._before, self._fees)
+        self._peak = max(self._peak, net)
+        self._drawdown = max(self._drawdown, subtract(self._peak, net))
+
+    def figures(self, quote: str) -> dict[str, object]:
+        unpriced: dict[str, Decimal] = {}
+        for point in self._last.values():
+            for asset, fee in point.unpriced.items():
+                unpriced[asset] = add(unpriced.get(asset, ZERO), fee)
+        money = {
+            "before_fees": self._before,
+            "drawdown": self._drawdown,
+            "fees": self._fees,
+            "net": subtract(self._before, self._fees),
+        }
+        return {
+            **{name: _figure(to_text(tidy(value)), quote) for name, value in money.items()},
+            "fees_without_price": {asset: to_text(tidy(fee)) for asset, fee in unpriced.items()},
+        }
+
+
+def _figure(value: int | str | None, unit: str) -> dict[str, int | str | None]:
+    return {"unit": unit, "value": value}
+
+
+def _spread(taken: Sequence[int]) -> dict[str, int | str | None]:
+    """Count and quantiles (nearest rank) of spans in µs."""
+    rows = sorted(taken)
+    named = (("p50", 50), ("p95", 95), ("p99", 99), ("max", 100))
+    ranks = {
+        name: rows[-(-len(rows) * share // 100) - 1] if rows else None for name, share in named
+    }
+    return {"count": len(rows), "unit": "µs", **ranks}
 
 
 class Trades:

@@ -82,6 +82,7 @@ def gather(lines: Iterable[bytes], session_id: str, around: Surroundings) -> Pac
         market=market,
         tables=around.tables,
         first_seq=mine[0].seq if mine else 0,
+        counts=telling.metrics.counts(),
     )
 
 

@@ -68,7 +68,8 @@ class PackInputs(msgspec.Struct, frozen=True, kw_only=True):
 
     `operator`, `reviewer` and `log` are principals of `allowed_signers`. `journal_segments` are the
     journal's files in order; as many lines as `head` says are copied; `heads` are the session's
-    signed heads, one JSON line each, and `first_seq` is where the session begins. Keys of
+    signed heads, one JSON line each, and `first_seq` is where the session begins;
+    `counts` are its events by kind. Keys of
     `config_inputs`, `reports`, `snapshots`, `market` and `tables` are file names inside their
     folder. `approval` is None
     only for a session that was killed before anyone approved it; `checklist` is the document that
@@ -98,6 +99,7 @@ class PackInputs(msgspec.Struct, frozen=True, kw_only=True):
     tables: dict[str, Path] = {}
     heads: bytes = b""
     first_seq: int = 0
+    counts: dict[str, int] = {}
 
 
 class PackWrittenResult(msgspec.Struct, frozen=True, kw_only=True):

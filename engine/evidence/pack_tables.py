@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import duckdb
 import msgspec
@@ -17,7 +18,7 @@ import msgspec
 from engine.contracts.errors import AnswerNo, InputError, IntegrityError
 from engine.evidence import bag, tree
 from engine.evidence.verify import verify_pack
-from engine.store.store import QueryResult, refuse_writing
+from engine.store.question import refuse_writing
 
 _FOLDERS = ("data/tables/", "data/market/")
 _ROWS = 10_000
@@ -25,9 +26,11 @@ _DOCUMENT_LIMIT = 16 << 20
 
 
 class PackAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows, and whether the pack was verified for them."""
+    """The rows, whether there were more, and whether the pack was verified for them."""
 
-    result: QueryResult
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    truncated: bool
     verified: bool
     tables: tuple[str, ...]
 
@@ -54,11 +57,17 @@ def ask_pack(
     for name, what in tree.scan(pack).faults:  # a link would lead out of the folder
         raise IntegrityError(what=what, where=name, todo="`peakctl verify` names everything")
     files = _parquet_files(pack)
-    result = _ask(pack, files, sql, limit)
+    columns, rows = _ask(pack, files, sql, limit)
     if verify:
         _refuse_changed(pack, files)
     tables = tuple(sorted(_tables(files)))
-    return PackAnswer(result=result, verified=verify, tables=tables)
+    return PackAnswer(
+        columns=columns,
+        rows=rows[:limit],
+        truncated=len(rows) > limit,
+        verified=verify,
+        tables=tables,
+    )
 
 
 def _verified(pack: Path, allowed_signers: Path | None, revoked: Path | None) -> None:
@@ -91,7 +100,9 @@ def _tables(files: dict[str, str]) -> dict[str, list[str]]:
     return tables
 
 
-def _ask(pack: Path, files: dict[str, str], sql: str, limit: int) -> QueryResult:
+def _ask(
+    pack: Path, files: dict[str, str], sql: str, limit: int
+) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
     connection = duckdb.connect(
         config={
             "threads": 2,
@@ -110,12 +121,11 @@ def _ask(pack: Path, files: dict[str, str], sql: str, limit: int) -> QueryResult
             connection.execute(f'CREATE VIEW "{table}" AS SELECT * FROM read_parquet([{paths}])')  # noqa: S608
         connection.execute(sql)
         columns = tuple(column[0] for column in connection.description or ())
-        rows = connection.fetchmany(limit + 1)
+        return columns, connection.fetchmany(limit + 1)
     except duckdb.Error as error:
         raise InputError(what=str(error).partition("\n")[0], where="query") from error
     finally:
         connection.close()
-    return QueryResult(columns, rows[:limit], len(rows) > limit)
 
 
 def _refuse_changed(pack: Path, files: dict[str, str]) -> None:

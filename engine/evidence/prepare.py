@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engine.contracts.canonical import canonical
+from engine.contracts.errors import IntegrityError
 from engine.contracts.event import PackPrepared
 from engine.journal.heads import SignedHead
 
 CONFIG_NAMES = ("data/config/effective.json", "data/config_snapshot.json")
+
+#: Events that name their session each, and that a store must not have more or fewer of.
+COUNTED = ("order.intended", "order.blocked", "order.filled", "orphan.adopted", "note.added")
 
 #: All files in these folders are named by the chain, but for the reconciliation, which has an event
 #: and signatures of its own.
@@ -40,6 +44,20 @@ def prepared(
         files=dict(sorted(files.items())),
         rows={name.partition(".")[0]: rows for name, (_, rows) in sorted(tables.items())},
     )
+
+
+def refuse_other_counts(here: Mapping[str, int], told: Mapping[str, int], where: str) -> None:
+    """Hold another record's events by kind against those that the reports were told from.
+
+    Raises IntegrityError naming the kind: one of the two is not the session's.
+    """
+    for kind in COUNTED:
+        if here.get(kind, 0) != told.get(kind, 0):
+            raise IntegrityError(
+                what=f"has {here.get(kind, 0)} {kind}, the journal {told.get(kind, 0)}",
+                where=where,
+                todo="restart the engine: it aligns the store with the journal",
+            )
 
 
 def heads_lines(heads: list[SignedHead], first_seq: int, until_size: int) -> bytes:

@@ -99,7 +99,7 @@ def _with_json(records: Iterable[ev.Recorded]) -> Iterator[Told]:
 
 
 def checklist(records: Sequence[ev.Recorded]) -> bytes:
-    """The checklist with every answer that was given, the last one deciding."""
+    """The checklist with every answer that was given, the last one deciding, and the go/no-go."""
     started: Checklist | None = None
     answers: dict[str, list[dict[str, Any]]] = {}
     for record in records:
@@ -119,8 +119,6 @@ def checklist(records: Sequence[ev.Recorded]) -> bytes:
                         "value": answered.value,
                     }
                 )
-    if started is None:
-        return canonical({"items": [], "type": "peakctl-checklist-report-1"}) + b"\n"
     items = [
         {
             "answers": answers.get(item.id, []),
@@ -130,16 +128,63 @@ def checklist(records: Sequence[ev.Recorded]) -> bytes:
             "roles": list(item.roles),
             "title": item.title,
         }
-        for item in started.items
+        for item in (started.items if started else ())
     ]
     document = {
+        "go_no_go": _decisions(records),
         "items": items,
-        "runbook": started.runbook,
-        "runbook_sha256": started.sha256,
-        "type": "peakctl-checklist-report-1",
-        "version": started.version,
+        "runbook": started.runbook if started else "",
+        "runbook_sha256": started.sha256 if started else "",
+        "session_id": _session_id(records),
+        "type": "peakctl-checklist-report-2",
+        "version": started.version if started else "",
     }
     return canonical(document) + b"\n"
+
+
+def _decisions(records: Sequence[ev.Recorded]) -> list[dict[str, str | int]]:
+    """Every go/no-go decision in order; the last one stood, unless it was voided after it."""
+    told: list[dict[str, str | int]] = []
+    for record in records:
+        row: dict[str, str | int] = {
+            "at": stamp(record.ts_us),
+            "by": record.actor.name,
+            "proof": record.actor.proof,
+            "seq": record.seq,
+        }
+        match record.event:
+            case ev.GoDecided() as made:
+                told.append(
+                    {
+                        **row,
+                        "decision": made.decision,
+                        "fingerprint": made.fingerprint,
+                        "packet_sha256": made.packet_sha256,
+                        "reason": made.reason,
+                    }
+                )
+            case ev.GoVoided() as void:
+                told.append(
+                    {
+                        **row,
+                        "code": void.code,
+                        "decision": "VOID",
+                        "packet_sha256": void.packet_sha256,
+                        "reason": void.reason,
+                    }
+                )
+    return told
+
+
+def _session_id(records: Sequence[ev.Recorded]) -> str:
+    chartered = (one.event for one in records if isinstance(one.event, ev.SessionChartered))
+    return next((event.session_id for event in chartered), "")
+
+
+def _title(what: str, records: Sequence[ev.Recorded]) -> list[str]:
+    """The heading names the session: a signed "none" of another one is no signature of this."""
+    session_id = _session_id(records)
+    return [f"# {what} of session {plain_line(session_id)}" if session_id else f"# {what}", ""]
 
 
 def alerts(records: Sequence[ev.Recorded]) -> bytes:
@@ -165,8 +210,11 @@ def recon(records: Sequence[ev.Recorded]) -> bytes:
             case ev.ReconSigned(role=role, fingerprint=key):
                 signed.append(f"{role.value} {record.actor.name} {key}")
     if last is None:
-        return _text(["# Reconciliation", "", "none"])
-    lines = ["# Reconciliation", "", f"Run `{last.run_id}`, report sha256 `{last.report_sha256}`."]
+        return _text([*_title("Reconciliation", records), "none"])
+    lines = [
+        *_title("Reconciliation", records),
+        f"Run `{last.run_id}`, report sha256 `{last.report_sha256}`.",
+    ]
     lines += ["", "| compared | count |", "|---|---|"]
     lines += [f"| {name} | {count} |" for name, count in sorted(last.compared.items())]
     lines += ["", "| breaks | count |", "|---|---|"]
@@ -182,11 +230,11 @@ def recon(records: Sequence[ev.Recorded]) -> bytes:
 
 
 def incidents(records: Sequence[ev.Recorded]) -> bytes:
-    """The incidents with their timelines, or `none`."""
+    """The incidents with their timelines, or `none`; both people sign it either way."""
     fold = IncidentFold()
     for record in records:
         fold.apply(record)
-    lines = ["# Incidents", ""]
+    lines = _title("Incidents", records)
     for incident in fold.all:
         lines += _incident_lines(incident)
     return _text(lines if fold.all else [*lines, "none"])
@@ -200,7 +248,7 @@ def lessons(records: Sequence[ev.Recorded]) -> bytes:
             case ev.LessonsWritten(points=written):
                 points = written
     lines = [f"{number}. {plain_line(point)}" for number, point in enumerate(points, 1)]
-    return _text(["# Lessons learned", "", *(lines or ["none written"])])
+    return _text([*_title("Lessons learned", records), *(lines or ["none written"])])
 
 
 def _belongs(event: ev.Event, session_id: str, members: set[str]) -> bool:

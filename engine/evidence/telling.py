@@ -110,6 +110,7 @@ class Telling:
             self._curve.points.clear()
             if point is not None:
                 self._equity_rows.write(equity_row(point))
+                self.metrics.mark(point, self.ledger.position(point.symbol).quote)
         self.drawn.take(record, point, self.ledger)
 
     def end(self) -> None:
@@ -139,18 +140,21 @@ class _Runlog:
             return
         self._early.append(line)
         if isinstance(record.event, ev.SessionChartered):
-            self._begin(record.event.charter)
+            self._begin(record.event)
 
     def end(self) -> None:
         if not self._begun:
             self._begin(None)
 
-    def _begin(self, charter: Charter | None) -> None:
+    def _begin(self, event: ev.SessionChartered | None) -> None:
         self._begun = True
         lines = ["# Runlog", ""]
-        if charter is not None:
+        if event is not None:
+            lines = [f"# Runlog of session {plain_line(event.session_id)}", ""]
             lines += ["| charter | |", "|---|---|"]
-            lines += [f"| {name} | {plain_line(value)} |" for name, value in _charter_rows(charter)]
+            lines += [
+                f"| {name} | {plain_line(value)} |" for name, value in _charter_rows(event.charter)
+            ]
             lines.append("")
         lines += ["| time (UTC) | seq | who | what |", "|---|---|---|---|", ""]
         self._file.write(("\n".join(lines) + "".join(self._early)).encode("utf-8"))

@@ -38,7 +38,7 @@ from engine.evidence.pack import (
     standing,
     write_pack,
 )
-from engine.evidence.prepare import heads_lines, prepared
+from engine.evidence.prepare import heads_lines, prepared, refuse_other_counts
 from engine.evidence.spool import digest_of
 from engine.evidence.verify import verify_pack
 from engine.execution.clock import wall_us
@@ -51,9 +51,10 @@ from engine.governance.session import PackState, Session, checklist_document
 from engine.governance.transitions import Cause
 from engine.governance.verdict import SignatureVerdict
 from engine.journal.heads import read_heads
+from engine.store.export import ExportOrder, export_tables
 from engine.store.market import MarketRecorder
 from engine.store.store import Store
-from engine.store.tables import ExportedTables
+from engine.store.tables import SessionTable
 from engine.venues.port import BookTop, MarketEvent, TradeTick
 
 #: What each person signs of a pack, by name, with the namespace of each role.
@@ -77,6 +78,7 @@ class PackPlaces:
     sessions: Path
     market: Path
     snapshots: Path
+    exports: Path
     allowed_signers: Path
     allowed_signers_bytes: bytes
     revoked_keys: Path
@@ -207,13 +209,24 @@ class PackDesk:
             )
         async with self._signing:
             await self._close_market(session)
-            exported = await self._sources.store.export_tables(session.id)
-            around = self._surroundings(session, exported)
+            journal = self._core.journal
+            events = journal.size
+            folder = self._places.exports / session.id
+            order = ExportOrder(
+                segments=tuple(str(path) for path in journal.segments),
+                events=events,
+                session_id=session.id,
+                folder=str(folder),
+            )
+            tables = await asyncio.to_thread(export_tables, order)
+            around = self._surroundings(session, tables)
             # Told line by line, off the loop: a whole journal of objects is many times a session,
             # and what it takes for a second the allocators keep.
-            lines = self._core.journal.lines(0, exported.events)
-            inputs = await asyncio.to_thread(gather, lines, session.id, around)
-            inputs = await self._under_head(inputs, exported)
+            inputs = await asyncio.to_thread(gather, journal.lines(0, events), session.id, around)
+            refuse_other_counts(
+                await self._sources.store.counts(session.id, events), inputs.counts, where="store"
+            )
+            inputs = await self._under_head(inputs, events, tables)
             folder = self._places.sessions / folder_name(inputs.started_us, session.id)
             written = await asyncio.to_thread(write_pack, folder, inputs)
             await self._core.record(
@@ -226,15 +239,17 @@ class PackDesk:
                 ),
             )
 
-    async def _under_head(self, inputs: PackInputs, exported: ExportedTables) -> PackInputs:
+    async def _under_head(
+        self, inputs: PackInputs, events: int, exported: tuple[SessionTable, ...]
+    ) -> PackInputs:
         """Name the files in the chain, then sign a head over that: nothing else fits the pack."""
         digests = await asyncio.to_thread(
             lambda: {name: digest_of(one) for name, one in inputs.reports.items()}
         )
-        tables = {one.path.name: (one.sha256, one.rows) for one in exported.files}
+        tables = {one.path.name: (one.sha256, one.rows) for one in exported}
         config = sha256_hex(inputs.config)
         await self._core.record(
-            ENGINE, prepared(inputs.session_id, exported.events, config, digests, tables)
+            ENGINE, prepared(inputs.session_id, events, config, digests, tables)
         )
         head = self._heads.write()
         heads = await asyncio.to_thread(read_heads, head.path.parent)
@@ -246,7 +261,7 @@ class PackDesk:
             heads=heads_lines(heads, inputs.first_seq, head.head.size),
         )
 
-    def _surroundings(self, session: Session, exported: ExportedTables) -> Surroundings:
+    def _surroundings(self, session: Session, tables: tuple[SessionTable, ...]) -> Surroundings:
         places = self._places
         document, inputs = self._sources.config()
         people = {
@@ -272,7 +287,7 @@ class PackDesk:
             market_folders=(places.market / session.id,),
             snapshot_folders=(places.snapshots,),
             spool=places.sessions,
-            tables={one.path.name: one.path for one in exported.files},
+            tables={one.path.name: one.path for one in tables},
         )
 
     async def sign(self, request: PackSignRequest, actor: Actor) -> None:

@@ -2,8 +2,8 @@
 
 Usage by the host: `store = await Store.open(...)`, `await store.align(journal)`, then
 `journal.subscribe(store.project)`. Rows follow the journal by at most a batch (`lag`); whoever must
-see them waits for `flushed`. One thread owns the connection; questions from people run on a cursor
-in a second thread, inside a read-only transaction, so that they neither write nor hold rows back.
+see them waits for `flushed`. One thread owns the connection; questions from people run in a process
+of their own, on a copy (`asking`), so that they can neither write nor take the engine's memory.
 
 `journal_orders`, `journal_fills` and `journal_movements` are the third side of reconciliation: SQL
 over the events alone, sharing no code with the engine's ledgers.
@@ -12,7 +12,6 @@ over the events alone, sharing no code with the engine's ledgers.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +23,9 @@ from typing import Any, TypeVar
 import duckdb
 import msgspec
 
-from engine.contracts.errors import InputError, IntegrityError, Refused
+from engine.contracts.errors import InputError, IntegrityError
 from engine.contracts.money import plain
+from engine.store.asking import QueryLimits, QueryProcess, QueryResult
 from engine.store.batch import Line
 from engine.store.compare import JournalSource
 from engine.store.database import (
@@ -39,7 +39,7 @@ from engine.store.database import (
     statement,
 )
 from engine.store.joins import FillTable
-from engine.store.tables import ExportedTables, write_tables
+from engine.store.question import refuse_writing
 
 __all__ = [
     "WHOLE",
@@ -50,6 +50,7 @@ __all__ = [
     "Store",
     "StoreFailed",
     "Stretch",
+    "refuse_writing",
 ]
 
 _T = TypeVar("_T")
@@ -66,14 +67,6 @@ class Alignment(msgspec.Struct, frozen=True):
     reason: str
     rebuilt: bool
     events: int
-
-
-class QueryResult(msgspec.Struct, frozen=True):
-    """Rows of a person's question; `truncated` when there were more than the limit."""
-
-    columns: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
-    truncated: bool
 
 
 class Stretch(msgspec.Struct, frozen=True):
@@ -146,7 +139,8 @@ class Store:
         self._waiting: list[Line] = []
         self._waiting_lock = threading.Lock()
         self._gathering = False
-        self._reading = threading.Lock()
+        self._questions = QueryProcess(path, self._hold)
+        self._rebuilds = 0
         self._seen = 0
         self._closed = False
 
@@ -225,6 +219,7 @@ class Store:
         if self._closed:
             return
         self._closed = True
+        await asyncio.get_running_loop().run_in_executor(self._readers, self._questions.close)
         await self._on_thread(lambda: discard(self._database))
         self._executor.shutdown()
         self._readers.shutdown()
@@ -232,21 +227,16 @@ class Store:
     # --- reading ---------------------------------------------------------------------------------
 
     async def query(self, sql: str, *, limit: int = 10_000, timeout_s: float = 10) -> QueryResult:
-        """Answer one SELECT, WITH, DESCRIBE or SHOW in a read-only transaction.
+        """Answer one SELECT, WITH, DESCRIBE or SHOW in the query process, on a copy of the store.
 
-        At most `limit` rows. Raises Refused for anything else, InputError for wrong SQL or when it
-        takes longer than `timeout_s` seconds.
+        At most `limit` rows and some megabytes; `cut` says when there was more. Raises Refused for
+        anything else, InputError for wrong SQL or when it takes longer than `timeout_s` seconds.
         """
-        refuse_writing(sql)
-        running: list[duckdb.DuckDBPyConnection] = []
-        task = asyncio.get_running_loop().run_in_executor(
-            self._readers, lambda: self._read(sql, limit, running)
+        limits = QueryLimits(rows=limit, seconds=timeout_s)
+        state = (self._rebuilds, self.size)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._readers, lambda: self._questions.ask(sql, state, limits)
         )
-        done, _ = await asyncio.wait({task}, timeout=timeout_s)
-        if not done:
-            for cursor in running:
-                cursor.interrupt()
-        return await task
 
     async def journal_orders(
         self, session_id: str, stretch: Stretch = WHOLE
@@ -311,12 +301,12 @@ class Store:
             for symbol in base
         ]
 
-    async def export_tables(self, session_id: str) -> ExportedTables:
-        """Write the session's tables as Parquet, in the export folder's own folder of the session.
-
-        They tell what the first `events` events of the journal tell: nothing is inserted meanwhile.
-        """
-        return await self._on_thread(lambda: self._export(session_id))
+    async def counts(self, session_id: str, until_seq: int) -> dict[str, int]:
+        """How many events of each kind name the session below a sequence number."""
+        sql = statement("session_counts")
+        parameters = Stretch(until_seq=until_seq).parameters(session_id)
+        rows = await self._on_thread(lambda: self._open_database().rows(sql, parameters))
+        return {str(kind): int(count) for kind, count in rows}
 
     # --- on the store's thread -------------------------------------------------------------------
 
@@ -335,6 +325,16 @@ class Store:
                 where=str(self._path),
                 todo="the journal is complete; restart the engine to align the store",
             ) from error
+
+    def _hold(self, call: Callable[[], None]) -> None:
+        """Run a call that reads the closed-up file from outside, while nothing is written to it."""
+
+        def alone() -> None:
+            self._drain()
+            self._open_database().checkpoint()
+            call()
+
+        self._executor.submit(alone).result()
 
     def _open_database(self) -> Database:
         if self._database is None:
@@ -383,13 +383,13 @@ class Store:
     def _rebuild(self, journal: JournalSource) -> int:
         """Close, build beside, rename: two open files at once would cost their memory twice."""
         new = self._path.with_name(self._path.name + ".rebuild")
-        with self._reading:
-            discard(self._database)
-            self._database, self._damage = None, "the file was being rebuilt"
-            end = build(new, journal.lines(0, journal.size), self._settings)
-            put_in_place(new, self._path)
-            self._database = Database(self._path, self._settings)
-            self._database.end = end
+        discard(self._database)
+        self._database, self._damage = None, "the file was being rebuilt"
+        end = build(new, journal.lines(0, journal.size), self._settings)
+        put_in_place(new, self._path)
+        self._database = Database(self._path, self._settings)
+        self._database.end = end
+        self._rebuilds += 1
         self._recovered(self._database)
         return end.size
 
@@ -398,53 +398,12 @@ class Store:
         self._damage = ""
         self._seen = max(self._seen, database.end.size)
 
-    def _export(self, session_id: str) -> ExportedTables:
-        database = self._open_database()
-        folder = self._settings.export_folder / session_id
-        files = write_tables(database.batches, session_id, folder)
-        return ExportedTables(events=database.end.size, files=files)
-
     async def _session_rows(
         self, name: str, session_id: str, stretch: Stretch
     ) -> list[tuple[Any, ...]]:
         sql = statement(name)
         parameters = stretch.parameters(session_id)
         return await self._on_thread(lambda: self._open_database().rows(sql, parameters))
-
-    # --- on the query thread ---------------------------------------------------------------------
-
-    def _read(self, sql: str, limit: int, running: list[duckdb.DuckDBPyConnection]) -> QueryResult:
-        with self._reading:
-            cursor = self._open_database().cursor()
-            running.append(cursor)
-            try:
-                cursor.execute("BEGIN TRANSACTION READ ONLY")
-                cursor.execute(sql)
-                columns = tuple(column[0] for column in cursor.description or ())
-                rows = cursor.fetchmany(limit + 1)
-            except duckdb.Error as error:
-                raise InputError(what=str(error).partition("\n")[0], where="query") from error
-            finally:
-                with contextlib.suppress(duckdb.Error):
-                    cursor.execute("ROLLBACK")
-                cursor.close()
-        return QueryResult(columns, rows[:limit], len(rows) > limit)
-
-
-def refuse_writing(sql: str) -> None:
-    """Let one reading statement through. The read-only transaction is the second lock."""
-    try:
-        statements = duckdb.extract_statements(sql)
-    except duckdb.Error as error:
-        raise InputError(what=str(error).partition("\n")[0], where="query") from error
-    if len(statements) != 1:
-        raise Refused(what=f"{len(statements)} statements", where="query", todo="ask one question")
-    if statements[0].type is not duckdb.StatementType.SELECT:
-        raise Refused(
-            what=f"{statements[0].type.name} is not a question",
-            where="query",
-            todo="use SELECT, WITH, DESCRIBE or SHOW",
-        )
 
 
 def _plain(value: Decimal | None) -> Decimal | None:

@@ -42,13 +42,6 @@ class SessionTable(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
-class ExportedTables(msgspec.Struct, frozen=True, kw_only=True):
-    """All tables of a session as the first `events` events of the journal tell them."""
-
-    events: int
-    files: tuple[SessionTable, ...]
-
-
 def write_tables(blocks: Blocks, session_id: str, folder: Path) -> tuple[SessionTable, ...]:
     """Write `<folder>/<table>.parquet` for each table of the catalogue that packs carry."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -34,15 +34,14 @@ def ask(sql: str, pack: Path, allowed_signers: Path | None, *, verify: bool, jso
         raise InputError(what="no such pack", where=str(pack), todo="name the session's folder")
     signers = allowed_signers or signers_beside(pack)
     answer = ask_pack(pack, sql, signers, verify=verify)
-    found = answer.result
     if not answer.verified:
         complain(f"{pack}: NOT verified; these rows may be anybody's")
     elif signers is None:
         complain(f"{pack}: verified, but who signed rests on the pack's own allowed_signers")
-    if found.truncated:
-        complain(f"only the first {len(found.rows)} rows; ask for fewer")
+    if answer.truncated:
+        complain(f"only the first {len(answer.rows)} rows; ask for fewer")
     if json:
-        say_json([dict(zip(found.columns, row, strict=True)) for row in found.rows])
+        say_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
     else:
-        say(*table(([str(cell) for cell in row] for row in found.rows), found.columns))
+        say(*table(([str(cell) for cell in row] for row in answer.rows), answer.columns))
     return 0

@@ -15,6 +15,7 @@ from engine.evidence import pack_tables
 from engine.evidence.pack_tables import ask_pack
 from engine.evidence.verify import verify_pack
 from engine.store.catalogue import TABLES
+from engine.store.export import ExportFailed, ExportOrder, export_tables
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +42,8 @@ def test_the_tables_of_a_sealed_pack_answer_and_add_up(sealed: tuple[Any, Path])
         world.allowed_signers,
     )
     assert answer.verified
-    assert answer.result.columns == ("state", "price", "quantity")
-    assert answer.result.rows == [("canceled", Decimal("61000.50"), Decimal("0.005"))]
+    assert answer.columns == ("state", "price", "quantity")
+    assert answer.rows == [("canceled", Decimal("61000.50"), Decimal("0.005"))]
     assert set(answer.tables) >= {one.name for one in TABLES if one.packed}
 
 
@@ -54,12 +55,28 @@ def test_a_store_made_again_from_the_packs_own_journal_writes_the_same_bytes(
     chain = story.Chain()
     chain.lines = (pack / "data/audit/log.jsonl").read_bytes().splitlines(keepends=True)
     story.store_tables(tmp_path, chain)
-    for one in TABLES:
-        name = f"{one.name}.parquet"
-        if one.packed:
-            assert (tmp_path / "tables" / name).read_bytes() == (
-                pack / "data/tables" / name
-            ).read_bytes()
+    sealed_bytes = {one.name: one.read_bytes() for one in (pack / "data/tables").iterdir()}
+    again = {one.name: one.read_bytes() for one in (tmp_path / "tables").iterdir()}
+    order = ExportOrder(
+        segments=(str(pack / "data/audit/log.jsonl"),),
+        events=len(chain.lines) - 1,
+        session_id=story.SESSION,
+        folder=str(tmp_path / "by a child"),
+    )
+    by_a_child = {one.path.name: one.path.read_bytes() for one in export_tables(order)}
+    assert sealed_bytes == again == by_a_child
+    assert len(by_a_child) == sum(one.packed for one in TABLES)
+
+
+def test_an_export_that_fails_says_so_and_where(tmp_path: Path) -> None:
+    order = ExportOrder(
+        segments=(str(tmp_path / "gone.jsonl"),),
+        events=1,
+        session_id="s",
+        folder=str(tmp_path / "out"),
+    )
+    with pytest.raises(ExportFailed, match="could not be written"):
+        export_tables(order)
 
 
 def test_each_file_says_the_unit_and_meaning_of_its_columns(sealed: tuple[Any, Path]) -> None:
@@ -132,4 +149,4 @@ def test_a_link_in_the_pack_leads_nowhere(copy: tuple[Any, Path]) -> None:
 def test_more_rows_than_the_limit_are_named(sealed: tuple[Any, Path]) -> None:
     world, pack = sealed
     found = ask_pack(pack, "SELECT * FROM range(9)", world.allowed_signers, verify=False, limit=3)
-    assert (len(found.result.rows), found.result.truncated) == (3, True)
+    assert (len(found.rows), found.truncated) == (3, True)

@@ -79,7 +79,12 @@ def test_reports_of_a_whole_session(world: Any, story: Any) -> None:
     ]
     metrics = json.loads(reports["metrics.json"])
     assert metrics["events"]["order.filled"] == 1
-    assert metrics["acknowledge_us"] == {"count": 1, "max": 250_000, "median": 250_000}
+    spread = dict.fromkeys(("p50", "p95", "p99", "max"), 250_000)
+    assert metrics["latency"]["acknowledge"] == {"count": 1, "unit": "µs", **spread}
+    assert metrics["orders"]["fill_ratio"]["value"] == "1"
+    profit = metrics["profit"]["USDT"]
+    assert profit["net"] == {"unit": "USDT", "value": "-0.3050025"}
+    assert profit["drawdown"] == profit["fees"] == {"unit": "USDT", "value": "0.3050025"}
     assert metrics["positions"]["BTCUSDT"]["quantity"] == "0.004995"
     assert metrics["positions"]["BTCUSDT"]["traded_quote"] == "305.0025"
     assert "look at the clock first" in reports["lessons.md"].decode()
@@ -103,7 +108,8 @@ def test_a_session_in_which_nothing_happened_still_has_every_report(story: Any) 
     chain.add(ev.SessionChartered(session_id=story.SESSION, charter=story.charter()))
     reports = build_reports(chain.records, story.SESSION)
     assert set(reports) == NAMES
-    assert reports["incidents.md"] == b"# Incidents\n\nnone\n"
+    heading = f"# Incidents of session {story.SESSION}".encode()
+    assert reports["incidents.md"] == heading + b"\n\nnone\n"
     assert reports["execution.jsonl"] == b""
     assert set(build_reports([], story.SESSION)) == NAMES
 
