@@ -14,6 +14,7 @@ from pathlib import Path
 
 from engine.contracts.documents import Namespace
 from engine.contracts.errors import AnswerNo, WorkspaceError
+from engine.unseen import SSH, plain_environment
 
 #: The kernel's "not set" for loginuid and sessionid.
 _UNSET = str(2**32 - 1)
@@ -121,8 +122,8 @@ def _ssh_keygen() -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with messages in English so that reasons read the same everywhere."""
-    return {**os.environ, "LC_ALL": "C"}
+    """What ssh-keygen needs, its messages in English so that reasons read the same everywhere."""
+    return {**plain_environment(os.environ, SSH), "LC_ALL": "C"}
 
 
 def _agent_holds(public_line: str) -> bool:
