@@ -358,10 +358,10 @@ class Host:
         await self.parts.wind_down.begin(Cause.STOP, reason, actor)
 
     async def query(self, sql: str) -> dict[str, Any]:
-        """One read-only statement on the store, after it has caught up."""
+        """One read-only statement on a copy of the store, after it has caught up."""
         await self.store.flushed(self.core.journal.size - 1)
         result = await self.store.query(sql)
-        return {"columns": result.columns, "rows": result.rows}
+        return {"columns": result.columns, "rows": result.rows, "cut": result.cut}
 
     async def ask_to_stop(self, reason: str, actor: Actor) -> None:
         """End the engine in an orderly way; refused while a session trades."""

@@ -49,7 +49,11 @@ class Heads(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueryResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Columns and rows of a read-only query on the store."""
+    """Columns and rows of a read-only query on the store.
+
+    `cut` is "" when these are all, else the limit that was reached: "rows" or "bytes".
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
+    cut: str = ""

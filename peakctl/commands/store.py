@@ -16,7 +16,7 @@ from peakctl.commands.options import (
     visited,
     whoami,
 )
-from peakctl.commands.output import say, say_json, table
+from peakctl.commands.output import complain, say, say_json, table
 from peakctl.commands.pack_query import PackOption, SignersOption, UnverifiedOption, ask
 from peakctl.commands.running import run
 
@@ -118,4 +118,8 @@ def query(
         say_json([dict(zip(result.columns, row, strict=True)) for row in result.rows])
     else:
         say(*table(([str(cell) for cell in row] for row in result.rows), result.columns))
+    if result.cut:
+        complain(
+            f"cut off after {len(result.rows)} rows: there were more {result.cut} than allowed"
+        )
     return 0

@@ -212,7 +212,14 @@ class Pair:
         return (await self.journal.append(actor, events))[-1].seq
 
     async def content(self, store: Store) -> list[tuple[Any, ...]]:
-        return (await store.query("SELECT * FROM events ORDER BY seq", limit=10**9)).rows
+        return await self.ask(store, "SELECT * FROM events ORDER BY seq")
+
+    @staticmethod
+    async def ask(store: Store, sql: str) -> list[tuple[Any, ...]]:
+        """A question of the test's own, on the store's own connection."""
+        return await store._on_thread(
+            lambda: store._open_database().cursor().execute(sql).fetchall()
+        )
 
     async def close(self) -> None:
         for store in self.stores:

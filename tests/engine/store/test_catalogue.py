@@ -32,17 +32,19 @@ def test_the_page_is_the_tables_own() -> None:
 async def test_the_catalogue_is_what_duckdb_says(pair: Any) -> None:
     """Every view with every column, in its order, with its type and its comment."""
     store = await pair.open()
-    columns = await store.query(
+    columns = await pair.ask(
+        store,
         "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() "
-        "WHERE NOT internal ORDER BY table_name, column_index"
+        "WHERE NOT internal ORDER BY table_name, column_index",
     )
-    views = await store.query(
+    views = await pair.ask(
+        store,
         "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal "
-        "UNION SELECT table_name, comment FROM duckdb_tables()"
+        "UNION SELECT table_name, comment FROM duckdb_tables()",
     )
-    assert dict(views.rows) == {one.name: one.meaning for one in TABLES}
+    assert dict(views) == {one.name: one.meaning for one in TABLES}
     found: dict[str, list[tuple[str, str]]] = {}
-    for table, name, kind, comment in columns.rows:
+    for table, name, kind, comment in columns:
         found.setdefault(table, []).append((name, kind))
         [told] = [c for one in TABLES if one.name == table for c in one.columns if c.name == name]
         assert comment.startswith(told.meaning)
@@ -84,11 +86,12 @@ async def test_i11_equity_is_the_curve_of_the_ledger_to_the_last_digit(
     curve = EquityCurve()
     for recorded in pair.journal.read():
         curve.apply(recorded)
-    rows = await store.query(
+    rows = await pair.ask(
+        store,
         "SELECT trade_id, position, mark, before_fees, fees, fees_without_price, equity FROM equity"
-        " ORDER BY seq"
+        " ORDER BY seq",
     )
-    assert rows.rows == [
+    assert rows == [
         (
             point.trade_id,
             point.quantity,
@@ -106,8 +109,8 @@ async def test_i11_what_does_not_fit_is_null_and_never_rounded(pair: Any, story:
     store = await pair.open()
     fills = [story.filled("o1", "t1", "0.0000000001"), story.filled("o1", "t2", "1")]
     await store.flushed(await pair.append(fills))
-    rows = await store.query("SELECT position, before_fees, equity FROM equity ORDER BY seq")
-    assert rows.rows == [
+    rows = await pair.ask(store, "SELECT position, before_fees, equity FROM equity ORDER BY seq")
+    assert rows == [
         (Decimal("0.0000000001"), None, None),
         (Decimal("1.0000000001"), None, None),
     ]

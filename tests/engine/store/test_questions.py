@@ -1,6 +1,8 @@
 """The third side of reconciliation, and people's questions that may only read."""
 
+import os
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,11 +150,96 @@ async def test_questions_have_names_a_limit_and_an_end(pair: Any, story: Any) ->
     store = await pair.open()
     await store.flushed(await pair.append([story.note(number) for number in range(20)]))
     some = await store.query("SELECT seq AS n FROM events ORDER BY seq", limit=3)
-    assert (some.columns, some.rows, some.truncated) == (("n",), [(0,), (1,), (2,)], True)
+    assert (some.columns, some.rows, some.cut) == (("n",), [(0,), (1,), (2,)], "rows")
     assert not (await store.query("SELECT seq FROM events", limit=20)).truncated
     assert ("seq", "BIGINT") in [row[:2] for row in (await store.query("DESCRIBE events")).rows]
     assert ("orders",) in (await store.query("SHOW TABLES")).rows
-    endless = "SELECT count(*) FROM range(100000000000) a, range(100000000000) b"
+    endless = "SELECT sum(range) FROM range(1000000000000)"
     with pytest.raises(InputError, match="nterrupt"):
         await store.query(endless, timeout_s=0.2)
     await store.flushed(await pair.append([story.note("still alive")]))
+    assert (await store.query("SELECT max(seq) FROM events")).rows == [(20,)]
+
+
+#: What takes memory, time or room without end, and how it is told.
+HEAVY = {
+    "rows of tens of megabytes": "SELECT repeat('x', 30000000) FROM range(100000)",
+    "one value of gigabytes": "SELECT string_agg(repeat('x', 1000000), '') FROM range(10000)",
+    "a recursion without end": (
+        "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT sum(n) FROM t"
+    ),
+    "a cross join": "SELECT count(DISTINCT a.range + b.range) FROM range(1000000000) a, range(9) b",
+    "a sort of more than fits": "SELECT range FROM range(1000000000) ORDER BY hash(range)",
+    "a list of everything": "SELECT list(range) FROM range(10000000000)",
+}
+#: Where others' expressions go round for years: this one takes its letters once.
+REGEX = "SELECT regexp_matches(repeat('a', 100000), '(a*)*(a*)*(a*)*b')"
+
+
+async def test_a_heavy_question_ends_itself_and_nothing_else(pair: Any, story: Any) -> None:
+    """Whatever it takes, it takes from the query process; the engine's memory stays as it was."""
+    store = await pair.open()
+    await store.flushed(await pair.append([story.note("a")]))
+    before = resident_mib()
+    for sql in HEAVY.values():
+        with pytest.raises((InputError, Refused)) as told:
+            await store.query(sql, timeout_s=1.5)
+        assert "\n" not in told.value.line()
+        assert (await store.query("SELECT count(*) FROM events")).rows == [(1,)]
+    assert (await store.query(REGEX)).rows == [(False,)]
+    assert resident_mib() - before < 60
+    assert await store.compare(pair.journal) is None
+
+
+def resident_mib() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 >> 20
+
+
+async def test_an_answer_has_an_end_in_rows_and_in_bytes(pair: Any, story: Any) -> None:
+    store = await pair.open()
+    await store.flushed(await pair.append([story.note("a")]))
+    many = await store.query("SELECT range FROM range(1000000)", limit=10)
+    assert (len(many.rows), many.cut) == (10, "rows")
+    wide = await store.query("SELECT repeat('x', 1000000) FROM range(60)", limit=60)
+    assert wide.cut == "bytes"
+    assert 5 <= len(wide.rows) <= 8
+    huge = await store.query("SELECT repeat('x', 20000000)")
+    assert (huge.rows, huge.cut) == ([], "bytes")
+    whole = await store.query(
+        "SELECT 1.50::DECIMAL(9, 2), DATE '2026-01-02', NULL, [1, 2], {'a': 1}"
+    )
+    assert whole.rows == [("1.50", "2026-01-02", None, [1, 2], {"a": 1})]
+
+
+async def test_the_query_process_has_nothing_of_the_engine(
+    pair: Any, story: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I10: no variable of ours, no descriptor of the journal; killed, it is started again."""
+    monkeypatch.setenv("PEAKCTL_CANARY", "planted-in-the-environment")
+    store = await pair.open()
+    await store.flushed(await pair.append([story.note("a")]))
+    await store.query("SELECT 1")
+    pid = store._questions.pid
+    assert pid is not None
+    environ, opened = seen_of(pid)
+    assert b"CANARY" not in environ
+    assert not any("journal" in name for name in opened)
+    kill_and_wait(pid)
+    assert (await store.query("SELECT count(*) FROM events")).rows == [(1,)]
+    pid = store._questions.pid
+    await pair.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid or 0, 0)
+
+
+def kill_and_wait(pid: int) -> None:
+    """Until it is dead, but not yet buried: that is its parent's."""
+    os.kill(pid, 9)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+def seen_of(pid: int) -> tuple[bytes, list[str]]:
+    """The environment of a process and the files it has open."""
+    process = Path(f"/proc/{pid}")
+    opened = [str(one.readlink()) for one in (process / "fd").iterdir()]
+    return (process / "environ").read_bytes(), opened
