@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 
 import uvloop
 
+from peakctl.demo_seats import Seat
 from tests.benchmarks.desk import Desk, desk, live
 from tests.benchmarks.pty_watch import PtyWatch
 from tests.benchmarks.table import Row, alone, compared, median, memory_mib, percentile
@@ -18,6 +20,8 @@ from tests.benchmarks.table import Row, alone, compared, median, memory_mib, per
 _F1 = b"\x1bOP"
 _ESCAPE = b"\x1b"
 _TAB = b"\t"
+#: ctrl+l: a line into the runlog.
+_NOTE = b"\x0c"
 _BARE = [sys.executable, "-P", "-m", "tests.benchmarks.bare_textual"]
 _SETTLE_SECONDS = 3.0
 #: A dialog drops the keys of its first 0.3 s.
@@ -28,11 +32,14 @@ def console_rows(paints: int = 7, seconds: float = 10.0, keys: int = 60) -> list
     """Everything about the operator's console."""
     with desk() as place:
         place.start_engine()
-        return [
+        rows = [
             *_first_paint(place, paints),
             *_idle(place, seconds, keys),
             *uvloop.run(_live(place, seconds)),
         ]
+    with desk("busy") as place:
+        place.start_engine()
+        return [*rows, *uvloop.run(_busy(place, keys))]
 
 
 def _command(place: Desk) -> list[str]:
@@ -116,3 +123,41 @@ def _watch_live(place: Desk, seconds: float) -> tuple[int, float]:
         watch.wait_for("LIVE")
         watch.quiet_bytes(_SETTLE_SECONDS)
         return watch.quiet_bytes(seconds)
+
+
+async def _busy(place: Desk, keys: int) -> list[Row]:
+    """A live session whose market sends thousands of events a second, and a person who types.
+
+    A letter typed into a note is told from the market's own changes by the words it makes.
+    """
+    async with live(place) as (operator, _state):
+        before, begin = await _heard(operator), time.perf_counter()
+        took = await asyncio.to_thread(_type, place, keys)
+        rate = (await _heard(operator) - before) / (time.perf_counter() - begin)
+    words = f"console: letter to screen, {rate:,.0f} market events/s"
+    return [
+        alone(f"{words}, p50, ms", median(took), "reported"),
+        alone(f"{words}, p95, ms", percentile(took, 0.95), "<= 50 ms"),
+    ]
+
+
+async def _heard(operator: Seat) -> int:
+    """Messages of the market that the engine has read."""
+    view = await operator.client.state()
+    assert view.venue is not None, "the venue is there"
+    return sum(one.messages for one in view.venue.streams if one.name == "market")
+
+
+def _type(place: Desk, keys: int) -> list[float]:
+    with PtyWatch(_command(place)) as watch:
+        watch.first_full_paint()
+        watch.wait_for("LIVE")
+        watch.quiet_bytes(_SETTLE_SECONDS)
+        watch.send(_NOTE)
+        watch.quiet_bytes(_GRACE_SECONDS)
+        typed, took = "", []
+        for number in range(keys):
+            letter = "abcdefghij"[number % 10]
+            typed += letter
+            took.append(watch.shown(letter.encode("ascii"), typed[-10:]))
+    return took

@@ -107,11 +107,16 @@ class Desk:
 
 
 @contextlib.contextmanager
-def desk() -> Iterator[Desk]:
-    """A workspace with a running sandbox; the engine is started by whoever needs it."""
+def desk(*market: str) -> Iterator[Desk]:
+    """A workspace with a running sandbox; the engine is started by whoever needs it.
+
+    `market` may be "busy", see `wide`.
+    """
     with tempfile.TemporaryDirectory(prefix="peakctl-bench-") as name:
         workspace = create_demo(Path(name) / "w")
-        process = _spawn(["sandbox"], workspace.log / "sandbox.log", output=subprocess.PIPE)
+        process = _spawn(
+            ["sandbox", *market], workspace.log / "sandbox.log", output=subprocess.PIPE
+        )
         made = Desk(workspace, {}, [process])
         try:
             assert process.stdout is not None, "the sandbox's output is a pipe"

@@ -142,6 +142,22 @@ class PtyWatch:
                     changed = (chunk.at - begin) * 1000
         return changed, written
 
+    def shown(self, keys: bytes, words: str) -> float:
+        """Press a key: milliseconds until these words stood on the screen, whatever else moves."""
+        begin = time.perf_counter()
+        os.write(self._master, keys)
+        while True:
+            # Long enough to read without drawing in between, which would hold the writer up.
+            chunks = self._collect(5.0, 0.1, 0.3)
+            if not chunks:
+                raise RuntimeError(f"no {words!r} after {keys!r}:\n{self.text}")
+            for chunk in chunks:
+                self._stream.feed(chunk.data)
+                if words in self.text:
+                    took = (chunk.at - begin) * 1000
+                    self._draw(chunks[chunks.index(chunk) + 1 :])
+                    return took
+
     def _draw(self, chunks: list[Chunk]) -> None:
         for chunk in chunks:
             self._stream.feed(chunk.data)
