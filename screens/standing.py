@@ -15,6 +15,7 @@ from engine.contracts.view import HeadroomView, StateView
 from screens.draw import BLANK, bar, cell, clock, join, table, text, title, wrap
 
 _BAR = 12
+_WIDE = 70
 
 
 def breaker_rows(limits: Iterable[HeadroomView], width: int) -> list[Content]:
@@ -22,8 +23,9 @@ def breaker_rows(limits: Iterable[HeadroomView], width: int) -> list[Content]:
     found = sorted((row for row in limits if row.action), key=lambda row: -row.used_percent)
     if not found:
         return []
-    size = _BAR if width >= 70 else 6
-    widths = (2, max(10, width - size - 44), size, 5, 24, 7)
+    # What is not wide enough for all keeps the name, the bar and what follows.
+    size, numbers = (_BAR, 24) if width >= _WIDE else (6, 0)
+    widths = (2, max(4, width - size - numbers - 19), size, 5, numbers, 6)
     rows = [title("Breakers", width, text("the closest first", "quiet"))]
     for row in found:
         over = row.used_percent > 100
@@ -39,7 +41,7 @@ def breaker_rows(limits: Iterable[HeadroomView], width: int) -> list[Content]:
             text(row.action, "now" if over else "quiet"),
         )
         rows += table([parts], widths, "lllrrr")
-    return rows
+    return [cell(row, width) for row in rows]
 
 
 def standing_rows(state: StateView | None, width: int) -> list[Content]:
@@ -68,7 +70,7 @@ def ladder_rows(ladder: LadderView, width: int) -> list[Content]:
         rows += wrap(words, width, "quiet")
     if ladder.next:
         rows += evidence_rows(f"{ladder.next} asks for", ladder.asks, width)
-    return rows
+    return [cell(row, width) for row in rows]
 
 
 def evidence_rows(words: str, rows: Sequence[EvidenceRow], width: int) -> list[Content]:
