@@ -1,15 +1,22 @@
 """The thread that makes lines durable: everything that waits, in one write and one fdatasync.
 
 Callers hand over encoded lines and are told after the fdatasync, all together (group commit). The
-first error is the last: bytes after the last durable one are cut off as well as the disk allows,
-everybody waiting is told, and nothing is ever written again by this journal. What could not be cut
-off is found, and judged, at the next open.
+bound: a group ends with the append that brings it to `GROUP_LINES` lines, or when nothing waits and
+`journal.commit_interval_ms` (at most 100) have passed since the last fdatasync. So an event waits
+for the fdatasync that runs when it comes, at most the interval, and its own; behind a flood also
+for one fdatasync for each ten thousand lines before it.
+
+The first error is the last: bytes after the last durable one are cut off as well as the disk
+allows, everybody waiting is told, and nothing is ever written again by this journal. What could not
+be cut off is found, and judged, at the next open. A file that was moved away or written to by
+somebody else is such an error too, found at the next group, before that is acknowledged.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import queue
 import threading
@@ -23,6 +30,12 @@ from engine.contracts.errors import PeakError
 from engine.contracts.event import Recorded
 from engine.journal.chain import Link
 from engine.journal.segments import sync_folder
+
+#: The most lines that one fdatasync makes durable, but for an append that has more by itself.
+GROUP_LINES = 10_000
+
+_MOVED = "the file is no longer under its name"
+_SHARED = "somebody else wrote to the file"
 
 
 class JournalFailed(PeakError):  # noqa: N818  (as its siblings in contracts.errors)
@@ -42,6 +55,16 @@ class System:
     def sync(self, descriptor: int) -> None:
         """Make a file's bytes and length durable."""
         os.fdatasync(descriptor)
+
+    def size_in_place(self, descriptor: int, path: Path) -> int:
+        """Bytes of the open file; -1 when it is no longer the one under its name."""
+        opened = os.fstat(descriptor)
+        try:
+            named = os.stat(path, follow_symlinks=False)  # noqa: PTH116  (once a group)
+        except FileNotFoundError:
+            return -1
+        same = (opened.st_dev, opened.st_ino) == (named.st_dev, named.st_ino)
+        return opened.st_size if same else -1
 
     def sync_folder(self, folder: Path) -> None:
         """Make the names in a folder durable."""
@@ -115,13 +138,15 @@ class Committer:
                 group[0].loop.call_soon_threadsafe(self._deliver, group, self._failed)
 
     def _next_group(self, not_before: float) -> list[Work]:
-        """Wait for work, then for the interval, and take all of it; empty when closing."""
+        """Wait for work, then for the interval, and take what waits; empty when closing."""
         group: list[Work] = []
+        lines = 0
         work = None if self._ended else self._waiting.get()
         while work is not None:
             group.append(work)
+            lines += len(work.lines)
             rest = not_before - time.monotonic()
-            if rest <= 0 and self._waiting.empty():
+            if lines >= GROUP_LINES or (rest <= 0 and self._waiting.empty()):
                 return group
             try:
                 work = self._waiting.get(timeout=max(rest, 0))
@@ -150,6 +175,10 @@ class Committer:
         while left:
             left = left[self._system.write(self._descriptor, left) :]
         self._system.sync(self._descriptor)
+        # What is durable in a file that nobody finds again is not kept.
+        size = self._system.size_in_place(self._descriptor, self._path)
+        if size != self._durable_bytes + len(data):
+            raise OSError(errno.ESTALE, _MOVED if size < 0 else _SHARED)
         self._durable_bytes += len(data)
 
     def _begin(self, path: Path) -> None:
@@ -163,8 +192,14 @@ class Committer:
         self._failed = JournalFailed(
             what=f"cannot be written ({error.strerror}): nothing is accepted any more",
             where=str(self._path),
-            todo="free space or repair the disk, then restart the engine",
+            todo=(
+                "put the file back as it was, then restart the engine"
+                if error.errno == errno.ESTALE
+                else "free space or repair the disk, then restart the engine"
+            ),
         )
+        if error.errno == errno.ESTALE:
+            return  # somebody else's doing: it stays as evidence
         # Best effort: on a dying disk this fails too, and the next open repairs what is left.
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, self._durable_bytes)

@@ -89,6 +89,7 @@ class Database:
         except duckdb.Error:
             self._connection.close()
             raise
+        self._file = _identity(path)
 
     def _set_up(self, settings: Settings) -> None:
         run = self._connection.execute
@@ -101,6 +102,15 @@ class Database:
         run(f"SET allowed_directories = ['{folder}']")
         run("SET enable_external_access = false")
         run("SET lock_configuration = true")
+
+    @property
+    def moved(self) -> bool:
+        """Whether the file that is open is no longer the one under its name.
+
+        DuckDB would go on writing into a file that nobody finds again. Asked of the name alone: to
+        open the file would drop DuckDB's lock.
+        """
+        return _identity(self.path) != self._file
 
     def insert(self, lines: Sequence[Line]) -> None:
         """Add lines that continue the table, in one durable transaction."""
@@ -220,6 +230,15 @@ def discard(database: Database | None) -> None:
 def _decoded(lines: Iterable[bytes], first_seq: int) -> Iterator[tuple[Recorded, bytes]]:
     for seq, line in enumerate(lines, start=first_seq):
         yield decode_line(line, f"journal, event {seq}")[0], line
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Device and inode under the name; zeros when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_dev, found.st_ino)
 
 
 def _first_line(error: Exception) -> str:

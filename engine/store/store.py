@@ -59,6 +59,7 @@ _INSERT_ROWS = 20_000
 _GATHER_SECONDS = 0.05
 _EXACT = Context(prec=100)
 _END = 2**63 - 1
+_MOVED = "the file was moved away or replaced while it was open"
 
 
 class Alignment(msgspec.Struct, frozen=True):
@@ -159,6 +160,8 @@ class Store:
     @property
     def failed(self) -> StoreFailed | None:
         """Why rows are no longer added, or None. `align` repairs it from the journal."""
+        if self._failed is None and self._database is not None and self._database.moved:
+            self._failed = self._moved()
         return self._failed
 
     def project(self, batch: list[Line]) -> None:
@@ -351,6 +354,8 @@ class Store:
             return
         try:
             database = self._open_database()
+            if database.moved:
+                raise self._moved()
             fresh = [line for line in waiting if line[0].seq >= database.end.size]
             for start in range(0, len(fresh), _INSERT_ROWS):
                 database.insert(fresh[start : start + _INSERT_ROWS])
@@ -363,10 +368,19 @@ class Store:
         except StoreFailed as error:
             self._failed = error
 
+    def _moved(self) -> StoreFailed:
+        return StoreFailed(
+            what=_MOVED,
+            where=str(self._path),
+            todo="the journal is complete; the store is made again from it",
+        )
+
     def _compare(self, journal: JournalSource) -> tuple[str | None, bool]:
         """Return the reason, and whether the store is a true beginning of the journal."""
         if self._database is None:
             return self._damage, False
+        if self._database.moved:
+            return _MOVED, False
         scan = self._database.scan(journal)
         if scan.fault:
             return scan.fault, False

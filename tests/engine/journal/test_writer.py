@@ -5,6 +5,7 @@ import hashlib
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from engine.contracts.errors import InputError, IntegrityError, WorkspaceError
 from engine.contracts.event import Recorded, SegmentOpened
 from engine.contracts.people import ENGINE
 from engine.journal.chain import ZERO_HASH, line_hash
-from engine.journal.commit import System
+from engine.journal.commit import GROUP_LINES, System
 from engine.journal.verify import verify_journal
 from engine.journal.writer import JournalFailed
 
@@ -94,6 +95,58 @@ async def test_all_that_waits_shares_one_write_and_one_fdatasync(
 
     assert [one.seq for [one] in records] == list(range(201))
     assert (gate.writes, gate.syncs) == (2, 2)
+
+
+async def test_a_group_is_bounded_in_lines_and_in_time(open_journal: Open, note: Note) -> None:
+    """The stated bound: ten thousand lines a fdatasync, and the interval at most."""
+    gate = Gate()
+    journal = open_journal(10**6, gate, commit_interval_ms=100).journal
+    gate.opened.clear()
+    appends = [asyncio.ensure_future(journal.append(ENGINE, [note("first")]))]
+    await asyncio.to_thread(gate.waiting.wait, 30)
+    many = [note(n) for n in range(GROUP_LINES // 4)]
+    appends += [asyncio.ensure_future(journal.append(ENGINE, many)) for _ in range(10)]
+    await asyncio.sleep(0)  # lets every append hand over its lines
+    gate.opened.set()
+    await asyncio.gather(*appends)
+    assert gate.syncs == 1 + 3, "four appends fill a group, so ten are three"
+
+    begin = time.monotonic()
+    await journal.append(ENGINE, [note("alone")])
+    assert time.monotonic() - begin < 5, "a lone append waits for the interval at most"
+    assert gate.syncs == 5
+
+
+@pytest.mark.parametrize("how", ["moved", "replaced", "deleted", "written to", "cut"])
+async def test_a_file_that_is_no_longer_ours_acknowledges_nothing(
+    open_journal: Open, folder: Path, note: Note, how: str
+) -> None:
+    journal = open_journal().journal
+    kept = await journal.append(ENGINE, [note("a"), note("b")])
+    path = folder / "000001.jsonl"
+    before = path.read_bytes()
+    aside = folder / "aside"
+    match how:
+        case "moved":
+            path.rename(aside)
+        case "replaced":
+            path.rename(aside)
+            path.write_bytes(before)
+        case "deleted":
+            path.unlink()
+        case "written to":
+            path.write_bytes(before + b"{}\n")
+        case "cut":
+            path.write_bytes(before[:-5])
+    with pytest.raises(JournalFailed, match=r"000001\.jsonl: .*put the file back") as told:
+        await journal.append(ENGINE, [note("c")])
+    assert "no longer under its name" in told.value.line() or "somebody else" in told.value.line()
+    assert journal.size == 2
+    journal.close()
+    if how in {"moved", "replaced"}:
+        aside.replace(path)
+        again = open_journal().journal
+        assert list(again.read(0, 2)) == kept
 
 
 async def test_subscribers_get_every_line_once_in_order_and_before_the_caller(
