@@ -151,6 +151,7 @@ def _command_routes(host: Host) -> dict[str, Handler]:
         "recon/sign": command(rq.SignRequest, recon.sign),
         "lessons": command(rq.LessonsRequest, lambda b, a: host.parts.pack.lessons(b.points, a)),
         "pack/sign": command(rq.PackSignRequest, host.parts.pack.sign),
+        "pack/revision/sign": command(rq.RevisionSignRequest, host.parts.revisions.sign),
         "alarm/acknowledge": command(
             rq.AcknowledgeRequest, lambda b, a: host.parts.ops.acknowledge(b, a, session)
         ),
@@ -219,6 +220,7 @@ def _reply_routes(host: Host) -> dict[str, Handler]:
         "kill": kill,
         "recon/run": recon,
         "pack/write": pack,
+        "pack/revise": _revise,
         "snapshot": snapshot,
         "risk/report": _risk_report,
         "store/query": query,
@@ -256,9 +258,26 @@ async def _drill_record(request: web.Request) -> web.StreamResponse:
     return _reply(await request.app[HOST].parts.drills.record(body, actor))
 
 
+async def _revise(request: web.Request) -> web.StreamResponse:
+    body, actor = await _body(request, rq.ReviseRequest)
+    return _reply(await request.app[HOST].parts.revisions.revise(body, actor))
+
+
 async def _risk_report(request: web.Request) -> web.StreamResponse:
     _, actor = await _body(request, rq.ReasonRequest)
     return _reply(await request.app[HOST].parts.risk.report(actor))
+
+
+async def _pack_document(request: web.Request) -> web.StreamResponse:
+    name = request.query.get("name", "")
+    return web.FileResponse(request.app[HOST].parts.pack.document(name))
+
+
+async def _pack_revision(request: web.Request) -> web.StreamResponse:
+    desk, session_id = request.app[HOST].parts.revisions, request.query.get("session", "")
+    if name := request.query.get("name", ""):
+        return web.FileResponse(desk.document(session_id, name))
+    return _reply(desk.view(session_id))
 
 
 def _reading_routes(host: Host) -> dict[str, Handler]:
@@ -283,9 +302,6 @@ def _reading_routes(host: Host) -> dict[str, Handler]:
     async def evidence(_request: web.Request) -> web.StreamResponse:
         return _reply(host.parts.evidence.answer())
 
-    async def pack_document(request: web.Request) -> web.StreamResponse:
-        return web.FileResponse(host.parts.pack.document(request.query.get("name", "")))
-
     async def metrics(_request: web.Request) -> web.StreamResponse:
         return web.Response(body=host.metrics(), content_type="text/plain")
 
@@ -294,7 +310,8 @@ def _reading_routes(host: Host) -> dict[str, Handler]:
         "stream": _stream,
         "heads": heads,
         "journal": journal,
-        "pack/document": pack_document,
+        "pack/document": _pack_document,
+        "pack/revision": _pack_revision,
         "gates": _gates,
         "metrics": metrics,
         "limits": limits,

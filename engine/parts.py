@@ -43,6 +43,7 @@ from engine.execution.recon_desk import ReconDesk
 from engine.execution.recon_watch import ReconWatch
 from engine.execution.red_flag_desk import RedFlagDesk, Signs
 from engine.execution.release_act import ReleaseAct
+from engine.execution.revision_desk import RevisionDesk
 from engine.execution.risk_desk import RiskDesk
 from engine.execution.session_desk import SessionDesk
 from engine.execution.settler import Settler
@@ -236,6 +237,14 @@ class Parts:
             self.heads_writer,
             setup.pack_places(),
             PackSources(store, setup.config_files, setup.roster_bytes),
+        )
+        self.revisions = RevisionDesk(
+            core,
+            self.session,
+            setup.roster,
+            first_use,
+            self.heads_writer,
+            setup.pack_places(),
         )
         self.attendance = Attendance(readings)
         self.reports = WatchdogReports(core, setup.paths.watchdog_log, self.ops.raise_alarm)

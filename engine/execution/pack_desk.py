@@ -179,14 +179,7 @@ class PackDesk:
     async def lessons(self, points: Sequence[str], actor: Actor) -> None:
         """Write down one to three lessons, also on a green day."""
         self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
-        words = tuple(" ".join(point.split()) for point in points)
-        if not 1 <= len(words) <= _LESSONS_MAX or any(
-            not 1 <= len(one) <= _LESSON_LIMIT for one in words
-        ):
-            raise InputError(
-                what=f"one to {_LESSONS_MAX} points of at most {_LESSON_LIMIT} characters",
-                where="lessons",
-            )
+        words = lesson_points(points)
 
         def decide(state: State) -> Sequence[AnyEvent]:
             session = current_session(state)
@@ -413,6 +406,18 @@ class PackDesk:
                 todo="reconcile and sign first",
                 code="NOT_RECONCILED",
             )
+
+
+def lesson_points(points: Sequence[str]) -> tuple[str, ...]:
+    """One to three points in one line each. Raises InputError."""
+    words = tuple(" ".join(point.split()) for point in points)
+    fits = all(1 <= len(one) <= _LESSON_LIMIT for one in words)
+    if not 1 <= len(words) <= _LESSONS_MAX or not fits:
+        raise InputError(
+            what=f"one to {_LESSONS_MAX} points of at most {_LESSON_LIMIT} characters",
+            where="lessons",
+        )
+    return words
 
 
 def signer(roster: Roster, session: Session, name: str) -> Person:

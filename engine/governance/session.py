@@ -26,6 +26,9 @@ from engine.contracts.event import (
     LessonsWritten,
     MarketRecorded,
     NoteAdded,
+    PackRevised,
+    PackRevisionSigned,
+    PackRevisionWritten,
     PackSealed,
     PackSigned,
     PackWritten,
@@ -48,6 +51,7 @@ from engine.contracts.session import (
     SessionState,
 )
 from engine.governance.checklist import answer_roles, is_shared, normal
+from engine.governance.revisions import RevisionState, fold_revision
 from engine.governance.transitions import Cause, legal
 
 _NONCE = re.compile(r"[0-9a-f]{64}")
@@ -68,6 +72,9 @@ _FOLDED = frozenset(
         LessonsWritten,
         MarketRecorded,
         NoteAdded,
+        PackRevised,
+        PackRevisionSigned,
+        PackRevisionWritten,
         PackSealed,
         PackSigned,
         PackWritten,
@@ -170,6 +177,7 @@ class Session:
     runlog: list[tuple[int, str, str]] = field(default_factory=list)
     recon: ReconState | None = None
     pack: PackState | None = None
+    revisions: list[RevisionState] = field(default_factory=list)
     lessons: tuple[str, ...] = ()
     snapshots: list[tuple[str, str]] = field(default_factory=list)
     market_files: list[tuple[str, int, str]] = field(default_factory=list)
@@ -403,6 +411,9 @@ def _close(session: Session, event: AnyEvent, ts_us: int) -> None:
             _reconcile(session, event, ts_us)
         case PackWritten() | PackSigned() | PackSealed():
             _pack(session, event)
+        case PackRevisionWritten() | PackRevisionSigned() | PackRevised():
+            if session.pack is not None and session.pack.stage == "sealed":
+                fold_revision(session.revisions, event)
         case LessonsWritten():
             session.lessons = event.points
         case SnapshotTaken():

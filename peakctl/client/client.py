@@ -18,7 +18,15 @@ from engine.contracts.documents import Purpose
 from engine.contracts.order import OrderType, Side, TimeInForce
 from engine.contracts.session import Charter
 from engine.contracts.standing import DrillView, EvidenceAnswer, LimitsAnswer
-from engine.contracts.view import DualView, GoView, KillView, PackView, ReconView, StateView
+from engine.contracts.view import (
+    DualView,
+    GoView,
+    KillView,
+    PackView,
+    ReconView,
+    RevisionView,
+    StateView,
+)
 from peakctl.client.connection import SLOW_SECONDS, Connection
 from peakctl.client.replies import (
     Heads,
@@ -300,6 +308,35 @@ class EngineClient(Connection):
             person=self.person, sha256=sha256, signature=signature, documents=dict(documents)
         )
         return await self._change("pack/sign", body, SLOW_SECONDS)
+
+    async def revise_pack(
+        self, session_id: str, reason: str, lessons: Sequence[str] = (), incident: str = ""
+    ) -> RevisionView:
+        """Write a revision of a sealed pack, for both to sign."""
+        body = requests.ReviseRequest(
+            person=self.person,
+            session_id=session_id,
+            reason=reason,
+            lessons=tuple(lessons),
+            incident=incident,
+        )
+        return await self._post("pack/revise", body, RevisionView, SLOW_SECONDS)
+
+    async def revision(self, session_id: str) -> RevisionView:
+        """The newest revision of a session's pack."""
+        return await self._get(f"pack/revision?session={quote(session_id, safe='')}", RevisionView)
+
+    async def revision_document(self, session_id: str, name: str) -> bytes:
+        """The exact bytes of a file of it that people look at before they sign."""
+        query = f"session={quote(session_id, safe='')}&name={quote(name, safe='')}"
+        return await self._ask("GET", f"pack/revision?{query}", None, SLOW_SECONDS)
+
+    async def sign_revision(self, session_id: str, sha256: str, signature: str) -> StateView:
+        """Hand in a signature over the tag manifest of the open revision."""
+        body = requests.RevisionSignRequest(
+            person=self.person, session_id=session_id, sha256=sha256, signature=signature
+        )
+        return await self._change("pack/revision/sign", body, SLOW_SECONDS)
 
     async def acknowledge(self, alarm_id: str, note: str = "") -> StateView:
         """Take an alarm."""

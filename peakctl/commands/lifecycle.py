@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,7 +30,6 @@ def register(app: typer.Typer) -> None:
     app.command("status")(status)
     app.command("snapshot")(snapshot)
     app.command("recon")(recon)
-    app.command("pack")(pack)
 
 
 async def _state(place: Workspace, role: str = "operator") -> StateView:
@@ -201,33 +199,3 @@ def _break_lines(found: ReconState) -> list[str]:
         for one in report.breaks
     ]
     return list(table(rows, header)) if rows else []
-
-
-def pack(
-    session_id: Annotated[str, typer.Argument(metavar="[SESSION]")] = "",
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
-) -> int:
-    """Where a session's pack is, and whether it is sealed; exit 1 while it is not."""
-    from peakctl.commands.ledger import fold_sessions, session_of  # noqa: PLC0415
-
-    place = visited(workspace)
-    session = session_of(fold_sessions(place.journal), session_id)
-    found = session.pack
-    if found is None:
-        raise AnswerNo(what="no pack yet", where=session.id, todo="write it after reconciling")
-    folder = place.sessions / Path(found.folder).name
-    if json:
-        say_json(
-            {
-                "stage": found.stage,
-                "folder": str(folder),
-                "tagmanifest_sha256": found.tagmanifest_sha256,
-                "signed_by": found.signed_by,
-            }
-        )
-    else:
-        say(f"{found.stage}  {folder}", f"tag manifest {found.tagmanifest_sha256}")
-    if found.stage != "sealed":
-        raise AnswerNo(what=f"the pack is {found.stage}", where=session.id, todo="both must sign")
-    return 0
