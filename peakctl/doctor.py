@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from engine.contracts.errors import PeakError
+from engine.unseen import plain_environment
 from peakctl.workspace import Workspace
 
 
@@ -60,7 +61,12 @@ def _ssh_keygen(_: Workspace) -> Finding:
     said = ""
     with contextlib.suppress(OSError):  # the version is a comfort; only ssh-keygen is needed
         said = subprocess.run(
-            ["ssh", "-V"], capture_output=True, text=True, check=False, timeout=10
+            ["ssh", "-V"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
+            env=plain_environment(os.environ),
         ).stderr.strip()
     return Finding("ssh-keygen", ok=True, reading=f"{path} ({said or 'version unknown'})")
 
@@ -181,6 +187,7 @@ def _kernel_synchronised() -> bool | None:
             text=True,
             check=False,
             timeout=5,
+            env=plain_environment(os.environ),
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -25,6 +25,7 @@ from engine.contracts.people import Role
 from engine.contracts.session import Environment
 from engine.signatures.allowed_signers import allowed_signers_line
 from engine.signatures.keygen import find_ssh_keygen
+from engine.unseen import plain_environment
 from peakctl.workspace import FOLDERS, Workspace
 
 __all__ = ["Identity", "add_person", "create_demo", "init", "log_principal_of", "make_key"]
@@ -109,7 +110,13 @@ def make_key(path: Path, comment: str) -> str:
     if path.exists():
         raise WorkspaceError(what="the key exists already", where=str(path), todo="keep it")
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=30
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+        env=plain_environment(os.environ),
     )
     if done.returncode != 0:
         raise WorkspaceError(

@@ -137,6 +137,7 @@ def _agent_holds(public_line: str) -> bool:
             text=True,
             check=False,
             timeout=_AGENT_SECONDS,
+            env=_environment(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
@@ -151,5 +152,6 @@ def _opens_without_passphrase(key: Path) -> bool:
         capture_output=True,
         check=False,
         timeout=_AGENT_SECONDS,
+        env=_environment(),
     )
     return probe.returncode == 0
