@@ -20,7 +20,6 @@ PINNED = {
     "execution.jsonl": "88940233c2f96af6d20dfc71e9893e594a9653a6baa865312220148d318bc5cd",
     "trades.csv": "56b1a791d03f3e74fae45a6d9ab1e0c68f933ed119d24a531f1e6a66c88ef70a",
     "equity.csv": "9856b170c1b3bebaa497babc55dfa622f42a0251d2714abddb8d6d4ef20099a7",
-    "metrics.json": "d8c9592b846b36ad9e2026cd87595ace03a050f52a40173dcb705a063d8baf1a",
 }
 
 
