@@ -52,6 +52,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("go_to('venue')", "ctrl+o", "venue", "show streams, running reconciliation, orphans"),
     Action("go_to('risk')", "ctrl+y", "risk", "show the risk report", footer=False),
     Action(
+        "go_to('dual')",
+        "ctrl+t",
+        "two people",
+        "show what waits for two signatures",
+        footer=False,
+    ),
+    Action(
         "go_to('stopped')", "ctrl+k", "kill info", "show the kill's stages and proof", footer=False
     ),
     Action(
@@ -129,6 +136,16 @@ ACTIONS: tuple[Action, ...] = (
         OPERATOR,
         True,
     ),
+    Action("sign_dual", "ctrl+s", "sign", "sign the marked request", ("dual",), BOTH, True),
+    Action(
+        "decline_dual",
+        "f12",
+        "decline",
+        "decline the marked request, or take one's own back; with a reason",
+        ("dual",),
+        BOTH,
+        True,
+    ),
     Action("ask_risk", "ctrl+r", "new report", "make a risk report; it is journaled", ("risk",)),
     Action("other_scope", "left,right", "other sheet", "session or account", ("risk",)),
     Action("cancel_orphan", "c,delete", "cancel", "cancel the marked orphan", ("venue",), OPERATOR),
@@ -137,7 +154,7 @@ ACTIONS: tuple[Action, ...] = (
         "escape",
         "back",
         "back to the session's own step",
-        ("stopped", "alarms", "venue", "risk"),
+        ("stopped", "alarms", "venue", "risk", "dual"),
     ),
 )
 

@@ -13,15 +13,17 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from engine.contracts.errors import PeakError
+from engine.contracts.people import Role
 from engine.contracts.session import Charter, Environment, Mode
 from engine.governance.packet import packet_lines, parse_packet, short_code
 from peakctl.ceremony import cosign_document, new_nonce
 from peakctl.signing import signals
 from peakctl.workspace import Workspace
-from screens.desk import CosignFacts, Sign, Tools
+from screens.desk import CosignFacts, DualSeen, Sign, Tools
 
 if TYPE_CHECKING:
     from config.model import Settings
+    from engine.contracts.view import DualView
 
 DEFAULT_WINDOW_MINUTES = 60
 
@@ -44,11 +46,12 @@ def make_tools(workspace: Workspace, sign: Sign, draft: Callable[[], Charter | N
         signals=signals,
         verify_pack=lambda folder: _verify(workspace, folder),
         charter_draft=draft,
+        read_dual=_dual_of,
     )
 
 
 #: Lines of the packet that are times, µs UTC: people read them as a clock.
-_TIMES = {"window from", "window until", "issued", "expires"}
+_TIMES = {"window from", "window until", "issued", "expires", "latched at"}
 
 
 def _lines_of(packet: str) -> tuple[tuple[str, str], ...]:
@@ -64,6 +67,23 @@ def _clock(time_us: str) -> str:
         return time_us
     moment = time.gmtime(int(time_us) // 1_000_000)
     return f"{time.strftime('%Y-%m-%d %H:%M:%SZ', moment)} ({time_us})"
+
+
+def _dual_of(view: DualView) -> DualSeen:
+    """The document of a request, from its own bytes; refused when this clock calls it stale."""
+    from peakctl.dual import read_view, refuse_stale  # noqa: PLC0415
+
+    reading = read_view(view)
+    if view.stage == "pending":
+        refuse_stale(reading, time.time_ns() // 1_000)
+    return DualSeen(
+        sha256=reading.sha256,
+        short_code=reading.code,
+        lines=tuple(
+            (label, _clock(value) if label in _TIMES else value) for label, value in reading.lines
+        ),
+        namespaces={role.value: reading.namespace(role).value for role in Role},
+    )
 
 
 def _cosign_of(facts: CosignFacts) -> str:

@@ -11,9 +11,9 @@ from textual.content import Content
 
 from engine.contracts.session import END_STATES, SessionState
 from peakctl.keys import actions_of, key_name
-from screens.draw import age, between, clock, clock_ms, join, mark, text, wrap
+from screens.draw import age, between, clock, clock_ms, countdown, join, mark, text, wrap
 from screens.model import KillPress, Model
-from screens.words import ENVIRONMENTS, NO_SESSION, PHASES, SESSIONS, Mark, mark_of
+from screens.words import DUAL_PURPOSES, ENVIRONMENTS, NO_SESSION, PHASES, SESSIONS, Mark, mark_of
 
 _LINK_DOWN = Mark("✖", "LINK DOWN: use `peakctl kill` in any shell", "chip-now")
 #: Longer than a press waits for its answer, µs.
@@ -61,9 +61,22 @@ def freshness(model: Model) -> Content:
 
 
 def next_step(model: Model, width: int) -> Sequence[Content]:
-    """The one sentence, at most two rows."""
-    rows = wrap(model.next_step, width - 4, "accent", most=2)
-    return [join(" ▶ " if n == 0 else "   ", row) for n, row in enumerate(rows)]
+    """The one sentence, at most two rows; above it whatever waits for this person's signature."""
+    asked = _asked(model, width)
+    rows = wrap(model.next_step, width - 4, "accent", most=2 - len(asked))
+    return [*asked, *(join(" ▶ " if n == 0 else "   ", row) for n, row in enumerate(rows))]
+
+
+def _asked(model: Model, width: int) -> list[Content]:
+    waits = model.waits_for_me
+    if not waits:
+        return []
+    first = waits[0]
+    what = DUAL_PURPOSES.get(first.purpose, first.purpose)
+    more = f" and {len(waits) - 1} more" if len(waits) > 1 else ""
+    left = countdown(first.expires_us - model.now_us)
+    words = f"▲ ctrl+t: your signature is asked for: {what}{more}, by {first.requested_by}, {left}"
+    return [join(" ", text(words, "soon")).truncate(width, ellipsis=True)]
 
 
 def witness(model: Model, width: int) -> Sequence[Content]:

@@ -5,13 +5,14 @@ Screens import no engine room and no signing code; the application hands both in
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.contracts.session import Charter
 
 if TYPE_CHECKING:
+    from engine.contracts.view import DualView
     from peakctl.client.port import Console
     from screens.model import Model
 
@@ -33,6 +34,16 @@ class CosignFacts:
 
 
 @dataclass(frozen=True)
+class DualSeen:
+    """A document for two to sign as this process hashed and read it; a namespace for each role."""
+
+    sha256: str
+    short_code: str
+    lines: tuple[tuple[str, str], ...]
+    namespaces: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Tools:
     """Callables of other rooms, injected: pure ones on bytes, and this person's key."""
 
@@ -44,6 +55,8 @@ class Tools:
     signals: Callable[[], dict[str, str]]
     verify_pack: Callable[[str], tuple[bool, tuple[str, ...]]]
     charter_draft: Callable[[], Charter | None]
+    #: raises PeakError for a document that must not be signed
+    read_dual: Callable[[DualView], DualSeen]
     min_dwell_ms: int = 1500
 
 

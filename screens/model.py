@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.contracts.view import SessionView, StateView
+from engine.contracts.view import DualView, SessionView, StateView
 
 #: A stream silent for longer than this is drawn as stale, whole screen.
 SILENT_LIMIT_MS = 2_000
@@ -73,6 +73,14 @@ class Model:
     def session(self) -> SessionView | None:
         """The current session, if any."""
         return self.state.session if self.state else None
+
+    @property
+    def waits_for_me(self) -> tuple[DualView, ...]:
+        """The requests that lack this person's signature and have time left, oldest first."""
+        rows = self.state.dual if self.state else ()
+        return tuple(
+            one for one in rows if one.waits_for(self.person) and one.expires_us > self.now_us
+        )
 
     @property
     def next_step(self) -> str:

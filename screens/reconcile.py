@@ -16,12 +16,13 @@ from textual.types import CSSPathType
 from textual.widget import Widget
 from textual.widgets import Input, Label
 
-from engine.contracts.documents import Namespace
+from engine.contracts.documents import Namespace, Purpose
 from engine.contracts.errors import IntegrityError, Refused
 from engine.contracts.session import SessionState
 from engine.contracts.view import BreakView, ReconView, SessionView
 from screens.base import BASE_CSS, PeakScreen
 from screens.draw import cell, join, mark, text, title, wrap
+from screens.dual import ask_and_sign
 from screens.lines import Lines, Picker
 from screens.model import Model
 from screens.words import BREAKS, SESSIONS, mark_of
@@ -188,6 +189,9 @@ class ReconcileScreen(PeakScreen):
         self.desk.act(self._answer(recon, row, words))
 
     async def _answer(self, recon: ReconView, row: BreakView, words: str) -> str:
+        if row.klass == "red":
+            subject = {"run_id": recon.run_id, "break_ids": row.id}
+            return await ask_and_sign(self.desk, self.role, Purpose.CLOSE_BREAK, subject, words)
         await self.desk.client.answer_break(recon.run_id, row.id, words)
         self.action_move(1)
         return f"Answered {row.subject} {row.key}."
@@ -210,7 +214,7 @@ class ReconcileScreen(PeakScreen):
 
     async def _run(self) -> str:
         await self.desk.client.run_recon()
-        return "Compared. Answer each yellow and red break, then sign with ^S."
+        return "Compared. Answer each yellow break, the red ones as two people; then sign with ^S."
 
     def action_sign_recon(self) -> None:
         """Sign the report's bytes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from screens.alarms import AlarmsScreen
 from screens.base import PeakScreen
 from screens.checklist import ChecklistScreen
+from screens.dual import DualScreen
 from screens.live import LiveScreen
 from screens.reconcile import ReconcileScreen
 from screens.risk import RiskScreen
@@ -21,4 +22,5 @@ SHARED: tuple[type[PeakScreen], ...] = (
     AlarmsScreen,
     VenueScreen,
     RiskScreen,
+    DualScreen,
 )

@@ -2,7 +2,7 @@
 
 What is not known is called UNKNOWN and keeps the age of what was known last; agreement that is too
 old is drawn as stale (I9). An orphan, an order of the account that we did not make, is cancelled
-with one key (I13) and adopted only with a reason.
+with one key (I13) and adopted only with a reason and two signatures.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from textual.content import Content
 from textual.types import CSSPathType
 from textual.widget import Widget
 
+from engine.contracts.documents import Purpose
 from engine.contracts.errors import Refused
 from engine.contracts.money import to_text
 from engine.contracts.view import (
@@ -26,6 +27,7 @@ from engine.contracts.view import (
 )
 from screens.base import BASE_CSS, PeakScreen
 from screens.draw import age, cell, clock, join, mark, table, text, title, wrap
+from screens.dual import ask_and_sign
 from screens.lines import Lines, Picker
 from screens.live_draw import freshness
 from screens.model import Model
@@ -218,7 +220,7 @@ class VenueScreen(PeakScreen):
         return f"Cancel asked for {one.client_order_id}."
 
     def action_adopt_orphan(self) -> None:
-        """Ask for a reason, then make the marked orphan an order of this session."""
+        """Ask for a reason, then for both signatures on making it an order of this session."""
         one = self._marked()
         if self.role != "operator" or one is None:
             return
@@ -229,10 +231,10 @@ class VenueScreen(PeakScreen):
 
         words = (
             f"Adopt {one.client_order_id}: it becomes an order of this session, under your name, "
-            "with all it has filled and may still fill."
+            "with all it has filled and may still fill. You sign this; the reviewer signs it too."
         )
         self.app.push_screen(ReasonPrompt("Adopt an orphan", words, "Adopt"), done)
 
     async def _adopt(self, one: OrphanView, reason: str) -> str:
-        await self.desk.client.adopt_orphan(one.symbol, one.client_order_id, reason)
-        return f"{one.client_order_id} is an order of this session now."
+        subject = {"symbol": one.symbol, "client_order_id": one.client_order_id}
+        return await ask_and_sign(self.desk, self.role, Purpose.ADOPT, subject, reason)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from engine.contracts.decision import Verdict
+from engine.contracts.documents import Purpose
 from engine.contracts.order import OrderState
 from engine.contracts.session import Environment, ItemResult, SessionState
 
@@ -111,6 +112,22 @@ GO_STAGES: dict[str, Mark] = {
     "go": Mark("✔", "GO", "loud"),
     "no_go": Mark("✖", "NO-GO", "soon"),
     "void": Mark("⊘", "VOID", "soon"),
+}
+
+#: A request for two people.
+DUAL_STAGES: dict[str, Mark] = {
+    "pending": Mark("◇", "WAITS", "accent"),
+    "granted": Mark("✔", "GRANTED", "loud"),
+    "withdrawn": Mark("⊘", "withdrawn", "quiet"),
+}
+
+#: What each purpose of dual control is called in a line.
+DUAL_PURPOSES: dict[str, str] = {
+    Purpose.RELEASE: "release the latch",
+    Purpose.ADOPT: "adopt an orphan",
+    Purpose.CLOSE_BREAK: "close a red break",
+    Purpose.LOOSEN: "loosen a limit",
+    Purpose.STEP_UP: "step up the ladder",
 }
 
 PACKS: dict[str, Mark] = {

@@ -19,10 +19,12 @@ from textual.pilot import Pilot
 from engine.contracts.decision import Check, Decision, Verdict, decide_all
 from engine.contracts.fill import Fill, Liquidity
 from engine.contracts.order import Order, OrderIntent, OrderState, OrderType, Side, TimeInForce
+from engine.contracts.people import Role
 from engine.contracts.session import Charter, ItemKind, ItemResult, Limits, Mode, SessionState
 from engine.contracts.view import (
     AlarmView,
     BreakView,
+    DualView,
     EngineView,
     GoView,
     HeadroomView,
@@ -43,11 +45,14 @@ from engine.contracts.view import (
     VenueView,
     WatchBreakView,
 )
+from engine.governance.dual import DualContent, Signer, build_dual
+from engine.governance.shapes import Head
 from peakctl.app import ConsoleApp, ReviewApp
 from peakctl.client.replies import Heads, HeadText, Submitted
+from peakctl.dual import read_view
 from peakctl.shell import PeakApp
 from peakctl.workspace import Workspace
-from screens.desk import CosignFacts, Tools
+from screens.desk import CosignFacts, DualSeen, Tools
 
 D = Decimal
 #: 2024-08-09 10:20:30.123456 UTC
@@ -613,6 +618,53 @@ BLOCK = decide_all(
 )
 
 
+def dual_view(**changes: Any) -> DualView:
+    """A request of alice's for a looser limit, as the engine shows it; with its real document."""
+    words = {"subject": {"limit": "max_position", "before": "1", "after": "2", "ceiling": "5"}}
+    words |= changes.pop("says", {})
+    said = DualContent(
+        type="peakctl-dual-loosen-1",
+        purpose="loosen",
+        request_id="0a1b2c3d4e5f",
+        session=SESSION,
+        environment="dev",
+        subject=words.pop("subject"),
+        reason=words.pop("reason", "the book is deeper than we thought"),
+        requested_by=words.pop("requested_by", "alice"),
+        operator=Signer(person="alice", principal="op:alice", fingerprint="SHA256:" + "o" * 43),
+        reviewer=Signer(person="bob", principal="rev:bob", fingerprint="SHA256:" + "r" * 43),
+        allow_same_uid=True,
+        config_sha256="c" * 64,
+        code_sha256="d" * 64,
+        roster_sha256="e" * 64,
+        prev_head=Head(size=412, sha256="f" * 64),
+        nonce="a" * 64,
+        issued_at=NOW - 30_000_000,
+        expires_at=NOW + 270_000_000,
+        boot_id="boot",
+        hostname="desk",
+    )
+    document = build_dual(said)
+    view = DualView(
+        id=said.request_id,
+        purpose=said.purpose,
+        stage="pending",
+        document=document.decode(),
+        sha256=hashlib.sha256(document).hexdigest(),
+        reason=said.reason,
+        requested_by=said.requested_by,
+        operator="alice",
+        reviewer="bob",
+        requested_us=said.issued_at,
+        expires_us=said.expires_at,
+        signed_by=("alice",),
+    )
+    return msgspec.structs.replace(view, **changes)
+
+
+DUAL = dual_view()
+
+
 class DataConsole:
     """Answers from data and writes down what it was asked; `push` is the engine's stream."""
 
@@ -661,6 +713,15 @@ class DataConsole:
         assert self.now is not None
         return Submitted(decision=self.decision, client_order_id=f"{SESSION}-0008")
 
+    async def dual_request(self, *asked: Any) -> DualView:
+        self.calls.append(("dual_request", *asked))
+        return DUAL
+
+    async def dual_sign(self, *signed: Any, **more: Any) -> StateView:
+        self.calls.append(("dual_sign", *signed, more["typed_code"]))
+        assert self.now is not None
+        return self.now
+
     async def pack_document(self, name: str) -> bytes:
         return DOCUMENTS[name]
 
@@ -686,7 +747,18 @@ def data_tools() -> Tools:
         signals=lambda: {"tty": "/dev/pts/1"},
         verify_pack=lambda folder: (True, (f"{folder}: 41 files",)),
         charter_draft=lambda: CHARTER,
+        read_dual=_read_dual,
         min_dwell_ms=0,
+    )
+
+
+def _read_dual(view: DualView) -> DualSeen:
+    reading = read_view(view)
+    return DualSeen(
+        sha256=reading.sha256,
+        short_code=reading.code,
+        lines=reading.lines,
+        namespaces={role.value: reading.namespace(role).value for role in Role},
     )
 
 

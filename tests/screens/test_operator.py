@@ -7,6 +7,7 @@ import pytest
 from textual.events import Key
 from textual.widgets import Button, Input
 
+from engine.contracts.documents import Purpose
 from engine.contracts.session import SessionState
 from engine.contracts.view import GoView
 from screens.lines import Choice
@@ -258,10 +259,11 @@ async def test_a_break_is_answered_and_the_report_signed(operator) -> None:
     async with data.staged(operator) as stage:
         await stage.show(data.RECONCILE)
         assert "■ RED" in stage.text("recon-breaks")
+        await stage.press("down")
         await stage.type("late")
         await stage.press("enter")
         await stage.until(lambda: bool(stage.console.calls))
-        assert stage.console.calls[0] == ("answer_break", "r1", "b1", "late")
+        assert stage.console.calls[0] == ("answer_break", "r1", "b2", "late")
         await stage.press("ctrl+s")
         await stage.until(lambda: len(stage.console.calls) == 2)
         name, sha256, signature = stage.console.calls[1]
@@ -340,8 +342,11 @@ async def test_an_orphan_is_adopted_only_with_a_reason(operator) -> None:
         await stage.press("ctrl+o", "enter")
         stage.clock.passed_ms += 1_000
         await stage.press(*"mine", "tab", "tab", "enter")
-        await stage.until(lambda: bool(stage.console.calls))
-        assert stage.console.calls == [("adopt_orphan", "BTCUSDT", "stranger-1", "mine")]
+        await stage.until(lambda: len(stage.console.calls) == 2)
+        subject = {"symbol": "BTCUSDT", "client_order_id": "stranger-1"}
+        asked, signed = stage.console.calls
+        assert asked == ("dual_request", Purpose.ADOPT, subject, "mine")
+        assert signed[0] == "dual_sign"
 
 
 async def test_what_has_ended_is_not_canceled_again(operator) -> None:

@@ -17,6 +17,7 @@ TABLES = {
     "breaks": (words.BREAKS, ["green", "yellow", "red"]),
     "verdicts": (words.VERDICTS, ["ALLOW", "BLOCK", "PAUSE"]),
     "go": (words.GO_STAGES, ["none", "requested", "signed", "go", "no_go", "void"]),
+    "dual": (words.DUAL_STAGES, ["pending", "granted", "withdrawn"]),
     "packs": (words.PACKS, ["writing", "written", "sealed"]),
 }
 
