@@ -52,8 +52,8 @@ LADDER = LadderView(
 
 
 def drawn(rows: object, width: int = 80) -> list[str]:
-    lines = [row.plain for row in rows]  # type: ignore[attr-defined]
-    assert all(len(line) <= width for line in lines), lines
+    lines = [row.plain.rstrip() for row in rows]  # type: ignore[attr-defined]
+    assert all(row.cell_length <= width for row in rows), lines  # type: ignore[attr-defined]
     return lines
 
 
