@@ -344,6 +344,8 @@ COMMANDS: dict[str, str | tuple[str, ...]] = {
     "limits loosen": ("dual/request", "dual/sign"),
     "ladder down": ("ladder/down",),
     "ladder up": ("dual/request", "dual/sign"),
+    "pack sign": ("pack/sign", "pack/revision/sign"),
+    "pack revise": ("pack/revise", "pack/revision/sign"),
     "risk report": ("risk/report",),
     "store query": ("store/query",),
     "drill record": ("drill/record",),
@@ -354,7 +356,7 @@ COMMANDS: dict[str, str | tuple[str, ...]] = {
     "store rebuild": READS,
     **dict.fromkeys(
         (
-            *("status", "recon", "pack", "gates", "doctor", "runbook", "limits", "go show"),
+            *("status", "recon", "pack show", "gates", "doctor", "runbook", "limits", "go show"),
             *("latch show", "dual list", "dual show", "go policy", "session list", "session show"),
             *("session states", "journal verify", "journal heads", "store views", "alarms list"),
             *("orphan list", "drill list", "ladder show", "config show", "config check"),
@@ -365,7 +367,7 @@ COMMANDS: dict[str, str | tuple[str, ...]] = {
     **dict.fromkeys(
         (
             *("latch", "dual", "go", "session", "journal", "store", "alarms", "orphan", "risk"),
-            *("drill", "ladder", "config", "people"),
+            *("drill", "ladder", "config", "people", "pack"),
         ),
         GROUP,
     ),
@@ -387,7 +389,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "a field of a request, enumerated below": (
         *("--reason", "--decision", "--code", "--limit", "--nonce", "--document", "--file", "file"),
         *("text", "--id", "--close", "request", "purpose", "--about", "alarm_id", "--note"),
-        *("order", "--symbol", "drill_id"),
+        *("order", "--symbol", "drill_id", "--lessons", "--incident"),
     ),
     "of the local exchange": (
         *("--port", "--seed", "--speed", "--replay", "--scenario", "--control"),
@@ -480,6 +482,8 @@ POSTS = {
     "lessons": "LessonsRequest",
     "pack/write": "ReasonRequest",
     "pack/sign": "PackSignRequest",
+    "pack/revise": "ReviseRequest",
+    "pack/revision/sign": "RevisionSignRequest",
     "alarm/acknowledge": "AcknowledgeRequest",
     "incident": "IncidentRequest",
     "drill/record": "DrillRequest",
@@ -494,7 +498,7 @@ POSTS = {
 }
 GETS = {
     *("state", "stream", "heads", "journal", "gates", "evidence", "metrics"),
-    *("limits", "pack/document"),
+    *("limits", "pack/document", "pack/revision"),
 }
 
 #: Values of a field by its type; texts are what somebody would try.
