@@ -58,7 +58,9 @@ def record(workspace: Workspace, change: Change, who: Callable[[], str], reason:
     change.plan(Plans(workspace.root, os.environ))
     name = who()
     through = _through_engine(workspace, change, name, reason)
-    return through if through is not None else _without_engine(workspace, change, name, reason)
+    if through is not None:
+        return through
+    return _without_engine(Workspace.open(workspace.root), change, name, reason)
 
 
 def who_changes(workspace: Workspace, named: str, *roles: Role) -> str:

@@ -109,7 +109,7 @@ def revoke(
     """Take a person out of the roster and put their key on the revocation list; journaled."""
     from peakctl.recording import Change, record, who_changes  # noqa: PLC0415
 
-    place = own(workspace)
+    place = visited(workspace)  # a reviewer may, through the engine, in another's workspace
     made = record(
         place,
         Change(
