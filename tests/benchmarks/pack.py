@@ -1,12 +1,12 @@
 """Writing and verifying the pack of a long session, beside `sha256sum` and the bare export.
 
-Ours is what the engine does to seal: the session's tables as Parquet from its store, the reports
-told from the journal, the chain's word on both, the files written and synced; then the verification
-that an auditor runs. The store holds the session already, as the engine's does.
+Ours is what the engine does to seal: the session's tables made from the journal by a process of
+their own, the reports told from the journal, the chain's word on both, the files written and
+synced; then the verification that an auditor runs.
 
 Bare is what coreutils and DuckDB need for the same: copy the journal durably, let DuckDB write the
-session's execution lines out of it and the same tables out of the same store, `sha256sum` all files
-of the pack; and `sha256sum --check` over them for verifying.
+session's execution lines out of it and the tables out of a store that is filled already,
+`sha256sum` all files of the pack; and `sha256sum --check` over them for verifying.
 """
 
 from __future__ import annotations
@@ -36,14 +36,15 @@ from engine.journal.chain import Link, encode_line, line_hash
 from engine.journal.heads import SignedHead, head_text, parse_head
 from engine.store.catalogue import TABLES
 from engine.store.database import Database, Settings
-from engine.store.tables import SessionTable, write_tables
+from engine.store.export import ExportOrder, export_tables
+from engine.store.tables import SessionTable
 from tests.benchmarks.long_journal import order_events
 from tests.benchmarks.table import Row, alone, compared, peak_memory_mib
 from tests.engine.evidence.conftest import LOG, OPERATOR, REVIEWER, SESSION, World, make_world
 
 _SEGMENT_LINES = 100_000
 _EVENTS_AN_ORDER = 5
-_MEMORY = "96MB"
+_MEMORY = "512MB"
 
 
 class _Session:
@@ -70,8 +71,13 @@ class _Session:
 
     def export(self) -> None:
         """The session's tables as Parquet."""
-        folder = self.world.root / "long-tables"
-        self.tables = write_tables(self.database.batches, SESSION, folder)
+        order = ExportOrder(
+            segments=tuple(str(path) for path in self.segments),
+            events=self.size,
+            session_id=SESSION,
+            folder=str(self.world.root / "long-tables"),
+        )
+        self.tables = export_tables(order)
 
     def gather(self) -> None:
         """Build the reports, name all files in the chain, sign a head over that."""
