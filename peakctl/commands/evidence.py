@@ -1,4 +1,7 @@
-"""`peakctl verify PACK`: the checks of the pack's own VERIFY.md and more, naming every bad file."""
+"""`peakctl verify PACK`: the checks of the pack's own VERIFY.md and more, naming every bad file.
+
+A folder of packs is checked as one history, from pack to pack; a revision against what it follows.
+"""
 # ruff: noqa: FBT002  (typer makes options of booleans with defaults)
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import typer
 
 from engine.contracts.errors import AnswerNo, InputError, WorkspaceError
 from peakctl.commands.options import JsonOption
-from peakctl.commands.output import complain, say, say_json
+from peakctl.commands.output import complain, say, say_json, table
 
 #: A folder without any of these was never a pack; one of them missing is a finding by name.
 _BAG_FILES = ("bagit.txt", "tagmanifest-sha256.txt")
@@ -30,21 +33,26 @@ def verify(
     revoked: Annotated[Path | None, typer.Option(help="Keys that count no more.")] = None,
     json: JsonOption = False,
 ) -> int:
-    """Check one sealed pack; exit 1 and the files' names when anything is wrong."""
+    """Check a sealed pack, a revision, or a folder of packs; exit 1 when anything is wrong."""
+    from engine.evidence.revision import DOCUMENT, verify_revision  # noqa: PLC0415
     from engine.evidence.verify import verify_pack  # noqa: PLC0415
     from engine.signatures.keygen import find_ssh_keygen  # noqa: PLC0415
 
     if not pack.is_dir():
         raise InputError(what="no such pack", where=str(pack), todo="name the session's folder")
-    if not json and not any((pack / name).exists() for name in _BAG_FILES):
-        raise AnswerNo(
-            what=f"not a pack: it has neither {' nor '.join(_BAG_FILES)}",
-            where=str(pack),
-            todo="name a sealed session's folder",
-        )
     find_ssh_keygen()  # without it nothing can be said of the signatures, least of all "changed"
     signers = allowed_signers or signers_beside(pack)
-    report = verify_pack(pack, signers, revoked)
+    if not any((pack / name).exists() for name in _BAG_FILES):
+        if any(path.is_dir() for path in pack.iterdir()):
+            return _verify_series(pack, signers, revoked, json=json)
+        if not json:
+            raise AnswerNo(
+                what=f"not a pack: it has neither {' nor '.join(_BAG_FILES)}",
+                where=str(pack),
+                todo="name a sealed session's folder, or the folder of all of them",
+            )
+    judge = verify_revision if (pack / DOCUMENT).is_file() else verify_pack
+    report = judge(pack, signers, revoked)
     if json:
         say_json(report)
     else:
@@ -55,6 +63,41 @@ def verify(
         raise AnswerNo(what="the pack does not verify", where=str(pack))
     if not json:
         say(f"PACK OK {pack} (signers from {signers or 'the pack itself'})")
+    return 0
+
+
+def _verify_series(folder: Path, signers: Path | None, revoked: Path | None, *, json: bool) -> int:
+    """Every pack of the folder, and the chain from each to the next."""
+    from engine.evidence.series import verify_series  # noqa: PLC0415
+
+    report = verify_series(folder, signers, revoked)
+    if json:
+        say_json(report)
+    else:
+        rows = [
+            (
+                "✔" if one.ok else "✖",
+                one.kind,
+                one.folder,
+                one.session_id or "-",
+                str(one.events) if one.events else "-",
+                one.head[:16] or "-",
+                one.log_key[:19] or "-",
+            )
+            for one in report.links
+        ]
+        header = ("", "kind", "folder", "session", "events", "head", "log key")
+        say(*table(rows, header))
+        for one in report.breaks:
+            if one.level == "error":
+                complain(f"{one.folder}: {one.what}")
+            else:
+                say(f"note: {one.folder}: {one.what}")
+    if not report.ok:
+        raise AnswerNo(what="the packs are not one whole history", where=str(folder))
+    if not json:
+        packs = sum(one.kind == "pack" for one in report.links)
+        say(f"PACKS OK {folder}: {packs} packs, one history (signers from {signers})")
     return 0
 
 
