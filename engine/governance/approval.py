@@ -52,6 +52,8 @@ DECISIONS = ("GO", "NO-GO", "ABSTAIN")
 MAX_TTL_US = 300 * 1_000_000
 #: How far `issued_at` may lie ahead of the engine's clock.
 _CLOCK_SLACK_US = 1_000_000
+_DAY_US = 86_400_000_000
+_LONGEST_REASON = 500
 
 
 class GoFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -359,6 +361,10 @@ def _decision(case: _Case) -> Denied | None:
     decision = case.cosign["decision"]
     if decision not in DECISIONS:
         return Denied("DECISION", f"decision {decision[:20]!r} is none of {', '.join(DECISIONS)}")
+    if len(case.cosign["reason"]) > _LONGEST_REASON:
+        return Denied("REASON_TOO_LONG", f"a reason has at most {_LONGEST_REASON} characters")
+    if abs(case.cosign["decided_at"] - case.packet["issued_at"]) > _DAY_US:
+        return Denied("DECIDED_AT", "decided on another day than the packet; check the clock there")
     if decision != "GO" and not case.cosign["reason"].strip():
         return Denied("REASON_MISSING", f"{decision} needs a reason; write one sentence")
     return None

@@ -9,6 +9,7 @@ count in `dev` only.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -93,9 +94,20 @@ def _parse_person(row: object, where: str) -> tuple[list[Person], list[str]]:
             bad.append(f"{where}: {key}: got {value[:60]!r}; allowed: {pattern.pattern}")
     if not person.name.strip() or not person.name.isprintable():
         bad.append(f"{where}: name: got {person.name[:60]!r}; allowed: a printable name")
+    elif (
+        len(_scripts(person.name)) > 1 or unicodedata.normalize("NFKC", person.name) != person.name
+    ):
+        bad.append(
+            f"{where}: name: got {person.name[:60]!a}; allowed: letters of one script, plainly"
+        )
     if person.uid is not None and not 0 <= person.uid < 2**32 - 1:
         bad.append(f"{where}: uid: got {person.uid}; allowed: a Unix user id")
     return [person], bad
+
+
+def _scripts(name: str) -> set[str]:
+    """The alphabets of a name's letters: one with two of them may look like another's."""
+    return {unicodedata.name(letter, "?").split()[0] for letter in name if letter.isalpha()}
 
 
 _FIELDS = Person.__struct_fields__
