@@ -130,6 +130,8 @@ class World:
     chain: Chain
     inputs: PackInputs
     allowed_signers: Path
+    around: Surroundings
+    rows: dict[str, int]
 
     @property
     def folder(self) -> Path:
@@ -142,6 +144,21 @@ class World:
         write_pack(self.folder, self.inputs)
         self.sign()
         return finish(self.folder)
+
+    def seal_again(self, *events: ev.AnyEvent) -> Path:
+        """A second pack of a journal that went on: the first one is sealed under another name."""
+        first = self.seal()
+        digest = sha256_hex((first / TAGMANIFEST_NAME).read_bytes())
+        moved = first.rename(first.with_name(f"{first.name}_first"))
+        sealed = ev.PackSealed(session_id=SESSION, folder=moved.name, tagmanifest_sha256=digest)
+        for event in (sealed, *events):
+            self.chain.add(event)
+        return self.write_later()
+
+    def write_later(self) -> Path:
+        """A pack of the chain as it is now."""
+        self.inputs = under_head(self.root, self.keys, self.chain, self.around, self.rows)
+        return self.seal()
 
     def sign(self, *roles: Role) -> None:
         """One or both sign the written pack: its tag manifest, the runlog, the incidents."""
@@ -290,6 +307,7 @@ def make_world(
     *,
     approved: bool = True,
     tables: Callable[[Path, Chain], dict[str, int]] = made_up_tables,
+    more: Callable[[Chain, Keys], None] = lambda _chain, _keys: None,
 ) -> World:
     root.mkdir(exist_ok=True)
     keys = Keys(root / "keys")
@@ -425,6 +443,7 @@ def make_world(
     )
     for event in order_events():
         chain.add(event)
+    more(chain, keys)
     chain.add(ev.VenueDisconnected(venue="sandbox", stream="user", reason="test"))
     chain.add(
         ev.SnapshotTaken(
@@ -521,7 +540,8 @@ def make_world(
         snapshot_folders=(snapshots,),
         tables={name: root / "tables" / name for name in rows},
     )
-    return World(root, keys, chain, under_head(root, keys, chain, around, rows), allowed_path)
+    inputs = under_head(root, keys, chain, around, rows)
+    return World(root, keys, chain, inputs, allowed_path, around, rows)
 
 
 def under_head(
@@ -529,7 +549,8 @@ def under_head(
 ) -> PackInputs:
     """As the engine does: build the files, name them in the chain, sign a head over that."""
     inputs = gather(chain.lines, SESSION, around)
-    first = head_text(LOG, 2, line_hash(chain.lines[1])).encode("ascii")
+    log = around.log
+    first = head_text("peakctl/desk", 2, line_hash(chain.lines[1])).encode("ascii")
     chain.add(
         prepared(
             SESSION,
@@ -543,19 +564,19 @@ def under_head(
         )
     )
     journal = root / "journal"
-    journal.mkdir()
+    journal.mkdir(exist_ok=True)
     half = len(chain.lines) // 2
     (journal / "000001.jsonl").write_bytes(b"".join(chain.lines[:half]))
     later = encode_line(
         len(chain.lines), chain.head, START_US + 10**9, ENGINE, ev.EngineStopped(reason="later")
     )
     (journal / "000002.jsonl").write_bytes(b"".join([*chain.lines[half:], later]))
-    head = head_text(LOG, len(chain.lines), chain.head).encode("ascii")
+    head = head_text("peakctl/desk", len(chain.lines), chain.head).encode("ascii")
     heads = [
         SignedHead(
             parse_head(text.decode(), "head"),
             text.decode(),
-            keys.sign(LOG, Namespace.HEAD, text),
+            keys.sign(log, Namespace.HEAD, text),
             root,
         )
         for text in (first, head)
