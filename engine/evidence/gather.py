@@ -15,6 +15,7 @@ import msgspec
 from engine.contracts import event as ev
 from engine.contracts.errors import IntegrityError, Refused
 from engine.contracts.people import Role
+from engine.evidence.grants import grants_of
 from engine.evidence.pack import ApprovalFiles, PackInputs, ReconFiles
 from engine.evidence.reports import Told, of_session, short_reports, tell
 from engine.evidence.spool import Spool
@@ -76,6 +77,7 @@ def gather(lines: Iterable[bytes], session_id: str, around: Surroundings) -> Pac
         reports={**long, **short_reports(telling)},
         run=around.run,
         approval=_approval(mine),
+        grants=grants_of(mine),
         checklist=around.checklist,
         config_inputs=_flat(around.config_inputs),
         snapshots=snapshots,

@@ -38,6 +38,7 @@ from engine.contracts.errors import InputError, IntegrityError, WorkspaceError
 from engine.contracts.people import Role
 from engine.evidence import bag
 from engine.evidence.folder import BagWriter, sync_folder, write_new
+from engine.evidence.grants import GrantFiles, grant_documents
 from engine.evidence.spool import Content
 from engine.journal.heads import parse_head
 
@@ -92,6 +93,7 @@ class PackInputs(msgspec.Struct, frozen=True, kw_only=True):
     reports: dict[str, Content]
     run: dict[str, str]
     approval: ApprovalFiles | None = None
+    grants: tuple[GrantFiles, ...] = ()
     checklist: bytes | None = None
     config_inputs: dict[str, bytes] = {}
     snapshots: dict[str, Path] = {}
@@ -282,6 +284,7 @@ def _documents(inputs: PackInputs) -> Iterator[tuple[str, Content]]:
         yield "go/cosign.json.sig", inputs.approval.cosign_signature.encode("ascii")
     if inputs.checklist is not None:
         yield "go/checklist.json", inputs.checklist
+    yield from grant_documents(inputs.grants)
     yield "go/allowed_signers", inputs.allowed_signers
     yield "go/roster.json", inputs.roster
     yield "config_snapshot.json", inputs.config

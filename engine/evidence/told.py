@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from engine.contracts.canonical import sha256_hex
 from engine.contracts.event import (
+    DualGranted,
     Event,
     GoDecided,
     GoRequested,
@@ -25,7 +26,15 @@ _E = TypeVar("_E", bound=Event)
 
 _KEPT = frozenset(
     str(kind.__struct_config__.tag).encode()
-    for kind in (GoDecided, GoRequested, MarketRecorded, PackPrepared, ReconRun, SnapshotTaken)
+    for kind in (
+        DualGranted,
+        GoDecided,
+        GoRequested,
+        MarketRecorded,
+        PackPrepared,
+        ReconRun,
+        SnapshotTaken,
+    )
 )
 _ORDERS = frozenset((b"order.intended", b"orphan.adopted"))
 _FILLED = b"order.filled"

@@ -27,6 +27,7 @@ from engine.contracts.event import (
 from engine.contracts.people import Role
 from engine.evidence import bag, tree
 from engine.evidence.bag_check import BagCheck, Finding, PackReport, Terms
+from engine.evidence.grants import GrantCheck
 from engine.evidence.prepare import BOUND_FOLDERS, UNBOUND
 from engine.evidence.told import Told
 from engine.journal.chain import Link, walk
@@ -160,6 +161,7 @@ class _PackCheck(BagCheck):
                 _ROSTER,
                 f"names another key for {principal} than the one that signed",
             )
+        GrantCheck(self).signatures(people)
         keys = {self.signed_by.get(one) for one in (operator, reviewer)}
         self.need(len(keys) == 2, _RUN, "one person or key signed for both")
         if _GO in self.payload:
@@ -220,6 +222,7 @@ class _PackCheck(BagCheck):
             )
         self._agrees(told)
         self._approved(told, before)
+        GrantCheck(self).told(told)
         self._prepared(told)
 
     def _heads(self, last: Head) -> list[Head]:

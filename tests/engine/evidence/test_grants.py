@@ -1,4 +1,4 @@
-"""Acts of dual control in a pack: exactly the journal's, each signed by both in its own namespace."""
+"""Acts of dual control in a pack: exactly the journal's, signed by both in their own namespaces."""
 
 from __future__ import annotations
 
