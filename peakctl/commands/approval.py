@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from engine.contracts.view import GoView, StateView
     from peakctl.workspace import Workspace
 
+#: How long a packet stands before what is typed counts, where no config says otherwise.
+_DWELL_MS = 1_500
+
 PacketOption = Annotated[
     Path | None,
     typer.Option("--packet", help="The packet from a file of `go export`: no engine is asked."),
@@ -319,7 +322,7 @@ def _decide_elsewhere(
     said: _Said, packet: str, nonce: str, document: Path, key: Path | None
 ) -> int:
     """On a machine without the engine: the document, and with a key the signature beside it."""
-    text = _document(said, packet, _own_nonce(packet, nonce), dwell_ms=0, elsewhere=True)
+    text = _document(said, packet, _own_nonce(packet, nonce), dwell_ms=_DWELL_MS, elsewhere=True)
     write_new(document, text.encode("ascii"))
     if key is None:
         say(f"wrote {document}; sign it in namespace {Namespace.COSIGN.value}")
