@@ -13,7 +13,7 @@ from config.layers import default_layer
 from config.settings import ConfigProblems, load
 from engine.contracts.canonical import sha256_hex
 from engine.contracts.errors import ConfigError
-from engine.contracts.session import Environment
+from engine.contracts.session import LONGER_IS_TIGHTER, Environment
 
 
 def write(workspace: Path, text: str) -> Path:
@@ -188,3 +188,66 @@ def test_a_broken_sandbox_line_is_named(tmp_path: Path) -> None:
     (run / "sandbox.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"sandbox\.json: not a sandbox's ready line"):
         load(tmp_path, {}, {"sandbox.enabled": True})
+
+
+def test_every_layers_faults_are_told_at_once_and_with_their_lines(tmp_path: Path) -> None:
+    """A file that is no TOML hides nothing of the variables and options, nor a bad environment."""
+    write(tmp_path, "environment = 'dev'\n[limits]\nmax_position == 3\n")
+    found = problems(
+        tmp_path, {"PEAKCTL__MARKET__STALE_MS": "soon"}, environment="production", clock__limt_ms=1
+    )
+    assert sorted(line.split(": ")[0] for line in found) == [
+        "PEAKCTL__MARKET__STALE_MS",
+        "command line",
+        "command line",
+        "config/peakctl.toml",
+    ]
+    text = "\n".join(found)
+    assert "config/peakctl.toml: line 3: not TOML" in text
+    assert "environment: got 'production'; allowed: dev, shadow, testnet, prod" in text
+    assert "did you mean clock.limit_ms?" in text
+
+
+@pytest.mark.parametrize("environment", list(Environment))
+def test_limits_and_breakers_of_an_environment_are_inside_the_base(
+    tmp_path: Path, environment: Environment
+) -> None:
+    """What an environment's own file says is only tighter, key by key."""
+    base = load(tmp_path, {}).settings
+    found = load(tmp_path, {"PEAKCTL__ENVIRONMENT": environment.value}).settings
+    for section in ("limits", "breakers"):
+        for key, value in getattr(found, section).model_dump().items():
+            widest = getattr(getattr(base, section), key)
+            assert value >= widest if key in LONGER_IS_TIGHTER else value <= widest, key
+
+
+@pytest.mark.parametrize("environment", list(Environment))
+def test_no_layer_above_loosens_any_limit_of_any_environment(
+    tmp_path: Path, environment: Environment
+) -> None:
+    chosen = {"PEAKCTL__ENVIRONMENT": environment.value}
+    for key, value in load(tmp_path, chosen).settings.limits.model_dump().items():
+        looser = value - 1 if key in LONGER_IS_TIGHTER else value * 2
+        if looser < 0:
+            continue
+        with pytest.raises(ConfigError, match=f"limits.{key}"):
+            load(tmp_path, {**chosen, f"PEAKCTL__LIMITS__{key.upper()}": str(looser)})
+
+
+def test_what_the_sandbox_gives_is_no_value_to_compare(tmp_path: Path) -> None:
+    """Another port of the local exchange is another document and the same configuration."""
+    write(tmp_path, "[sandbox]\nenabled = true\n")
+    stopped = load(tmp_path, {}).values()
+    run = tmp_path / ".peakctl" / "run"
+    run.mkdir(parents=True)
+    documents = []
+    for port in (5001, 5002):
+        ready = json.dumps(READY).replace("5001", str(port))
+        (run / "sandbox.json").write_text(ready)
+        effective = load(tmp_path, {})
+        assert effective.values() == stopped
+        assert effective.values()["venue.rest_url"] == "(local sandbox)"
+        documents.append(effective.sha256)
+    assert documents[0] != documents[1]
+    named = load(tmp_path, {}, {"venue.secret_ref": "env:MINE"}).values()
+    assert named["venue.secret_ref"] == "env:MINE", "an option stands above the sandbox"
