@@ -112,7 +112,23 @@ _PHRASES: dict[type[ev.Event], Callable[[Any], str]] = {
         + ", ".join(f"{count} {name}" for name, count in sorted(e.breaks.items()))
     ),
     ev.ReconChecked: lambda e: _checked(e),  # noqa: PLW0108  (defined below)
-    ev.BreakAnswered: lambda e: f"break {e.break_id}: {e.answer}",
+    ev.BreakAnswered: lambda e: (
+        f"break {e.break_id}{' closed by two people' if e.grant_id else ''}: {e.answer}"
+    ),
+    ev.DualRequested: lambda e: (
+        f"two people asked for {e.purpose} {e.request_id}, document {e.document_sha256},"
+        f" expires {stamp(e.expires_us)}"
+    ),
+    ev.DualSigned: lambda e: f"{e.role} {e.person} signed {e.purpose} {e.request_id}",
+    ev.DualGranted: lambda e: (
+        f"{e.purpose} {e.request_id} granted by {e.operator} and {e.reviewer}: {e.reason}"
+        f"{_measured(e.measured)}"
+    ),
+    ev.DualRefused: lambda e: (
+        f"{e.purpose} {e.request_id}, {e.person}: refused, {e.code} {e.reason}"
+        f"{_measured(e.measured)}"
+    ),
+    ev.DualWithdrawn: lambda e: f"{e.purpose} {e.request_id} withdrawn: {e.code} {e.reason}",
     ev.ReconSigned: lambda e: f"reconciliation {e.run_id} signed by the {e.role.value}",
     ev.LessonsWritten: lambda e: f"{len(e.points)} lessons written",
     ev.PackPrepared: lambda e: (
@@ -170,6 +186,10 @@ def _checked(event: ev.ReconChecked) -> str:
         return ""
     found = ", ".join(f"{one.klass} {one.code} {one.key}" for one in event.breaks)
     return f"reconciliation ({event.moment}): {found}"
+
+
+def _measured(values: dict[str, str]) -> str:
+    return f" ({'; '.join(f'{name}: {value}' for name, value in values.items())})" if values else ""
 
 
 def _intent(intent: OrderIntent) -> str:
