@@ -28,7 +28,8 @@ DID_NOT_LOAD = "(did not load)"
 class KeyChange:
     """A planned change of one key: values in force as text, and the file.
 
-    `effects` are all keys whose value in force moves; `was_set` whether the file named the key.
+    `effects` are all keys whose value in force moves; `was_set` whether the file named the key,
+    `written` what it says of it now ("": nothing).
     """
 
     key: str
@@ -36,6 +37,7 @@ class KeyChange:
     after: str
     effects: Mapping[str, str]
     was_set: bool
+    written: str
     file: FileChange
     effective: Effective
 
@@ -107,6 +109,7 @@ def _plan(
         after=now[key],
         effects={name: value for name, value in now.items() if was[name] != value},
         was_set=was_set,
+        written=_shown(new, key) if line else "",
         file=FileChange(path, content, after.encode()),
         effective=effective,
     )
@@ -134,6 +137,16 @@ def _keys(document: Mapping[str, object]) -> set[str]:
         for name, value in document.items()
         for inner in (value if isinstance(value, dict) else ("",))
     }
+
+
+def _shown(document: Mapping[str, object], key: str) -> str:
+    """What a document says of a key, as text."""
+    section, _, name = key.rpartition(".")
+    table = document.get(section) if section else document
+    value = table.get(name, "") if isinstance(table, Mapping) else ""
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _toml_value(key: str, text: str) -> object:

@@ -43,6 +43,7 @@ class PlannedKey:
             before_sha256=change.file.before_sha256,
             after_sha256=change.file.after_sha256,
             effects=dict(change.effects),
+            written=change.written,
         )
 
 

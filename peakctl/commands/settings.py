@@ -179,6 +179,8 @@ def _change(
         f"{key}: {before} -> {after}  (journaled as event {made.seq})",
         f"undo: peakctl config {back} --reason ...",
     )
+    if value is not None and after != made.fields["written"]:
+        say(f"the file says {made.fields['written']}; another layer stands above it: config show")
     if made.engine:
         say("the running engine keeps what it was started with, and every approval is void:")
         say("stop it, start it again, and sign again")

@@ -92,6 +92,7 @@ def test_a_plan_says_what_would_be_in_force_and_writes_nothing(workspace: Path) 
 def test_a_hidden_key_changes_the_file_and_nothing_in_force(workspace: Path) -> None:
     planned = plan_set(workspace, "market.stale_ms", "1500", {"PEAKCTL__MARKET__STALE_MS": "1000"})
     assert (planned.before, planned.after, planned.effects) == ("1000", "1000", {})
+    assert planned.written == "1500"
 
 
 def test_another_environment_moves_every_default_that_differs(tmp_path: Path) -> None:
@@ -114,7 +115,7 @@ def test_a_comment_behind_a_value_and_a_header_with_one_stay(workspace: Path) ->
 def test_a_key_is_taken_out_and_its_default_is_back(workspace: Path) -> None:
     planned = plan_unset(workspace, "limits.max_position", {})
     planned.file.apply()
-    assert (planned.before, planned.after) == ("0.5", "2")
+    assert (planned.before, planned.after, planned.written) == ("0.5", "2", "")
     assert text_of(workspace) == BEFORE.replace('max_position = "0.5"\n', "")
     with pytest.raises(ConfigError, match="is not set there"):
         plan_unset(workspace, "limits.max_position", {})
