@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +77,24 @@ def test_packs_of_one_journal_are_one_history(world: Any) -> None:
     assert report.links[0].events < report.links[1].events
 
 
+def peakctl(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "peakctl", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
 def test_a_pack_that_was_sealed_and_is_gone_is_named(world: Any) -> None:
     second = world.seal_again()
+    signers = f"--allowed-signers={world.allowed_signers}"
+    done = peakctl("verify", str(second.parent), signers)
+    assert (done.returncode, "2 packs, one history" in done.stdout) == (0, True), done
     shutil.rmtree(second.with_name(f"{second.name}_first"))
     assert not judged(world).ok
     assert f"{second.name}_first: was sealed" in errors(world)
+    done = peakctl("verify", str(second.parent), signers, "--json")
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert not told["ok"]
+    assert [one["kind"] for one in told["links"]] == ["pack"]
 
 
 def test_a_pack_that_nobody_sealed_is_named(world: Any) -> None:
