@@ -24,6 +24,7 @@ from screens.review.packet import PacketScreen
 from screens.review.waiting import WaitingScreen
 
 if TYPE_CHECKING:
+    from peakctl.client.port import Console
     from peakctl.client.replies import HeadText
     from peakctl.witness import LinesFrom, Witness
 
@@ -171,7 +172,7 @@ class ReviewApp(PeakApp):
 
         def lines(start: int) -> bytes:
             """Asked from the thread that judges."""
-            asked = asyncio.run_coroutine_threadsafe(self.client.journal(start), loop)
+            asked = asyncio.run_coroutine_threadsafe(_lines_from(self.client, start), loop)
             return asked.result(WITNESS_LINES_SECONDS)
 
         try:
@@ -219,6 +220,10 @@ class ReviewApp(PeakApp):
     async def _join(self) -> str:
         await self.client.join_review(self.nonce, self.tools.signals())
         return "You have joined. Answer your items from your own readings."
+
+
+async def _lines_from(client: Console, start: int) -> bytes:
+    return b"".join([line async for line in client.journal(start)])
 
 
 def run_console(

@@ -188,9 +188,9 @@ class PeakApp(KillKeyApp):
         return await asyncio.to_thread(self._signer.sign, message, Namespace(namespace))
 
     async def on_event(self, event: events.Event) -> None:
-        """Keys act in their order; what comes in a dialog's first 300 ms is dropped, text in a packet's.
+        """Keys act in their order; what comes in a dialog's first 300 ms is dropped.
 
-        The kill key is neither held up nor dropped.
+        In a packet's first 300 ms text is. The kill key is neither held up nor dropped.
         """
         typed = isinstance(event, events.Key | events.Paste) and not event.is_forwarded
         kills = isinstance(event, events.Key) and event.key in KILL_KEYS

@@ -50,10 +50,6 @@ class EngineClient(Connection):
         """The latest signed head of the journal."""
         return await self._get("heads", Heads)
 
-    async def journal(self, start: int) -> bytes:
-        """Raw journal lines from this sequence number on, as many as the engine gives at once."""
-        return await self._ask("GET", f"journal?from={start}", None, SLOW_SECONDS)
-
     # --- session ---------------------------------------------------------------------------
 
     async def charter(self, charter: Charter) -> StateView:

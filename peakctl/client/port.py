@@ -41,8 +41,8 @@ class Console(Protocol):
     async def heads(self) -> Heads:
         """The latest signed head of the journal."""
 
-    async def journal(self, start: int) -> bytes:
-        """Raw journal lines from this sequence number on, as many as the engine gives at once."""
+    def journal(self, from_seq: int = 0) -> AsyncIterator[bytes]:
+        """Journal lines from a sequence number, each with its newline; at most ten thousand."""
 
     def stream(self, role: str = "", person: str = "") -> AsyncIterator[StateView]:
         """Every state as it changes, reconnecting for ever; counts as attending."""

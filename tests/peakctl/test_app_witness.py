@@ -246,6 +246,10 @@ def test_each_workspace_has_its_own_copy_in_the_users_state_folder(
     assert one.parent == tmp_path / "peakctl" / "heads"
 
 
+async def given(client: EngineClient, start: int) -> bytes:
+    return b"".join([line async for line in client.journal(start)])
+
+
 async def test_a_real_engines_heads_go_on_after_it_was_started_again(tmp_path: Path) -> None:
     workspace = create_demo(tmp_path / "w")
     supervisor = Supervisor(workspace)
@@ -257,7 +261,7 @@ async def test_a_real_engines_heads_go_on_after_it_was_started_again(tmp_path: P
             async with EngineClient(workspace.socket, "bob", "reviewer") as client:
 
                 def lines(start: int, client: EngineClient = client) -> bytes:
-                    return asyncio.run_coroutine_threadsafe(client.journal(start), loop).result(20)
+                    return asyncio.run_coroutine_threadsafe(given(client, start), loop).result(20)
 
                 witness = Witness(path, log_key_of(workspace), lines)
                 heads = (await client.heads()).heads

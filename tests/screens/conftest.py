@@ -697,8 +697,9 @@ class DataConsole:
     async def heads(self) -> Heads:
         return Heads(heads=self.signed_heads)
 
-    async def journal(self, start: int) -> bytes:
-        return self.journal_lines(start)
+    async def journal(self, from_seq: int = 0) -> AsyncIterator[bytes]:
+        for line in self.journal_lines(from_seq).splitlines(keepends=True):
+            yield line
 
     async def state(self) -> StateView:
         assert self.now is not None
