@@ -17,7 +17,7 @@ import tomli_w
 from config.allowed import allowed_text, checker, echo, known_keys, shown_key
 from config.layers import WORKSPACE_FILE
 from config.replace import FileChange, read_file
-from config.settings import Effective, load
+from config.settings import Effective, load, value_text
 from engine.contracts.errors import ConfigError
 
 #: What stands for the value from before where the whole did not load.
@@ -109,7 +109,7 @@ def _plan(
         after=now[key],
         effects={name: value for name, value in now.items() if was[name] != value},
         was_set=was_set,
-        written=_shown(new, key) if line else "",
+        written=_written(new, key),
         file=FileChange(path, content, after.encode()),
         effective=effective,
     )
@@ -139,14 +139,13 @@ def _keys(document: Mapping[str, object]) -> set[str]:
     }
 
 
-def _shown(document: Mapping[str, object], key: str) -> str:
-    """What a document says of a key, as text."""
+def _written(document: Mapping[str, object], key: str) -> str:
+    """What a document says of a key, as text; "" where it says nothing."""
     section, _, name = key.rpartition(".")
     table = document.get(section) if section else document
-    value = table.get(name, "") if isinstance(table, Mapping) else ""
-    if isinstance(value, list):
-        return ", ".join(str(one) for one in value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if not isinstance(table, Mapping) or name not in table:
+        return ""
+    return value_text(checker(key).validate_python(table[name]))
 
 
 def _toml_value(key: str, text: str) -> object:

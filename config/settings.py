@@ -54,6 +54,7 @@ __all__ = [
     "defaults",
     "load",
     "secret_variables",
+    "value_text",
 ]
 
 #: Stands for what the running local sandbox gives: addresses, account, references to its keys.
@@ -96,7 +97,7 @@ class Effective:
     def rows(self) -> tuple[tuple[str, str, str], ...]:
         """Each key with its value as text and its origin, for `config show`."""
         values = flat_values(self.settings)
-        return tuple((key, _shown(values[key]), self.origins[key]) for key in sorted(values))
+        return tuple((key, value_text(values[key]), self.origins[key]) for key in sorted(values))
 
     def values(self) -> dict[str, str]:
         """Each key's value as text, for comparing two starts.
@@ -313,7 +314,7 @@ def _unusable(layers: tuple[Layer, ...], environment: Environment) -> list[str]:
             before = tightest.get(key, value)
             if (sign and (value - before) * sign < 0) and not layer.name.startswith("defaults/"):
                 word = "at most" if sign < 0 else "at least"
-                allowed = f"{word} {_shown(before)} (a later layer may only tighten it)"
+                allowed = f"{word} {value_text(before)} (a later layer may only tighten it)"
                 problems.append(_problem(layer.spot(key), key, raw, allowed))
                 continue
             tightest[key] = value
@@ -361,10 +362,11 @@ def _plain_value(value: object) -> object:
         return [str(item) for item in value]
     if isinstance(value, bool | int):
         return value
-    return _shown(value)
+    return value_text(value)
 
 
-def _shown(value: object) -> str:
+def value_text(value: object) -> str:
+    """A value as people and the journal have it."""
     if isinstance(value, Decimal):
         return to_text(value)
     if isinstance(value, tuple):

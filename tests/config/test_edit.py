@@ -93,6 +93,8 @@ def test_a_hidden_key_changes_the_file_and_nothing_in_force(workspace: Path) -> 
     planned = plan_set(workspace, "market.stale_ms", "1500", {"PEAKCTL__MARKET__STALE_MS": "1000"})
     assert (planned.before, planned.after, planned.effects) == ("1000", "1000", {})
     assert planned.written == "1500"
+    shown = plan_set(workspace, "limits.max_position", "0.40", {})
+    assert shown.written == shown.after, "the same number in the same form"
 
 
 def test_another_environment_moves_every_default_that_differs(tmp_path: Path) -> None:

@@ -29,9 +29,9 @@ class ConfigLoaded(Event, frozen=True, kw_only=True, tag="config.loaded"):
 class ConfigChanged(Event, frozen=True, kw_only=True, tag="config.changed"):
     """A person changed one key of the workspace's file; the file is in place.
 
-    `before` and `after` are the key's value in force as text, `written` what the file says of it now
-    ("" where it says nothing): another layer may stand above the file. `effects` are all keys whose
-    value in force the change moved, with the new text. Hashes are the file's, "" of a missing one.
+    `before` and `after` are the key's value in force as text, `written` what the file now says of
+    it ("": nothing): another layer may stand above the file. `effects` are all keys whose value in
+    force the change moved, with the new text. Hashes are the file's, "" of a missing one.
     """
 
     key: str
