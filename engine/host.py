@@ -109,6 +109,7 @@ class Host:
         self.core.listen(self._on_event)
         self.core.listen(self.parts.refusals.heard)
         self.core.listen(self.parts.ladder.heard)
+        self.core.listen(self.parts.audit.heard)
         await self.parts.latch.hold()
         await self._record_start(state, records.restored)
         if opened.repaired is not None:
@@ -167,6 +168,7 @@ class Host:
         self._spawn(self.parts.guard.run(), "guard")
         self._spawn(self.parts.heads_writer.run(), "heads")
         self._spawn(self.parts.ladder.run(), "ladder")
+        self._spawn(self.parts.audit.run(), "evidence-audit")
         if self.core.state.latch.is_set:
             self._spawn(self.parts.kill.resume(self.core.state.latch.kill_id), "kill-resume")
 

@@ -22,6 +22,7 @@ from engine.execution.conditions import Conditions
 from engine.execution.core import Core
 from engine.execution.drill_desk import DrillDesk
 from engine.execution.dual_desk import DualDesk
+from engine.execution.evidence_audit import EvidenceAudit
 from engine.execution.facts import FactsBuilder, Readings
 from engine.execution.given_up import GivenUp
 from engine.execution.guard import Attendance, Guard, GuardActs
@@ -93,8 +94,13 @@ class Parts:
         self.limits_in_force = LimitsInForce(
             core.state, environment, settings.limits.to_limits(), setup.ladder
         )
+        self.audit = EvidenceAudit(core, setup.roster, setup.checker)
         self.evidence = EvidenceInForce(
-            core.state, self.limits_in_force, environment, setup.drill_terms
+            core.state,
+            self.limits_in_force,
+            environment,
+            setup.drill_terms,
+            self.audit.sound,
         )
         self.facts = FactsBuilder(
             core.state,

@@ -82,17 +82,22 @@ class EvidenceInForce:
         limits: LimitsInForce,
         environment: Environment,
         drills: Callable[[], DrillTerms],
+        sound: Callable[[], frozenset[str] | None],
         now_us: Callable[[], int] = wall_us,
     ) -> None:
+        """`sound`: the sealed sessions whose signatures hold, None while that is not known."""
         self._state = state
         self._limits = limits
         self._environment = environment
         self._drills = drills
+        self._sound = sound
         self._now_us = now_us
 
     def promotion(self) -> Promotion:
         """The facts of live's evidence locks, computed and never typed in (I5)."""
-        return self._state.evidence.promotion(self._counting(), self._confirmed_red())
+        return self._state.evidence.promotion(
+            self._counting(), self._confirmed_red(), self._sound()
+        )
 
     def next_step(self) -> Step | None:
         """The step above; None on the highest."""
@@ -146,8 +151,11 @@ class EvidenceInForce:
         missing = (
             None if counting is None else [one for one in REQUIRED_DRILLS if one not in counting]
         )
-        sessions = since(state.evidence, self._environment.value, place.since_seq)
-        return shown(asks, sessions, missing, self.promotion().open_breaks)
+        sound, found = self._sound(), None
+        if sound is not None:
+            since_step = since(state.evidence, self._environment.value, place.since_seq)
+            found = [one for one in since_step if one.session_id in sound]
+        return shown(asks, found, missing, self.promotion().open_breaks)
 
     def _counting(self) -> frozenset[str] | None:
         return self._state.drills.counting(self._drills(), self._now_us())

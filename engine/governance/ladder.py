@@ -170,28 +170,33 @@ class LadderFold:
 
 def shown(
     asks: Asks,
-    sessions: Sequence[SealedSession],
+    sessions: Sequence[SealedSession] | None,
     missing_drills: Sequence[str] | None,
     open_breaks: int | None,
 ) -> tuple[EvidenceRow, ...]:
-    """What is asked for and what there is; `missing_drills` None: not known.
+    """What is asked for and what there is; None for sessions or drills: not known.
 
     The drawdown is the deepest of all these sessions, the one with a red break included; one whose
     drawdown is not known makes it not known.
     """
-    clean = [one for one in sessions if one.clean]
-    falls = [one.drawdown_bps for one in sessions]
-    deepest = None if None in falls else max((one for one in falls if one is not None), default=0)
-    weeks = len({one.week for one in clean if one.week is not None})
+    count, weeks, deepest = (None, None, None) if sessions is None else _measured(sessions)
     drills = None if missing_drills is None else int(not missing_drills)
     lacking = f" (not: {', '.join(missing_drills)})" if missing_drills else ""
     return (
-        _least("sealed_sessions", "sealed sessions without a red break", len(clean), asks),
+        _least("sealed_sessions", "sealed sessions without a red break", count, asks),
         _least("weeks", "weeks with such a session", weeks, asks),
         _least("drills", f"every drill counts{lacking}", drills, asks),
         _most("max_drawdown_bps", "deepest drawdown, bps", deepest, asks),
         _most("open_breaks", "unanswered breaks", open_breaks, asks),
     )
+
+
+def _measured(sessions: Sequence[SealedSession]) -> tuple[int, int, int | None]:
+    """Sessions without a red break, weeks with one, and the deepest drawdown of all, bps."""
+    clean = [one for one in sessions if one.clean]
+    falls = [one.drawdown_bps for one in sessions]
+    deepest = None if None in falls else max((one for one in falls if one is not None), default=0)
+    return len(clean), len({one.week for one in clean if one.week is not None}), deepest
 
 
 def since(evidence: EvidenceBook, environment: str, since_seq: int) -> tuple[SealedSession, ...]:

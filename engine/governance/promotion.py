@@ -18,10 +18,13 @@ clock makes no weeks.
 (yellow and red) and nobody has. A report that cannot be read is not known, and that blocks.
 
 Evidence is only ever gained, by sealing; nothing here forgets. Each event costs what it touches.
+The fold believes what the events say of signatures; `engine.execution.evidence_audit` verifies them
+again, and only what held there counts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import UTC, datetime
 from typing import Any
 
@@ -134,20 +137,37 @@ class EvidenceBook:
         return None if None in counts else sum(one for one in counts if one is not None)
 
     def promotion(
-        self, drills_passed: frozenset[str] | None, confirmed_red: int | None
+        self,
+        drills_passed: frozenset[str] | None,
+        confirmed_red: int | None,
+        sound: Container[str] | None = None,
     ) -> Promotion:
         """What live asks for.
 
         `confirmed_red` are the red breaks that the running watch has confirmed, None when it could
-        not ask.
+        not ask. `sound` are the sessions whose signatures were verified again; None while they were
+        not, and then the weeks are not known, unless no session claims any.
         """
         open_breaks = self.open_breaks
         known = open_breaks is not None and confirmed_red is not None
         return Promotion(
-            shadow_weeks=self.weeks(Mode.SHADOW, Mode.SHADOW.value),
-            testnet_weeks=self.weeks(Mode.TESTNET, Mode.TESTNET.value),
+            shadow_weeks=self._sound_weeks(Mode.SHADOW, sound),
+            testnet_weeks=self._sound_weeks(Mode.TESTNET, sound),
             drills_passed=drills_passed,
             open_breaks=(open_breaks or 0) + (confirmed_red or 0) if known else None,
+        )
+
+    def _sound_weeks(self, mode: Mode, sound: Container[str] | None) -> int | None:
+        """Weeks of a mode in the environment of its name."""
+        if sound is None:
+            return None if self.sealed else 0
+        return len(
+            {
+                one.week
+                for one in self.sealed
+                if one.mode == one.environment == mode.value
+                if one.week is not None and one.session_id in sound
+            }
         )
 
     # --- folding ----------------------------------------------------------------------------------

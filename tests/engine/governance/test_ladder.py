@@ -252,6 +252,8 @@ def test_what_is_asked_for_must_be_there() -> None:
 def test_what_is_not_known_is_not_met() -> None:
     assert missing(ENOUGH, None, None) == {"drills", "open_breaks"}
     assert missing((*ENOUGH, sealed(drawdown_bps=None))) == {"max_drawdown_bps"}
+    unknown = {one.code for one in shown(ASKS, None, (), 0) if not one.met}
+    assert unknown == {"sealed_sessions", "weeks", "max_drawdown_bps"}
 
 
 def test_only_sessions_since_the_step_was_entered_count(journal: Journal) -> None:

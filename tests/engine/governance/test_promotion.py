@@ -40,7 +40,9 @@ def fold(stories: Iterable[Iterable[Told]], state: State | None = None) -> State
 
 
 def proven(state: State) -> Promotion:
-    return state.evidence.promotion(frozenset(), 0)
+    """As if every signature had been verified."""
+    everyone = {one.session_id for one in state.evidence.sealed}
+    return state.evidence.promotion(frozenset(), 0, everyone)
 
 
 def story(week: int = 0, **changes: Any) -> list[Told]:
@@ -166,6 +168,14 @@ def test_breaks_without_an_answer_are_open_and_the_session_counts_nothing() -> N
     assert proven(answered).open_breaks == 0
     assert [one.clean for one in answered.evidence.sealed] == [False]
     assert [one.clean for one in fold([story(0, classes=("yellow",))]).evidence.sealed] == [True]
+
+
+def test_weeks_of_sessions_that_were_not_verified_are_not_known_or_not_there() -> None:
+    evidence = fold([story(0), story(1)]).evidence
+    assert evidence.promotion(None, 0).shadow_weeks is None
+    assert evidence.promotion(None, 0, frozenset()).shadow_weeks == 0
+    assert evidence.promotion(None, 0, {"session00001"}).shadow_weeks == 1
+    assert State().evidence.promotion(None, 0).shadow_weeks == 0
 
 
 def test_what_is_not_known_stays_unknown() -> None:

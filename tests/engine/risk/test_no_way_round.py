@@ -503,7 +503,9 @@ def in_force(state: State) -> InForce:
     step = Step(name="whole", text="", limits={}, asks=Asks())
     limits = LimitsInForce(state, Environment.DEV, LIMITS, (step,))
     terms = DrillTerms(criteria={}, max_age_us=DAY, code_sha256="")
-    return InForce(limits, EvidenceInForce(state, limits, Environment.DEV, lambda: terms))
+    return InForce(
+        limits, EvidenceInForce(state, limits, Environment.DEV, lambda: terms, lambda: None)
+    )
 
 
 def _instrument(symbol: str) -> Instrument:
