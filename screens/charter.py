@@ -1,12 +1,13 @@
 """The charter form: what the session may do, prefilled from the last one or the config.
 
-The console checks only that numbers are numbers; whether a limit is too wide is the engine's to
-say, and its refusal names the field. With a session open the form shows its charter, locked.
+A new form has no limit wider than the scaling ladder's step. The console checks only that numbers
+are numbers; whether a limit is too wide is the engine's to say, and its refusal names the field.
+With a session open the form shows its charter, locked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import ClassVar, NamedTuple
 
@@ -18,7 +19,7 @@ from textual.widgets import Input, Label
 
 from engine.contracts.errors import InputError
 from engine.contracts.money import parse_decimal, to_text
-from engine.contracts.session import END_STATES, Charter, Limits, Mode
+from engine.contracts.session import END_STATES, LONGER_IS_TIGHTER, Charter, Limits, Mode
 from peakctl.client.printable import printable
 from screens.base import BASE_CSS, PeakScreen
 from screens.draw import clock, join, text, title
@@ -91,6 +92,16 @@ def field_values(charter: Charter) -> dict[str, str]:
         value = getattr(charter.limits, field.name)
         values[field.name] = to_text(value) if isinstance(value, Decimal) else str(value)
     return values
+
+
+def capped(values: dict[str, str], caps: Mapping[str, str]) -> dict[str, str]:
+    """The form's texts, with limits no wider than what the ladder's step allows."""
+    made = dict(values)
+    for name, cap in caps.items():
+        wider = Decimal(made[name]) - Decimal(cap)
+        if (wider < 0) if name in LONGER_IS_TIGHTER else (wider > 0):
+            made[name] = cap
+    return made
 
 
 def charter_of(values: dict[str, str], mode: str, operator: str, now_us: int) -> Charter:
@@ -177,7 +188,10 @@ class CharterScreen(PeakScreen):
         charter = session.charter if session is not None else self.desk.tools.charter_draft()
         if charter is None:
             return
+        ladder = model.state.ladder
         values = field_values(charter)
+        if ladder is not None and key == "new":
+            values = capped(values, ladder.steps[ladder.step].limits)
         first = not self._filled_for
         for box in self.query(Input):
             if not (first and box.value):  # typed before the first state came: keep it

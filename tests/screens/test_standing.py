@@ -6,6 +6,7 @@ import msgspec
 
 from engine.contracts.standing import EvidenceRow, LadderView, StepView
 from engine.contracts.view import HeadroomView
+from screens.charter import capped
 from screens.standing import breaker_rows, ladder_rows, standing_rows
 from tests.screens import conftest as data
 
@@ -110,3 +111,14 @@ def test_narrow_terminals_cut_and_nothing_is_told_without_a_state() -> None:
     for width in (40, 60, 80, 120):
         drawn(standing_rows(live, width), width)
     assert standing_rows(None, 80) == []
+
+
+def test_a_new_charter_is_drafted_inside_the_step() -> None:
+    values = {"max_position": "0.5", "max_open_orders": "1", "cooldown_loss_seconds": "5"}
+    caps = {"max_position": "0.005", "max_open_orders": "2", "cooldown_loss_seconds": "60"}
+    assert capped(values, caps) == {
+        "max_position": "0.005",
+        "max_open_orders": "1",
+        "cooldown_loss_seconds": "60",
+    }
+    assert capped(values, {}) == values
