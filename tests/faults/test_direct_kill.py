@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -75,3 +77,31 @@ async def test_without_the_venue_it_is_not_proven(live: Field) -> None:
     assert code == 3
     assert "UNCONFIRMED" in err
     assert (live.workspace.state / "latch").exists()
+
+
+async def test_a_venue_that_answers_no_question_does_not_hold_up_the_cancels(live: Field) -> None:
+    """Every GET is met with silence: the cancels leave all the same, and it is not called done."""
+    await live.rest_one()
+    await live.sigkill()
+    silent = {"answer": "silent", "accept": False, "times": 0}
+    questions = [{"on": word, **silent} for word in ("query", "time")]
+    await live.fault(rest=questions)
+    began = time.monotonic()
+    killing = asyncio.create_task(live.peakctl("kill", "--reason", "no answers", "--json"))
+
+    async def none_open() -> bool:
+        url = f"{live.venue['rest']}/sandbox/open-orders"
+        async with live._http.get(url) as response:
+            return (await response.json())["demo"] == []
+
+    await live.eventually(none_open, "canceled", 10)
+    assert time.monotonic() - began < 8, "it asked first"
+    assert not killing.done()
+    until = began + 6
+    await live.eventually(lambda: time.monotonic() > until, "no answer for a while")
+    assert not killing.done(), "there is no proof yet"
+    await live.fault(clear=True)
+    code, out, err = await killing
+    assert code == 0
+    assert json.loads(out)["state"] == "PROVEN"
+    assert "UNCONFIRMED" in err

@@ -167,3 +167,38 @@ async def test_sigusr1_is_a_kill(live: Field) -> None:
     os.kill(live.pid, signal.SIGUSR1)
     await live.until_kill("PROVEN")
     await live.until_order(order_id, "CANCELED")
+
+
+async def test_no_proof_while_the_cancels_are_not_answered(live: Field) -> None:
+    """A stranger's order is in no answer: only a cancel-all that was taken says there is none."""
+    price = await live.away_price()
+    refused = {"answer": "status", "status": 503, "accept": False, "times": 0}
+    await live.fault(
+        stream_stall="user",
+        stream_stall_ms=60_000,
+        hide_order_ms=60_000,
+        rest=[{"on": "cancel_all", **refused}],
+    )
+    placed = await live.ask(
+        "POST",
+        "order",
+        symbol="BTCUSDT",
+        side="BUY",
+        type="LIMIT",
+        timeInForce="GTC",
+        quantity="0.002",
+        price=str(price),
+    )
+    assert "orderId" in placed
+    assert await live.venue_open() == [], "it is hidden"
+    await live.press_kill()
+    await live.until_kill("UNCONFIRMED")
+    assert "cancel" in (await live.state()).kill.detail or "503" in (await live.state()).kill.detail
+    assert verdicts(live) == ["UNCONFIRMED"]
+    await live.fault(clear=True)
+    view = await live.until_kill("PROVEN")
+    assert await live.venue_open() == []
+    assert all(one.monotonic_us > 0 for one in view.kill.stages)
+    noted = [one["monotonic_us"] for one in live.events("kill.verdict")]
+    assert noted == sorted(noted)
+    assert noted[0] > 0

@@ -125,3 +125,22 @@ async def test_when_both_die_the_next_engine_finds_everything(start: Start) -> N
     await desk.press_kill()
     await desk.until_kill("PROVEN")
     assert await desk.venue_open() == []
+
+
+async def test_it_acts_with_its_own_key(start: Start) -> None:
+    """Its key is another account's here, so that what it reaches shows which one it used."""
+    ready = "file:.peakctl/run/sandbox.json#accounts.1.hmac"
+    own = {"watchdog_api_key_ref": f"{ready}.key", "watchdog_secret_ref": f"{ready}.secret"}
+    desk = await start(watchdog=SOON, venue=own)
+    await desk.go_live()
+    order_id = await desk.rest_one()
+    resting = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC"}
+    price = str(await desk.away_price_now())
+    await desk.ask("POST", "order", account=1, quantity="0.002", price=price, **resting)
+    desk.freeze()
+
+    async def gone() -> bool:
+        return await desk.ask("GET", "openOrders", account=1, symbol="BTCUSDT") == []
+
+    await desk.eventually(gone, "canceled with the watchdog's own key", 10)
+    assert await desk.venue_open() == [order_id]
