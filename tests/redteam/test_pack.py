@@ -7,9 +7,12 @@ cut out of the pack before the attack. Where only one of the two can know, the t
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import shutil
+import socket
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +22,7 @@ import pytest
 
 from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.documents import Namespace
+from engine.evidence import bag_check
 from engine.evidence.bag import (
     INFO_NAME,
     MANIFEST_NAME,
@@ -490,6 +494,180 @@ def test_two_names_for_one_key_in_the_roster(tmp_path: Path) -> None:
     assert not verify_pack(made, world.allowed_signers).ok
     done = world.tools(made).run(made, world.allowed_signers)
     assert done.returncode == 1
+
+
+# --- what the chain names -------------------------------------------------------------------------
+
+#: Files that nothing but the chain ties to their session.
+SWAPPED = (
+    "data/tables/orders.parquet",
+    "data/tables/fills.parquet",
+    "data/reports/report.html",
+    "data/reports/runlog.md",
+    "data/reports/incidents.md",
+    "data/reports/lessons.md",
+    "data/reports/metrics.json",
+    "data/reports/equity.csv",
+    "data/reports/execution.jsonl",
+    "data/config_snapshot.json",
+)
+
+
+@pytest.mark.parametrize("name", SWAPPED)
+def test_a_file_of_another_moment_is_signed_again_by_both(pack: Copy, name: str) -> None:
+    """Both people sign the whole once more; the head does not: the journal names another file."""
+    path = pack.file(name)
+    path.write_bytes(path.read_bytes() + b"\n")
+    pack.relist()
+    pack.by_both()
+    pack.both_say_no(name)
+
+
+def test_a_report_that_the_journal_never_named(pack: Copy) -> None:
+    for name in ("data/reports/profit.md", "data/tables/bonus.parquet"):
+        pack.file(name).write_bytes(b"we earned a million\n")
+        pack.relist()
+        pack.by_both()
+        pack.both_say_no(name)
+        pack.file(name).unlink()
+
+
+def test_the_runlog_is_signed_by_one_person_or_by_nobody(pack: Copy) -> None:
+    mine = pack.file("runlog.md.op.sig").read_text()
+    for name, text in (
+        ("runlog.md.rev.sig", mine),
+        ("incidents.md.op.sig", mine),
+        ("incidents.md.rev.sig", ""),
+    ):
+        good = pack.file(name).read_text()
+        pack.file(name).write_text(text)
+        pack.both_say_no(name)
+        pack.file(name).unlink()
+        pack.both_say_no(name)
+        pack.file(name).write_text(good)
+
+
+def test_no_incident_of_another_session_is_signed_for_this_one(pack: Copy) -> None:
+    """Two sessions without incidents: the heading says whose silence was signed."""
+    text = b"# Incidents of session an0thersessi\n\nnone\n"
+    pack.file("data/reports/incidents.md").write_bytes(text)
+    pack.relist()
+    pack.by_both()
+    pack.both_say_no("data/reports/incidents.md")
+
+
+def _without_the_last(lines: list[bytes]) -> list[bytes]:
+    return lines[:-1]
+
+
+def _turned_round(lines: list[bytes]) -> list[bytes]:
+    return lines[::-1]
+
+
+def _not_on_the_chain(lines: list[bytes]) -> list[bytes]:
+    return [lines[0].replace(b"\\n2\\n", b"\\n3\\n"), *lines[1:]]
+
+
+def _twice_a_key(lines: list[bytes]) -> list[bytes]:
+    return [lines[0].replace(b'{"signature"', b'{"text":"x","signature"'), *lines[1:]]
+
+
+@pytest.mark.parametrize(
+    "how", [_without_the_last, _turned_round, _not_on_the_chain, _twice_a_key, lambda _: []]
+)
+def test_the_heads_are_not_those_of_the_session(
+    pack: Copy, how: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    path = pack.file("data/audit/heads.jsonl")
+    path.write_bytes(b"".join(how(path.read_bytes().splitlines(keepends=True))))
+    pack.relist()
+    pack.by_both()
+    pack.both_say_no("data/audit/heads.jsonl")
+
+
+def test_a_head_in_the_list_is_signed_with_another_key(pack: Copy, tmp_path: Path) -> None:
+    path = pack.file("data/audit/heads.jsonl")
+    first, *rest = path.read_bytes().splitlines(keepends=True)
+    text = json.loads(first)["text"]
+    signature = keygen_sign(keygen_key(tmp_path / "mallory"), text.encode(), Namespace.HEAD)
+    path.write_bytes(b"".join([canonical({"signature": signature, "text": text}) + b"\n", *rest]))
+    pack.relist()
+    pack.by_both()
+    pack.both_say_no("data/audit/heads.jsonl")
+
+
+@pytest.mark.parametrize("value", [b"NaN", b"Infinity", b"-Infinity", b"1e400", b"1.0"])
+def test_a_number_that_readers_disagree_on_is_in_a_signed_document(
+    pack: Copy, value: bytes
+) -> None:
+    path = pack.file("data/go/cosign.json")
+    path.write_bytes(path.read_bytes().replace(b'{"', b'{"aaa":%b,"' % value, 1))
+    signature = pack.world.keys.sign(evidence.REVIEWER, Namespace.COSIGN, path.read_bytes())
+    pack.file("data/go/cosign.json.sig").write_text(signature)
+    pack.relist()
+    pack.by_both()
+    pack.both_say_no("data/go/cosign.json")
+
+
+# --- files that are no use to read ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["data/market/trades-000001.parquet", "data/audit/log.jsonl", "bag-info.txt"]
+)
+def test_a_file_of_eight_terabytes_keeps_nobody_waiting(pack: Copy, name: str) -> None:
+    """A hole costs its maker nothing; whoever hashes it has a day's work."""
+    os.truncate(pack.file(name), 1 << 43)
+    pack.both_say_no(name)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root makes devices")
+def test_a_device_among_the_files(pack: Copy) -> None:
+    path = pack.file("data/reports/lessons.md")
+    path.unlink()
+    os.mknod(path, 0o644 | stat.S_IFCHR, os.makedev(1, 5))
+    pack.both_say_no("data/reports/lessons.md")
+
+
+def test_a_socket_among_the_files(pack: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pack.file("data"))
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("here")
+        pack.both_say_no("data/here")
+
+
+def test_a_file_is_replaced_between_its_hash_and_its_reading(
+    pack: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was hashed is not what was read: the pack was changed under the verifier's eyes."""
+    path = pack.file("data/reports/recon.json")
+    real = bag_check.tree.sha256_regular
+
+    def hashed_then_replaced(folder: Path, name: str) -> str:
+        digest = real(folder, name)
+        if name == "data/reports/recon.json":
+            beside = path.with_name("other")
+            beside.write_bytes(path.read_bytes())
+            beside.replace(path)
+        return digest
+
+    monkeypatch.setattr(bag_check.tree, "sha256_regular", hashed_then_replaced)
+    report = verify_pack(pack.path, pack.world.allowed_signers)
+    assert {(one.file, one.what) for one in report.errors} == {
+        ("data/reports/recon.json", "was changed while it was being checked")
+    }
+
+
+def test_the_tag_list_reaches_out_of_the_folder(pack: Copy) -> None:
+    """A name that begins like the pack's own: a check by prefix would let it through."""
+    evil = pack.path.with_name(f"{pack.path.name}-evil")
+    evil.mkdir()
+    (evil / "x").write_bytes(b"x")
+    path = pack.file(TAGMANIFEST_NAME)
+    line = f"{sha256_hex(b'x')}  ../{evil.name}/x\n"
+    path.write_text(path.read_text() + line)
+    pack.by_both()
+    pack.both_say_no(TAGMANIFEST_NAME)
 
 
 # --- what must go on working ----------------------------------------------------------------------
