@@ -107,6 +107,7 @@ class Host:
         self.parts = Parts(setup, self.core, self.store, self.readings, self.markets, acts)
         self.core.report(self._on_illegal, self._on_journal_failed)
         self.core.listen(self._on_event)
+        self.core.listen(self.parts.heads_writer.heard)
         self.core.listen(self.parts.refusals.heard)
         self.core.listen(self.parts.ladder.heard)
         self.core.listen(self.parts.audit.heard)

@@ -1,20 +1,26 @@
 """Signed heads of the journal: at the moments that matter, every so many events, every so often.
 
-A head is the journal's size and hash, signed with the log key. The reviewer's terminal keeps its
-own copy, which is what makes a rewritten history visible.
+The moments: a session's charter, its go or no-go, and each of its moves, the end among them; the
+engine's start and stop besides. A head is the journal's size and hash, signed with the log key. The
+reviewer's terminal keeps its own copy, which is what makes a rewritten history visible.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 from engine.contracts.documents import Namespace
+from engine.contracts.event import GoDecided, Recorded, SessionChartered, SessionMoved
 from engine.execution.clock import monotonic_us
 from engine.journal.heads import SignedHead, write_head
 from engine.journal.writer import Journal
 from engine.signatures.sshsig import sign_with_key_file
+
+#: Events that a head is signed for at once.
+MOMENTS = (SessionChartered, GoDecided, SessionMoved)
 
 _TICK_SECONDS = 1.0
 _US_PER_SECOND = 1_000_000
@@ -43,6 +49,12 @@ class HeadsWriter:
         self._last_size = 0
         self._last_us = 0
         self.latest: SignedHead | None = None
+        self._moment = asyncio.Event()
+
+    def heard(self, recorded: Recorded) -> None:
+        """Sign soon when this is one of the moments (a listener)."""
+        if isinstance(recorded.event, MOMENTS):
+            self._moment.set()
 
     def write(self) -> SignedHead:
         """Sign and store the head as it is now. Raises OSError, WorkspaceError."""
@@ -61,12 +73,16 @@ class HeadsWriter:
         return self.latest
 
     async def run(self) -> None:
-        """Endless: write a head when enough events came or enough time passed."""
+        """Endless: write a head at a moment, when enough events came or enough time passed."""
         while True:
-            await asyncio.sleep(_TICK_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._moment.wait(), _TICK_SECONDS)
             grown = self._journal.size - self._last_size
-            due = grown >= self._every_events or (
-                grown > 0 and self._now_us() - self._last_us >= self._every_us
+            due = (
+                self._moment.is_set()
+                or grown >= self._every_events
+                or (grown > 0 and self._now_us() - self._last_us >= self._every_us)
             )
+            self._moment.clear()
             if due:
                 self.write()

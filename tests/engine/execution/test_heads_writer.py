@@ -9,11 +9,15 @@ from types import SimpleNamespace
 import pytest
 
 from engine.contracts.documents import Namespace
+from engine.contracts.event import GoDecided, Recorded, SessionMoved
+from engine.contracts.people import ENGINE
+from engine.contracts.session import SessionState
 from engine.execution import heads_writer
 from engine.execution.heads_writer import HeadsWriter
 from engine.journal.heads import read_heads
 from engine.signatures.sshsig import parse_public_line, verify_strict
 from peakctl.founding import make_key
+from tests.engine.store.conftest import Story
 
 
 @pytest.fixture
@@ -49,14 +53,14 @@ def test_a_head_is_signed_and_the_same_size_is_not_signed_again(
 async def test_enough_events_or_enough_time(
     tmp_path: Path, key: Path, journal: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heads_writer, "_TICK_SECONDS", 0)
+    monkeypatch.setattr(heads_writer, "_TICK_SECONDS", 0.001)
     heads = writer(tmp_path, key, journal)
     heads.write()
     running = asyncio.create_task(heads.run())
 
-    async def size_after(turns: int = 5) -> int:
-        for _ in range(turns):
-            await asyncio.sleep(0)
+    async def size_after() -> int:
+        for _ in range(30):
+            await asyncio.sleep(0.001)
         assert heads.latest is not None
         return heads.latest.head.size
 
@@ -70,5 +74,42 @@ async def test_enough_events_or_enough_time(
     assert await size_after() == 14
     now[0] += 60_000_000
     assert await size_after() == 14
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_the_moments_of_a_session_are_signed_at_once(
+    tmp_path: Path, key: Path, journal: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Charter, go or no-go, every move: long before the tick; a note waits for it."""
+    monkeypatch.setattr(heads_writer, "_TICK_SECONDS", 3600)
+    heads = writer(tmp_path, key, journal)
+    heads.write()
+    running = asyncio.create_task(heads.run())
+    moved = SessionMoved(
+        session_id="s", before=SessionState.CHARTER, after=SessionState.ABORTED, cause="abort"
+    )
+    decided = GoDecided(
+        session_id="s",
+        decision="NO-GO",
+        reason="",
+        packet_sha256="",
+        cosign="",
+        signature="",
+        fingerprint="",
+        signals={},
+    )
+    for event in (Story.charter(), decided, moved):
+        journal.size += 1
+        heads.heard(Recorded(seq=0, ts_us=0, actor=ENGINE, event=event))
+        for _ in range(2000):
+            if heads.latest is None or heads.latest.head.size != journal.size:
+                await asyncio.sleep(0.001)
+        assert heads.latest is not None
+        assert heads.latest.head.size == journal.size
+    journal.size += 1
+    heads.heard(Recorded(seq=0, ts_us=0, actor=ENGINE, event=Story.note("x")))
+    await asyncio.sleep(0.02)
+    assert heads.latest.head.size == journal.size - 1
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
