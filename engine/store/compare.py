@@ -9,6 +9,7 @@ derived from.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,22 @@ def scan(connection: duckdb.DuckDBPyConnection, journal: JournalSource) -> Scan:
     if not fault and end.head != journal.head_at(end.size):
         fault = f"the first {end.size} events are not the journal's"
     return Scan(end, fault)
+
+
+def content_sha256(connection: duckdb.DuckDBPyConnection) -> str:
+    """Hash (hex) of the table's content, however it lies in the file.
+
+    Of the rows' lines in their order: so it is what `sha256sum` says of the journal's files one
+    after the other, and any two stores of one journal have the same.
+    """
+    digest = hashlib.sha256()
+    rows = connection.sql((_QUERIES / "scan.sql").read_text(encoding="utf-8"))
+    for batch in rows.to_arrow_reader(_SCAN_ROWS):
+        lines = _joined(batch)
+        bounds = memoryview(lines.buffers()[1]).cast("i")
+        first, last = bounds[lines.offset], bounds[lines.offset + len(lines)]
+        digest.update(lines.buffers()[2].slice(first, last - first))
+    return digest.hexdigest()
 
 
 def _fault(batch: pa.RecordBatch, end: End, size: int) -> str:

@@ -29,7 +29,7 @@ from engine.journal.chain import ZERO_HASH, decode_line
 from engine.journal.segments import sync_folder
 from engine.store.batch import End, Line, events_batch
 from engine.store.catalogue import comments
-from engine.store.compare import JournalSource, Scan, scan
+from engine.store.compare import JournalSource, Scan, content_sha256, scan
 
 _HERE = Path(__file__).parent
 _SCAN_ROWS = 20_000
@@ -132,6 +132,10 @@ class Database:
         found = scan(self._connection, journal)
         self.end = found.end
         return found
+
+    def content_sha256(self) -> str:
+        """Hash (hex) of the table's content."""
+        return content_sha256(self._connection)
 
     def batches(self, sql: str, parameters: dict[str, str]) -> Iterator[pa.RecordBatch]:
         """Answer one of our own queries in blocks of rows, streamed as in `rows`."""

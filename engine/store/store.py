@@ -213,6 +213,10 @@ class Store:
         """Make a new file from the journal, put it in place and return its number of events."""
         return await self._on_thread(lambda: self._rebuild(journal))
 
+    async def content_sha256(self) -> str:
+        """Hash (hex) of all rows: the same of any store of this journal (`compare`)."""
+        return await self._on_thread(lambda: self._open_database().content_sha256())
+
     async def checkpoint(self) -> None:
         """Make the file complete without its log: after go/no-go, halt and session end."""
         await self._on_thread(lambda: self._open_database().checkpoint())

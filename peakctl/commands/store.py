@@ -68,7 +68,7 @@ def rebuild(workspace: WorkspaceOption = None) -> int:
             todo="stop it first; it compares and rebuilds the store at each start by itself",
         )
 
-    async def work() -> tuple[str | None, int]:
+    async def work() -> tuple[str | None, int, str]:
         journal = Journal.open(
             place.journal, commit_interval_ms=0, segment_lines=100_000, clock_us=_clock_us
         ).journal
@@ -76,14 +76,19 @@ def rebuild(workspace: WorkspaceOption = None) -> int:
             store = await Store.open(place.store, export_folder=place.market)
             try:
                 differs = await store.compare(journal)
-                return differs, await store.rebuild(journal)
+                events = await store.rebuild(journal)
+                return differs, events, await store.content_sha256()
             finally:
                 await store.close()
         finally:
             journal.close()
 
-    differs, events = run(work())
-    say(f"rebuilt {place.store.name} from {events} events", f"before: {differs or 'was equal'}")
+    differs, events, sha256 = run(work())
+    say(
+        f"rebuilt {place.store.name} from {events} events",
+        f"before: {differs or 'was equal'}",
+        f"content: sha256 {sha256}, as of the journal's files one after the other",
+    )
     return 0
 
 

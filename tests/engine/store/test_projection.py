@@ -1,6 +1,7 @@
 """The store follows the journal: same rows, same hashes, at most a batch behind."""
 
 import asyncio
+import hashlib
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -107,6 +108,24 @@ def test_any_journal_gives_the_same_rows_live_and_rebuilt(
         asyncio.run(check(drawn, tmp_path_factory.mktemp("pair")))
 
     run()
+
+
+async def test_a_store_made_again_has_the_same_content_hash_as_the_journals_files(
+    pair: Any, story: Any, tmp_path: Path
+) -> None:
+    """Thrown away and made again, whole or in pieces: `cat journal/*.jsonl | sha256sum`."""
+    store = await pair.open()
+    for number in range(9):
+        await store.flushed(await pair.append([story.note(number), *story.day()]))
+    files = b"".join(path.read_bytes() for path in sorted((tmp_path / "journal").glob("*.jsonl")))
+    live = await store.content_sha256()
+    assert live == hashlib.sha256(files).hexdigest()
+    await store.rebuild(pair.journal)
+    assert await store.content_sha256() == live
+    await store.close()
+    pair.path.unlink()
+    again = await pair.open()
+    assert await again.content_sha256() == live
 
 
 async def test_every_view_tells_its_part_of_the_day(pair: Any, story: Any) -> None:
