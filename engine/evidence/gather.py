@@ -17,6 +17,7 @@ from engine.contracts.errors import IntegrityError, Refused
 from engine.contracts.people import Role
 from engine.evidence.grants import grants_of
 from engine.evidence.pack import ApprovalFiles, PackInputs, ReconFiles
+from engine.evidence.prices import market_prices
 from engine.evidence.reports import Told, of_session, short_reports, tell
 from engine.evidence.spool import Spool
 from engine.evidence.telling import LONG
@@ -61,6 +62,7 @@ def gather(lines: Iterable[bytes], session_id: str, around: Surroundings) -> Pac
     telling = tell(of_session(_decoded(lines), session_id), long)
     mine = [one for one in telling.kept if getattr(one.event, "session_id", None) == session_id]
     market, snapshots = _named_files(mine, around)
+    telling.drawn.prices = market_prices(market.values())
     return PackInputs(
         session_id=session_id,
         started_us=mine[0].ts_us if mine else 0,

@@ -8,7 +8,7 @@ or run anything. What is drawn of the orders is gathered while the records go by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from html import escape
 from importlib.resources import files
@@ -38,6 +38,15 @@ _TIMELINE = (
     ev.AttendanceLost,
     ev.KillLatched,
     ev.KillVerdict,
+    ev.LatchReleased,
+    ev.BreakerTripped,
+    ev.DualRequested,
+    ev.DualSigned,
+    ev.DualGranted,
+    ev.DualRefused,
+    ev.LimitTightened,
+    ev.LimitLoosened,
+    ev.LadderStepped,
     ev.ReconSigned,
     ev.AlarmRaised,
 )
@@ -58,6 +67,8 @@ class Drawn:
         self.profit: list[tuple[int, float]] = []
         self.trades: dict[str, list[tuple[int, float, Side]]] = {}
         self.latency: list[tuple[int, float]] = []
+        #: The market's own price by symbol, from the session's recordings (time in µs UTC).
+        self.prices: Mapping[str, Sequence[tuple[int, float]]] = {}
         #: Check code -> the largest share of its limit, the value, the limit, the unit.
         self.nearest: dict[str, tuple[float, str, str, str]] = {}
         self._sent_us: dict[str, int] = {}
@@ -164,7 +175,11 @@ def _charts(drawn: Drawn) -> list[str]:
     if not drawn.trades:
         return ["<p>No fill in this session.</p>", *charts]
     prices = [
-        chart(f"Fills, {symbol}", "quote", _fills(trades))
+        chart(
+            f"Fills on the price, {printable(symbol)}",
+            "quote",
+            _fills(trades, drawn.prices.get(symbol, ())),
+        )
         for symbol, trades in sorted(drawn.trades.items())
     ]
     profit = [_series("profit", "step", "equity", drawn.profit)]
@@ -172,10 +187,15 @@ def _charts(drawn: Drawn) -> list[str]:
     return [equity, *prices, *charts]
 
 
-def _fills(trades: Sequence[tuple[int, float, Side]]) -> list[Series]:
+def _fills(
+    trades: Sequence[tuple[int, float, Side]], market: Sequence[tuple[int, float]]
+) -> list[Series]:
+    """Our fills on the market's trades; on a line through themselves where none were recorded."""
+    own = [(at, price) for at, price, _ in trades]
+    path, name = (market, "market trades") if market else (own, "fill price")
     sides = (("bought", "buy", Side.BUY), ("sold", "sell", Side.SELL))
     return [
-        _series("fill price", "line", "price", ((at, price) for at, price, _ in trades)),
+        _series(name, "line", "price", path),
         *(
             _series(name, kind, kind, ((at, price) for at, price, one in trades if one is side))
             for name, kind, side in sides

@@ -162,6 +162,7 @@ def test_a_disk_that_fills_leaves_no_final_name(
 
 
 def test_a_recording_that_is_gone_is_named(world: Any, tmp_path: Path) -> None:
+    recorded = (tmp_path / "market/trades-000001.parquet").read_bytes()
     shutil.rmtree(tmp_path / "market")
     around = gathering.Surroundings(
         **{name: getattr(world.inputs, name) for name in _SHARED},
@@ -171,7 +172,7 @@ def test_a_recording_that_is_gone_is_named(world: Any, tmp_path: Path) -> None:
         gathering.gather(world.chain.lines, world.inputs.session_id, around)
     unsigned = [line for line in world.chain.lines if b'"kind":"recon.signed"' not in line]
     around = msgspec.structs.replace(around, market_folders=(tmp_path,))
-    (tmp_path / "trades-000001.parquet").write_bytes(b"")
+    (tmp_path / "trades-000001.parquet").write_bytes(recorded)
     with pytest.raises(Refused, match="not signed by both"):
         gathering.gather(unsigned, world.inputs.session_id, around)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from html.parser import HTMLParser
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,12 +16,15 @@ import pytest
 from engine.contracts import event as ev
 from engine.contracts.canonical import canonical
 from engine.contracts.decision import Check, Decision, Verdict
+from engine.contracts.errors import IntegrityError
 from engine.contracts.fill import Fill, Liquidity
 from engine.contracts.order import Side
 from engine.evidence.chart import MOST, Series, chart, clock
 from engine.evidence.page import page as draw
+from engine.evidence.prices import market_prices
 from engine.evidence.reports import tell
 from engine.evidence.telling import LONG
+from engine.store.market import MarketRecorder
 
 NASTY = '"><script>alert(1)</script>\u202e\x1b]0;x\x07'
 
@@ -103,6 +107,47 @@ def test_what_people_wrote_stays_text(story: Any) -> None:
     assert "\u202e" not in raw
     assert "\x1b" not in raw
     assert raw.count("\\u202e") == 2
+
+
+def test_fills_stand_on_the_price_that_the_recordings_have(world: Any) -> None:
+    """Three trades of the market were recorded, one was ours."""
+    raw = world.inputs.reports["report.html"].decode()
+    assert "Fills on the price, BTCUSDT" in raw
+    assert "market trades" in raw
+    line = re.search(r'stroke="#777" d="M([^"]+)"', raw)
+    assert line is not None
+    assert line[1].count("L") == 2
+
+
+def test_nothing_on_the_page_of_a_pack_leads_anywhere(world: Any) -> None:
+    raw = world.inputs.reports["report.html"].decode().lower().replace("http-equiv", "")
+    for word in ("http", "//", "src=", "href", "data:", "file:", "<script", "javascript"):
+        assert word not in raw, word
+
+
+def test_a_hostile_symbol_stays_text(story: Any) -> None:
+    chain = story.Chain()
+    one = fill(1, Side.BUY, "60000")
+    chain.add(msgspec.structs.replace(one, fill=msgspec.structs.replace(one.fill, symbol=NASTY)))
+    raw = page(chain.records).decode()
+    assert "<script" not in raw
+    assert "\u202e" not in raw
+    assert "\x1b" not in raw
+
+
+def test_a_long_recording_is_thinned_the_same_way_each_time(tmp_path: Path) -> None:
+    recorder = MarketRecorder(tmp_path, "s", rows_per_file=20_000)
+    for number in range(2 * MOST + 500):
+        price = Decimal(60_000 + number % 7)
+        recorder.trade("BTCUSDT", number, price, Decimal(1), "BUY", number, number)
+    files = [tmp_path / one.file for one in recorder.close()]
+    points = market_prices(files)["BTCUSDT"]
+    assert MOST <= len(points) < 2 * MOST
+    assert points[:2] == [(0, 60_000.0), (2, 60_002.0)]
+    assert points == market_prices(files)["BTCUSDT"]
+    files[0].write_bytes(b"no Parquet")
+    with pytest.raises(IntegrityError, match="cannot be read"):
+        market_prices(files)
 
 
 def test_the_same_records_give_the_same_bytes(world: Any) -> None:
