@@ -10,6 +10,18 @@ from engine.contracts.money import to_text
 from engine.contracts.order import OrderIntent
 from engine.evidence.text import stamp
 
+
+def _waiver(packet: str) -> str:
+    """Named where it was in force: a packet is canonical, so its words stand one way only."""
+    return " under the one-uid waiver" if '"allow_same_uid":true' in packet else ""
+
+
+def _alike(signals: dict[str, str]) -> str:
+    """Which same-person signals were the same for both."""
+    same = [name for name, found in sorted(signals.items()) if found == "same"]
+    return f" (same {', '.join(same)})" if same else ""
+
+
 _PHRASES: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.EngineStarted: lambda e: f"engine {e.version} started on {e.hostname} ({e.environment})",
     ev.EngineStopped: lambda e: f"engine stopped: {e.reason}",
@@ -43,10 +55,12 @@ _PHRASES: dict[type[ev.Event], Callable[[Any], str]] = {
     ),
     ev.ReviewerJoined: lambda e: f"reviewer {e.reviewer} joined",
     ev.GoRequested: lambda e: (
-        f"go asked for, packet {e.packet_sha256}, expires {stamp(e.expires_us)}"
+        f"go asked for{_waiver(e.packet)}, packet {e.packet_sha256}, expires {stamp(e.expires_us)}"
     ),
     ev.GoSigned: lambda e: f"operator signed the packet with {e.fingerprint}",
-    ev.GoDecided: lambda e: f"{e.decision} by the reviewer with {e.fingerprint} {e.reason}",
+    ev.GoDecided: lambda e: (
+        f"{e.decision} by the reviewer with {e.fingerprint}{_alike(e.signals)} {e.reason}"
+    ),
     ev.GoVoided: lambda e: f"approval void: {e.code} {e.reason}",
     ev.ApprovalRefused: lambda e: f"{e.role} signature not accepted: {e.code} {e.reason}",
     ev.SessionMoved: lambda e: (

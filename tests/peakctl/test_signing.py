@@ -76,5 +76,17 @@ def test_a_missing_key_and_a_missing_ssh_keygen_are_named(
 
 def test_signals_are_texts_and_unset_is_empty() -> None:
     seen = signals()
-    assert set(seen) == {"uid", "loginuid", "audit_session", "tty", "ssh_peer"}
+    assert set(seen) == {"uid", "loginuid", "audit_session", "tty", "ssh_peer", "agent"}
     assert "4294967295" not in seen.values()
+
+
+@pytest.mark.parametrize(
+    ("agent", "ssh", "said"),
+    [("", "", "none"), ("", "x", "none"), ("/s", "", "local"), ("/s", "192.0.2.1 1", "forwarded")],
+)
+def test_an_agent_in_a_login_over_ssh_counts_as_forwarded(
+    monkeypatch: pytest.MonkeyPatch, agent: str, ssh: str, said: str
+) -> None:
+    monkeypatch.setenv("SSH_AUTH_SOCK", agent)
+    monkeypatch.setenv("SSH_CONNECTION", ssh)
+    assert signals()["agent"] == said

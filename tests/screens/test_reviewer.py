@@ -100,6 +100,22 @@ async def test_an_abstention_needs_a_reason_and_no_limit(reviewer) -> None:
         assert stage.console.calls[0][1].startswith(f"ABSTAIN {data.PACKET_SHA}")
 
 
+async def test_after_an_abstention_the_reviewer_joins_anew_once(reviewer) -> None:
+    """The decided packet has used the nonce up; a request that expired has not."""
+    async with data.staged(reviewer) as stage:
+        await stage.show(data.CHECKLIST)
+        await stage.until(lambda: len(stage.console.calls) == 1)
+        expired = data.with_session(SessionState.CHECKLIST, go=data.go_view("void"))
+        await stage.show(expired)
+        abstained = data.with_session(
+            SessionState.CHECKLIST, go=data.go_view("void", decision="ABSTAIN")
+        )
+        await stage.show(abstained)
+        await stage.until(lambda: len(stage.console.calls) == 2)
+        await stage.show(msgspec.structs.replace(abstained, next_step="again"))
+        assert [name for name, *_ in stage.console.calls] == ["join_review"] * 2
+
+
 async def test_what_was_typed_before_the_packet_could_be_read_is_dropped(reviewer) -> None:
     async with data.staged(reviewer) as stage:
         await stage.show(SIGNED)

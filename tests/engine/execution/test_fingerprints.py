@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.contracts.canonical import sha256_hex
 from engine.execution import fingerprints
-from engine.execution.fingerprints import WatchedFiles, code_files
+from engine.execution.fingerprints import WatchedFiles, WatchedText, code_files, code_tree
 
 
 @pytest.fixture
@@ -88,3 +89,58 @@ def test_code_is_python_sql_and_toml(tmp_path: Path) -> None:
         (package / name).write_text("x")
     names = [name for name, _ in code_files([package])]
     assert names == ["package/d.toml", "package/q.sql", "package/x.py"]
+
+
+def test_i6_an_edit_in_place_with_its_old_size_and_times_is_noticed(folder: Path) -> None:
+    files = watched(folder)
+    before = files.sha256()
+    facts = (folder / "a").stat()
+    (folder / "a").write_text("eno")
+    os.utime(folder / "a", ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert files.sha256() != before
+
+
+def test_i6_a_new_file_in_a_watched_tree_is_noticed_and_its_compiled_form_is_not(
+    tmp_path: Path,
+) -> None:
+    package = tmp_path / "package"
+    (package / "room" / "__pycache__").mkdir(parents=True)
+    (package / "room" / "door.py").write_text("OPEN = False")
+    files = WatchedFiles.of_tree(lambda: code_tree([package]))
+    before = files.sha256()
+    (package / "room" / "__pycache__" / "door.pyc").write_text("x")
+    (package / "room" / "note.txt").write_text("x")
+    assert files.sha256() == before
+    (package / "room" / "window.py").write_text("OPEN = True")
+    changed = files.sha256()
+    assert changed != before
+    (package / "room" / "window.py").unlink()
+    assert files.sha256() == before
+    (package / "cellar").mkdir()
+    (package / "cellar" / "hole.py").write_text("")
+    assert files.sha256() != before
+
+
+def test_a_look_can_be_taken_before_its_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprints, "monotonic_us", lambda: 5)
+    files = WatchedFiles([("a", folder / "a")], look_every_us=1_000_000)
+    before = files.sha256()
+    (folder / "a").write_text("eno")
+    assert files.sha256() == before
+    assert files.sha256_now() != before
+
+
+def test_a_texts_line_ends_count_as_one_newline_as_where_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "book.md"
+    path.write_bytes(b"one\ntwo\n")
+    text = WatchedText(path)
+    unix = text.sha256()
+    assert unix == sha256_hex(b"one\ntwo\n")
+    path.write_bytes(b"one\r\ntwo\r\n")
+    assert text.sha256() == unix
+    path.write_bytes(b"one\nsix\n")
+    assert text.sha256() != unix
+    path.write_bytes(b"\xff")
+    assert text.sha256() == "unreadable"
+    path.unlink()
+    assert text.sha256() == "unreadable"
