@@ -55,6 +55,8 @@ __all__ = [
 
 _T = TypeVar("_T")
 _INSERT_ROWS = 20_000
+#: Rows whose scan fills DuckDB's memory.
+_LONG_SCAN = 100_000
 #: How long rows gather before they are inserted, seconds.
 _GATHER_SECONDS = 0.05
 _EXACT = Context(prec=100)
@@ -203,6 +205,7 @@ class Store:
         """Make the store equal the journal: add what it is short of, or rebuild it."""
         reason, short = await self._on_thread(lambda: self._compare(journal))
         if reason is None:
+            await self._on_thread(self._give_back)
             return Alignment("", rebuilt=False, events=self.size)
         if not short:
             return Alignment(reason, rebuilt=True, events=await self.rebuild(journal))
@@ -371,6 +374,16 @@ class Store:
             )
         except StoreFailed as error:
             self._failed = error
+
+    def _give_back(self) -> None:
+        """Open the file anew after a long scan: DuckDB keeps the blocks it read until it closes."""
+        database = self._open_database()
+        if database.end.size < _LONG_SCAN:
+            return
+        end = database.end
+        database.close()
+        self._database = Database(self._path, self._settings)
+        self._database.end = end
 
     def _moved(self) -> StoreFailed:
         return StoreFailed(
