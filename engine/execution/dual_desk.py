@@ -299,8 +299,9 @@ class DualDesk:
 
         if any(self._void(self._core.state, one) for one in self._core.state.dual.pending):
             await self._core.decide(ENGINE, decide)
-        kept = {one.sha256 for one in self._core.state.dual.pending}
-        self._asked_us = {key: us for key, us in self._asked_us.items() if key in kept}
+        for one in self._core.state.dual.requests.values():
+            if one.stage != PENDING:
+                self._asked_us.pop(one.sha256, None)
 
     def _void(self, state: State, waiting: Request) -> Denied | None:
         denied = judge_request(self._facts(state, waiting, {}))

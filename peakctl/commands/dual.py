@@ -112,7 +112,7 @@ def show(request: IdArgument, workspace: WorkspaceOption = None, json: JsonOptio
     say(
         *table(readable(reading)),
         f"sha256 {reading.sha256}",
-        f"code   {reading.code}",
+        f"short code {reading.code}",
         f"stage  {_stage(view)}; signed by {', '.join(view.signed_by) or 'nobody'}",
     )
     return 0
@@ -259,7 +259,7 @@ def sign_file(file: Path, key: Path | None, role: Role | None, workspace: Path |
     signer = Signer(key.expanduser())
     role = role or _role_of(visited(workspace), signer.public_line(), str(key))
     who = reading.said.signer(role).person
-    say(*table(readable(reading)), f"sha256 {reading.sha256}", f"code   {reading.code}")
+    say(*table(readable(reading)), f"sha256 {reading.sha256}", f"short code {reading.code}")
     say(f"signing as {role.value} {who}, with {key}")
     signature = signer.sign(reading.document, reading.namespace(role))
     target = signature_file(file, role)

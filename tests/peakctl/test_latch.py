@@ -13,6 +13,7 @@ import pytest
 from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.documents import Namespace
 from engine.contracts.people import Role
+from engine.governance.wordlist import short_code
 from peakctl.founding import create_demo
 from peakctl.signing import Signer
 from peakctl.supervisor import Supervisor
@@ -278,7 +279,8 @@ def test_dual_shows_what_waits_and_the_other_types_the_code(desk: Desk) -> None:
     text = desk.run("dual", "show", request).stdout
     assert "RELEASE THE KILL LATCH" in text
     assert "nothing rests; über \\u202e" in text
-    code = text.partition("\ncode   ")[2].partition("\n")[0]
+    code = short_code(shown["sha256"])
+    assert f"short code {code}" in text
     mine = ("dual", "sign", request, "--person", "bob", "--key", str(desk.key(Role.REVIEWER)))
     assert "the short code is missing" in one_line(desk.run(*mine))
     wrong = desk.run(*mine, "--code", "baba-baba-baba-baba")

@@ -341,6 +341,19 @@ async def test_the_signers_file_gives_the_reviewer_the_operators_key(world: Worl
     world.nothing_was_granted()
 
 
+async def test_a_request_is_made_while_the_clockwork_voids_another(world: World) -> None:
+    """Its age is known from its first moment: the clockwork must not take it for an old one."""
+    first = await world.ask()
+    asking = asyncio.ensure_future(world.ask(subject={**SUBJECT, "after": "7"}))
+    while not asking.done():
+        await world.desk.expire()
+        await asyncio.sleep(0)
+    for view in (first, await asking):
+        await world.sign(view, "alice")
+        await world.sign(view, "bob")
+        assert world.stage(view) == "granted"
+
+
 async def test_what_it_is_about_has_changed_since(world: World) -> None:
     view = await world.ask()
     await world.sign(view, "alice")
