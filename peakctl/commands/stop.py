@@ -24,9 +24,9 @@ from peakctl.commands.running import run
 if TYPE_CHECKING:
     from peakctl.workspace import Workspace
 
-#: How long the command watches the kill's stages before it says "not proven".
-PROOF_SECONDS = 30.0
-_FINAL = frozenset({"PROVEN", "UNCONFIRMED"})
+#: How long the command watches the kill's stages before it says "not proven" and ends.
+PROOF_SECONDS = 20.0
+_SAID_SECONDS = 2.0
 
 
 def register(app: typer.Typer) -> None:
@@ -127,15 +127,23 @@ def _latch_alone(latch: Path, person: str, reason: str, pressed_us: int) -> None
 
 
 async def _watch(place: Workspace, person: str) -> KillView:
-    """Follow the kill until its verdict or the deadline; the last view then is the answer."""
+    """Follow the kill until it is proven or the deadline; the last view then is the answer.
+
+    UNCONFIRMED is said as long as it lasts, and is no end: the engine goes on hunting.
+    """
     from peakctl.client.client import EngineClient  # noqa: PLC0415
 
     deadline = time.monotonic() + PROOF_SECONDS
+    said = 0.0
     async with EngineClient(place.socket, person) as client:
         while True:
             view = (await client.state()).kill
-            if view.state in _FINAL or time.monotonic() > deadline:
+            now = time.monotonic()
+            if view.state == "PROVEN" or now > deadline:
                 return view
+            if view.state == "UNCONFIRMED" and now > said + _SAID_SECONDS:
+                said = now
+                _say_unconfirmed(view.detail)
             await asyncio.sleep(0.05)
 
 
