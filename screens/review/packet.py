@@ -75,7 +75,12 @@ class PacketScreen(PeakScreen):
             yield Lines(id="packet-match")
         with Horizontal(classes="field"):
             yield Label("max order", markup=False)
-            limit = Input(id="packet-limit", compact=True, max_length=40, placeholder="as above")
+            limit = Input(
+                id="packet-limit",
+                compact=True,
+                max_length=40,
+                placeholder="its max_order_notional",
+            )
             limit.cursor_blink = False
             yield limit
             yield Lines(id="packet-limit-match")
