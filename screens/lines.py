@@ -1,14 +1,15 @@
-"""`Lines`: a widget of one-line rows that repaints only the rows that changed.
+"""`Lines`: a widget of one-line rows that repaints only the columns that changed.
 
 Every figure on the screens is drawn by it. A row is text and style, compared with what stands
-there; an unchanged state sends no byte to the terminal. Drawing is a pure function of the state and
-the size, handed in by the screen.
+there; an unchanged state sends no byte to the terminal, and a new last digit not the whole row.
+Drawing is a pure function of the state and the size, handed in by the screen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from rich.cells import get_character_cell_size
 from textual.content import Content
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -55,7 +56,9 @@ class Lines(Widget):
             return
         for y, (new, old) in enumerate(zip(rows, before, strict=True)):
             if not new.is_same(old):
-                self.refresh(Region(0, y, width, 1))
+                first, end = changed_columns(new, old, width)
+                if end > first:
+                    self.refresh(Region(first, y, end - first, 1))
 
     @property
     def plain_rows(self) -> list[str]:
@@ -80,6 +83,31 @@ class Lines(Widget):
     def on_resize(self) -> None:
         """Another size, other rows."""
         self.redraw()
+
+
+def changed_columns(new: Content, old: Content, width: int) -> tuple[int, int]:
+    """From which column up to which (exclusive) two rows differ, when drawn `width` wide.
+
+    The whole row where a character is no column, or where a row has to be cut. One stretch: the
+    library paints whole pieces of one style, and several stretches send more bytes than one.
+    """
+    after, before = _columns(new, width), _columns(old, width)
+    if after is None or before is None:
+        return 0, width
+    differ = [at for at, (one, other) in enumerate(zip(after, before, strict=True)) if one != other]
+    return (differ[0], differ[-1] + 1) if differ else (0, 0)
+
+
+def _columns(row: Content, width: int) -> list[tuple[object, ...]] | None:
+    """Each column's character and styles; None for a row whose characters are not its columns."""
+    plain = row.plain
+    if len(plain) > width or any(get_character_cell_size(one) != 1 for one in plain):
+        return None
+    columns: list[tuple[object, ...]] = [(one,) for one in plain.ljust(width)]
+    for span in row.spans:
+        for at in range(max(span.start, 0), min(span.end, len(plain))):
+            columns[at] += (span.style,)
+    return columns
 
 
 class Picker(Lines, can_focus=True):
