@@ -28,6 +28,7 @@ from engine.orders.positions import (
     unrealized,
 )
 from engine.risk.activity import Times
+from engine.risk.sums import Amounts
 
 _NO_FALL = (ZERO, Decimal(1))
 
@@ -53,7 +54,8 @@ class LossBook:
         self._last_prices: dict[str, Decimal] = {}
         self._held: dict[str, Position] = {}
         #: what all fills before the n-th earned together, so that a week costs as little as a day
-        self._sums: list[Decimal] = [ZERO]
+        self._sums = Amounts()
+        self._sums.append(ZERO)
         self._at = array("q")
         self._highest = array("q")
         #: fills stamped earlier than one before them: the clock was set back

@@ -12,6 +12,9 @@ import itertools
 import json
 import os
 import shutil
+import subprocess
+import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +25,9 @@ from engine.contracts.documents import Namespace
 from engine.contracts.errors import PeakError
 from engine.contracts.event import NoteAdded
 from engine.contracts.people import person
+from engine.execution.checkpoint import restore
+from engine.execution.core import State
+from engine.execution.frozen import freeze
 from engine.execution.heads_writer import HeadsWriter
 from engine.journal.chain import ZERO_HASH, line_hash
 from engine.journal.heads import head_text, refuse_rewritten
@@ -408,6 +414,39 @@ def test_the_reviewers_copy_does_not_follow_a_head_that_cannot_be(
     assert witness.judge([HeadText(text=text, signature="")]) != ""
 
 
+# --- checkpoints, and verifying with nothing ------------------------------------------------------
+
+
+def test_a_state_of_the_attackers_own_is_put_where_a_start_looks_for_one(place: Workspace) -> None:
+    """A perfect file of a state without a latch; but no event of the journal speaks of it."""
+    checkpoints = place.state / "checkpoints"
+    checkpoints.mkdir()
+    for name in (f"{SIZE:012d}.state", f"{SIZE - 5:012d}.state", "999999999999.state"):
+        (checkpoints / name).write_bytes(zlib.compress(freeze(State())))
+    opened = Journal.open(
+        place.journal, commit_interval_ms=0, segment_lines=20, clock_us=lambda: 0
+    ).journal
+    begun = restore(checkpoints, opened, "c" * 64)
+    opened.close()
+    assert begun.size == 0
+    assert "does not speak of it" in begun.refused
+    assert verify(place.root) == 0, "the journal itself is as it was"
+
+
+def test_the_journal_is_verified_without_an_engine_and_without_duckdb(place: Workspace) -> None:
+    """By the command itself, in a process in which neither DuckDB nor Arrow can be imported."""
+    text = (
+        "import sys; sys.modules.update(dict.fromkeys(['duckdb', 'pyarrow', 'engine.host'])); "
+        "from peakctl.commands.ledger import verify; from pathlib import Path; "
+        "sys.exit(verify(Path(sys.argv[1])))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", text, str(place.root)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{SIZE} events in 5 files" in done.stdout
+
+
 # --- the database, asked by people ----------------------------------------------------------------
 
 WRITES = [
@@ -462,6 +501,31 @@ WRITES = [
     "SELECT * FROM read_csv('http://127.0.0.1:1/x')",
     "SELECT * FROM query('DELETE FROM events')",
     "SELECT getenv('HOME')",
+    "SELECT * FROM sniff_csv('/etc/passwd')",
+    "SELECT * FROM parquet_scan('/etc/passwd')",
+    "SELECT * FROM read_ndjson('/proc/self/environ')",
+    "SELECT * FROM read_text('/proc/self/maps')",
+    "SELECT * FROM read_blob('/proc/self/mem')",
+    "SELECT * FROM glob('/dev/shm/*')",
+    "SELECT * FROM '/dev/shm/peakctl-query-x/evidence.duckdb'",
+    "SELECT * FROM sqlite_scan('/etc/passwd', 'x')",
+    "SELECT * FROM 's3://bucket/x.parquet'",
+    "SELECT * FROM 'https://127.0.0.1:1/x.parquet'",
+    "COPY events TO '/dev/shm/peakctl-redteam.csv'",
+    "COPY events FROM '/etc/passwd'",
+    "ATTACH '{root}/.peakctl/evidence.duckdb' AS live",
+    "DETACH evidence",
+    "SET GLOBAL memory_limit = '10GB'",
+    "SET temp_directory = '/tmp'",
+    "SET threads = 64",
+    "PRAGMA threads = 64",
+    "RESET memory_limit",
+    "DROP SCHEMA main CASCADE",
+    "MERGE INTO events USING events AS e ON true WHEN MATCHED THEN DELETE",
+    "SELECT nextval('nothing')",
+    "EXPLAIN SELECT * FROM read_text('/etc/passwd')",
+    "SUMMARIZE SELECT * FROM read_text('/etc/passwd')",
+    "SELECT repeat('x', 30000000) FROM range(100000)",
     "",
     ";",
     "\x00",
@@ -487,11 +551,24 @@ def test_a_question_that_is_none(desk: Desk, sql: str) -> None:
     assert not list((desk.place.state / "exports").glob("x.*"))
 
 
-def test_a_question_with_an_answer_of_a_gigabyte(desk: Desk) -> None:
-    """It is refused; the engine's memory stays where it was."""
-    sql = "SELECT string_agg(repeat('x', 1000), '') FROM range(1000000)"
-    answer = desk.post("store/query", person="alice", sql=sql)
-    assert answer.status in {400, 403, 409}, answer
-    resident = int(Path(f"/proc/{desk.field.pid}/statm").read_text().split()[1]) * 4096
-    assert resident < 700 << 20, f"{resident >> 20} MiB"
+def resident_mib(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 >> 20
+
+
+def test_questions_with_answers_of_gigabytes(desk: Desk) -> None:
+    """They end in the query process; the engine's memory stays where it was."""
+    desk.post("store/query", person="alice", sql="SELECT 1")
+    before = resident_mib(desk.field.pid)
+    for sql in (
+        "SELECT string_agg(repeat('x', 1000), '') FROM range(1000000)",
+        "SELECT repeat('x', 20000000) FROM range(100000)",
+        "SELECT list(range) FROM range(1000000000)",
+    ):
+        answer = desk.post("store/query", person="alice", sql=sql)
+        assert answer.status in {400, 403, 409}, answer
+    wide = desk.post(
+        "store/query", person="alice", sql="SELECT repeat('x', 1000000) FROM range(99)"
+    )
+    assert (wide.status, wide.body["cut"]) == (200, "bytes")
+    assert resident_mib(desk.field.pid) - before < 100
     assert desk.state()["engine"]["phase"] == "ready"
