@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/.locked
 WORKERS ?= 4
 
-.PHONY: run test test-pythons check lint bench matrix appends soak mutants clients lock clean
+.PHONY: run test test-pythons check lint bench matrix killmatrix storefaults appends soak mutants clients lock clean
 
 run: $(STAMP)
 	@$(VENV)/bin/peakctl demo
@@ -35,9 +35,17 @@ bench: $(STAMP)
 matrix: $(STAMP)
 	$(VENV)/bin/python -m tests.faults.matrix
 
+# Every cause of a kill, under every condition of the engine and of the venue. Prints verdicts and times.
+killmatrix: $(STAMP)
+	$(VENV)/bin/python -m tests.faults.kill_matrix
+
 # SIGKILL at every journal append of a whole session, at three points each.
 appends: $(STAMP)
 	$(VENV)/bin/python -m tests.faults.appends
+
+# The store's files cut at every byte, flipped, swapped and taken away: nothing is lost, or refused by name.
+storefaults: $(STAMP)
+	$(VENV)/bin/python -m tests.faults.store_faults
 
 # Ten times the recorded market with faults from a seed.
 SOAK_SECONDS ?= 1800
