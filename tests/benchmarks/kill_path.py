@@ -9,19 +9,17 @@ ours does, because making 200 reports is half of the venue's own time.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Sequence
 from decimal import Decimal
 
 import uvloop
 
-from engine.contracts.documents import Namespace
+from engine.contracts.documents import Namespace, Purpose
 from engine.contracts.event import KillLatched, KillStage, KillVerdict, OrderCanceled
 from engine.contracts.money import round_down_to, to_text
 from engine.contracts.order import OrderType, Side
 from peakctl.client.kill import send_kill
-from peakctl.client.raw_http import exchange
 from peakctl.demo_seats import Seat
 from peakctl.signing import Signer
 from tests.benchmarks.bare_disk import write_durably
@@ -35,7 +33,6 @@ _BELOW = Decimal("0.995")
 #: Under the widest limit of 50 a second.
 _PACE_SECONDS = 0.022
 _PROOF_SECONDS = 30.0
-_RELEASE_ROUTE = "/v1/latch/document?reason=benchmark&operator=alice&reviewer=bob"
 
 
 def kill_rows(rounds: int = 3) -> list[Row]:
@@ -188,22 +185,17 @@ async def _latches(place: Desk, presses: int) -> tuple[list[float], list[float]]
             bare.append(await asyncio.to_thread(write_durably, path))
             answered.append((await asyncio.to_thread(_press, place))[1])
             await proven(operator)
-            await release(place, operator, signers)
+            await release(operator, signers)
     return answered, bare
 
 
-async def release(place: Desk, operator: Seat, signers: list[Signer]) -> None:
+async def release(operator: Seat, signers: list[Signer]) -> None:
     """Have both people sign the latch open again, so that the next press sets it anew."""
-    _status, reply = await asyncio.to_thread(
-        exchange, place.workspace.socket, "GET", _RELEASE_ROUTE, time.monotonic() + 10
-    )
-    text = str(json.loads(reply)["document"])
-    document = text.encode("ascii")
-    signatures = [
-        await asyncio.to_thread(signer.sign, document, namespace)
-        for signer, namespace in zip(
-            signers, (Namespace.RELEASE, Namespace.RELEASE_REVIEW), strict=True
-        )
-    ]
-    await operator.client.release(text, *signatures)
+    asked = await operator.client.dual_request(Purpose.RELEASE, {}, "benchmark", "alice", "bob")
+    document = asked.document.encode("ascii")
+    for signer, name, namespace in zip(
+        signers, ("alice", "bob"), (Namespace.RELEASE, Namespace.RELEASE_REVIEW), strict=True
+    ):
+        signature = await asyncio.to_thread(signer.sign, document, namespace)
+        await operator.client.dual_sign(asked.id, asked.sha256, signature, signer=name)
     await operator.until(lambda seen: seen.kill.state == "READY", "release")
