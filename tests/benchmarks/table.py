@@ -70,6 +70,11 @@ def peak_memory_mib(pid: int | str = "self") -> float:
     return _memory_mib(pid, "VmHWM")
 
 
+def forget_peak() -> None:
+    """Let the peak of this process begin anew from what it has now."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def memory_mib(pid: int | str = "self") -> float:
     """The resident memory of the process now, MiB."""
     return _memory_mib(pid, "VmRSS")
