@@ -61,7 +61,18 @@ async def test_an_adopted_orphan_is_an_order_of_the_session_with_its_trades(live
     await live.ready()
     price = (await live.away_price()) + Decimal(1)
     orphan = await stranger(live, "from-elsewhere", price)
-    view = await live.adopt(SYMBOL, "from-elsewhere", "placed by hand, now ours")
+    asked = await live.peakctl(
+        *("orphan", "adopt", "from-elsewhere", "--reason", "placed by hand, now ours"),
+        *("--person", "alice"),
+    )
+    assert (asked[0], asked[2]) == (0, ""), asked
+    assert live.events("orphan.adopted") == []
+    command, _, code = asked[1].rpartition("` and types: ")
+    request = command.rpartition(" ")[2]
+    signed = await live.peakctl("dual", "sign", request, "--person", "bob", "--code", code.strip())
+    assert (signed[0], signed[2]) == (0, ""), signed
+    assert f"adopt {request}: granted" in signed[1]
+    view = await live.state()
     (order,) = view.orders
     assert (order.intent.client_order_id, order.owner) == ("from-elsewhere", "alice")
     assert (order.venue_order_id, order.reason) == (
