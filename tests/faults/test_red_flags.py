@@ -186,44 +186,26 @@ async def test_a_crash_whose_orders_the_venue_does_not_tell_is_a_kill(start: Sta
     await killed_by(desk, "CRASH_UNRECOVERED")
 
 
-async def fill_the_store_s_disk(desk: Field) -> None:
-    """The database's files cannot grow any more, and a new one would be larger; the journal can."""
-    for number in range(60):
-        await desk.client.note(f"{number}: {'x' * 300}")
-    await desk.client.query("SELECT count(*) FROM fills")  # the store has caught up
-    size = desk.workspace.store.with_name(f"{desk.workspace.store.name}.wal").stat().st_size
-    room = size - max(path.stat().st_size for path in desk.workspace.journal.glob("*.jsonl"))
-    assert room > 7_000, room
-    resource.prlimit(desk.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+async def lose_the_store(desk: Field) -> None:
+    """Somebody moves the database's file away under the running engine."""
+    desk.workspace.store.rename(desk.workspace.store.with_name("moved-away.duckdb"))
     await desk.client.note("the store cannot take this")
-
-    async def failed() -> bool:
-        try:
-            await desk.client.query("SELECT count(*) FROM fills")
-        except PeakError:
-            return True
-        return False
-
-    await desk.eventually(failed, "the store has failed")
-
-
-def free_the_disk(desk: Field) -> None:
-    resource.prlimit(desk.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
 
 
 async def test_a_store_that_cannot_be_made_again_is_a_kill(start: Start) -> None:
     desk = await quick(start)
     await desk.rest_one()
-    await fill_the_store_s_disk(desk)
-    await desk.until_kill("LATCHED", "PROVEN")
-    free_the_disk(desk)
+    in_the_way = desk.workspace.store.with_name(f"{desk.workspace.store.name}.rebuild")
+    in_the_way.mkdir()
+    (in_the_way / "so it cannot be replaced").touch()
+    await lose_the_store(desk)
     await killed_by(desk, "STORE")
+    assert not desk.events("store.rebuilt")
 
 
 async def test_a_store_that_can_be_made_again_is_none(start: Start) -> None:
     desk = await quick(start)
-    await fill_the_store_s_disk(desk)
-    free_the_disk(desk)
+    await lose_the_store(desk)
     await desk.eventually(lambda: desk.events("store.rebuilt"), "the store made again")
     await desk.client.query("SELECT count(*) FROM fills")
     assert (await desk.state()).kill.state == "READY"
@@ -239,3 +221,17 @@ async def test_a_journal_that_fails_is_a_kill_by_its_name(live: Field) -> None:
     latch = live.workspace.state / "latch"
     await live.eventually(latch.exists, "the latch file")
     assert json.loads(latch.read_bytes())["reason"].startswith("JOURNAL")
+
+
+async def test_an_engine_that_crashes_again_and_again_is_a_kill(start: Start) -> None:
+    """Five restarts of a session that trades are borne, each of them settled; the sixth is not."""
+    desk = await quick(start)
+    order_id = await desk.rest_one()
+    for _ in range(5):
+        await desk.sigkill()
+        await desk.start_engine()
+    await desk.until_order(order_id, "ACKNOWLEDGED")
+    assert (await desk.state()).kill.state == "READY"
+    await desk.sigkill()
+    await desk.start_engine()
+    await killed_by(desk, "CRASH_LOOP")
