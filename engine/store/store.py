@@ -15,7 +15,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Context, Decimal
+from decimal import Decimal
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,6 +40,7 @@ from engine.store.database import (
 )
 from engine.store.joins import FillTable
 from engine.store.question import refuse_writing
+from engine.store.stretch import WHOLE, Movements, Stretch, movements
 
 __all__ = [
     "WHOLE",
@@ -59,8 +60,6 @@ _INSERT_ROWS = 20_000
 _LONG_SCAN = 100_000
 #: How long rows gather before they are inserted, seconds.
 _GATHER_SECONDS = 0.05
-_EXACT = Context(prec=100)
-_END = 2**63 - 1
 _MOVED = "the file was moved away or replaced while it was open"
 
 
@@ -70,36 +69,6 @@ class Alignment(msgspec.Struct, frozen=True):
     reason: str
     rebuilt: bool
     events: int
-
-
-class Stretch(msgspec.Struct, frozen=True):
-    """A stretch of the journal: from a time to a time (µs UTC), below a sequence number."""
-
-    since_us: int = 0
-    until_us: int = _END
-    until_seq: int = _END
-
-    def parameters(self, session_id: str) -> dict[str, str]:
-        """As the queries name them."""
-        return {
-            "session_id": session_id,
-            "since_us": str(self.since_us),
-            "until_us": str(self.until_us),
-            "until_seq": str(self.until_seq),
-        }
-
-
-#: All of it.
-WHOLE = Stretch()
-
-
-class Movements(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session's trades moved in one symbol: base and quote (without fees), fees by asset."""
-
-    symbol: str
-    base: Decimal
-    quote: Decimal
-    fees: dict[str, Decimal]
 
 
 class Store:
@@ -294,22 +263,7 @@ class Store:
         """
         trades = await self._session_rows("journal_trades", session_id, stretch)
         fees = await self._session_rows("journal_fees", session_id, stretch)
-        base: dict[str, Decimal] = {}
-        quote: dict[str, Decimal] = {}
-        for symbol, side, price, quantity in trades:
-            signed = quantity if side == "BUY" else -quantity
-            base[symbol] = _EXACT.add(base.get(symbol, Decimal(0)), signed)
-            value = _EXACT.multiply(price, signed)
-            quote[symbol] = _EXACT.subtract(quote.get(symbol, Decimal(0)), value)
-        return [
-            Movements(
-                symbol=symbol,
-                base=plain(base[symbol]),
-                quote=plain(quote[symbol]),
-                fees={asset: plain(fee) for name, asset, fee in fees if name == symbol},
-            )
-            for symbol in base
-        ]
+        return movements(trades, fees)
 
     async def counts(self, session_id: str, until_seq: int) -> dict[str, int]:
         """How many events of each kind name the session below a sequence number."""
