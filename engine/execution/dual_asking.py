@@ -51,7 +51,7 @@ class Asking:
     def events(
         self, state: State, act: Act, request: DualRequest, actor: Actor
     ) -> tuple[list[AnyEvent], DualRequested]:
-        """The older requests that this one replaces, and the request. Raises InputError, Refused."""
+        """Older requests that this one replaces, and the request. Raises InputError, Refused."""
         reason = reason_words(request.reason)
         self._refuse_stale()
         subject = act.describe(state, request.subject)
