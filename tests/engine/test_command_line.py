@@ -19,6 +19,8 @@ from engine.command_line import told
 from engine.contracts.errors import InputError, Refused
 from engine.contracts.people import Actor
 from engine.contracts.requests import ReasonRequest
+from engine.ops.pasted import PastedSecrets
+from engine.ops.redaction import Redaction
 from peakctl.client.line import Lines
 
 
@@ -53,7 +55,7 @@ async def site(path: Path, desk: Desk) -> web.AppRunner:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     take = (msgspec.json.Decoder(ReasonRequest), desk.take)
-    await _Site(runner, path, {"desk/take": take}).start()
+    await _Site(runner, path, {"desk/take": take}, PastedSecrets(Redaction(())).checked).start()
     return runner
 
 
