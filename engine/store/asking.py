@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 
 from engine.contracts.errors import InputError, Refused
-from engine.store.question import Asked, Told
+from engine.store.question import Asked, Told, remove_copies
 from engine.unseen import plain_environment
 
 #: A child that nobody has asked for so long is ended, seconds.
@@ -157,6 +157,7 @@ class QueryProcess:
             if pipe is not None:
                 pipe.close()
         child.wait()
+        remove_copies(child.pid, self._path)
 
 
 class _Silent(Exception):  # noqa: N818  (nothing came, or not what should)

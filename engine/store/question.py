@@ -88,7 +88,8 @@ class Copy:
         log = path.with_name(path.name + ".wal")
         sources = [one for one in (path, log) if one.exists()]
         self.bytes = sum(one.stat().st_size for one in sources)
-        folder = Path(tempfile.mkdtemp(prefix="peakctl-query-", dir=_room_for(self.bytes, path)))
+        room = _room_for(self.bytes, path)
+        folder = Path(tempfile.mkdtemp(prefix=_prefix(os.getpid()), dir=room))
         try:
             for source in sources:
                 shutil.copyfile(source, folder / source.name)
@@ -107,6 +108,17 @@ class Copy:
             self.connection.execute("SET lock_configuration = true")
         finally:
             shutil.rmtree(folder)
+
+
+def _prefix(pid: int) -> str:
+    return f"peakctl-query-{pid}-"
+
+
+def remove_copies(pid: int, path: Path) -> None:
+    """Remove what a child with this pid left because it was killed while it copied `path`."""
+    for room in (_MEMORY_FOLDER, path.parent):
+        for folder in room.glob(f"{_prefix(pid)}*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _room_for(needed: int, path: Path) -> Path:

@@ -13,9 +13,10 @@ from engine.contracts.decision import Decision, Verdict
 from engine.contracts.fill import Fill, Liquidity
 from engine.contracts.order import OrderIntent, OrderType, Side
 from engine.contracts.people import Actor, person
-from engine.contracts.session import Charter, ItemResult, Limits, Mode, SessionState
+from engine.contracts.session import ItemResult, SessionState
 from engine.journal.writer import Journal
 from engine.store.store import Store
+from tests.engine.charters import CHARTER
 
 SESSION = "abcdefabcdef"
 ALICE = person("alice", "peer-uid:1000")
@@ -108,32 +109,7 @@ class Story:
 
     @staticmethod
     def charter() -> ev.SessionChartered:
-        limits = Limits(
-            max_order_quantity=Decimal(1),
-            max_order_notional=Decimal(500),
-            max_position=Decimal(1),
-            max_open_orders=5,
-            max_orders_per_second=2,
-            max_orders_per_minute=20,
-            max_orders_per_session=100,
-            max_session_loss=Decimal(50),
-            price_collar_bps=100,
-        )
-        charter = Charter(
-            mode=Mode.PAPER,
-            venue="sandbox",
-            account="demo",
-            instruments=("BTCUSDT",),
-            limits=limits,
-            window_from_us=0,
-            window_until_us=1,
-            operator="alice",
-            reviewer="bob",
-            runbook="session",
-            attendance_seconds=15,
-            purpose="a test",
-        )
-        return ev.SessionChartered(session_id=SESSION, charter=charter)
+        return ev.SessionChartered(session_id=SESSION, charter=CHARTER)
 
     @classmethod
     def day(cls) -> list[Any]:

@@ -1,6 +1,7 @@
 """The third side of reconciliation, and people's questions that may only read."""
 
 import os
+import tempfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -224,8 +225,13 @@ async def test_the_query_process_has_nothing_of_the_engine(
     environ, opened = seen_of(pid)
     assert b"CANARY" not in environ
     assert not any("journal" in name for name in opened)
+    half_copied = [
+        Path(tempfile.mkdtemp(prefix=f"peakctl-query-{pid}-", dir=room))
+        for room in ("/dev/shm", pair.path.parent)
+    ]
     kill_and_wait(pid)
     assert (await store.query("SELECT count(*) FROM events")).rows == [(1,)]
+    assert not any(folder.exists() for folder in half_copied)
     pid = store._questions.pid
     await pair.close()
     with pytest.raises(ProcessLookupError):
