@@ -462,6 +462,28 @@ class Field:
         )
         assert "orderId" in sold, sold
 
+    async def stranger(
+        self, name: str = "", price: Decimal | None = None, quantity: str = "0.002"
+    ) -> dict[str, Any]:
+        """An order in our account that the engine knows nothing of; without a price at the market.
+
+        Returns the venue's answer.
+        """
+        at = {"price": str(price), "timeInForce": "GTC"} if price is not None else {}
+        named = {"newClientOrderId": name} if name else {}
+        placed: dict[str, Any] = await self.ask(
+            "POST",
+            "order",
+            symbol=SYMBOL,
+            side="BUY",
+            type="MARKET" if price is None else "LIMIT",
+            quantity=quantity,
+            **at,
+            **named,
+        )
+        assert "orderId" in placed, placed
+        return placed
+
     async def same_trades_here_and_there(self) -> None:
         """Every trade of the venue is in the journal once, and no other."""
         there = [str(one["id"]) for one in await self.venue_trades()]

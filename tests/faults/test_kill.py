@@ -179,17 +179,7 @@ async def test_no_proof_while_the_cancels_are_not_answered(live: Field) -> None:
         hide_order_ms=60_000,
         rest=[{"on": "cancel_all", **refused}],
     )
-    placed = await live.ask(
-        "POST",
-        "order",
-        symbol="BTCUSDT",
-        side="BUY",
-        type="LIMIT",
-        timeInForce="GTC",
-        quantity="0.002",
-        price=str(price),
-    )
-    assert "orderId" in placed
+    await live.stranger(price=price)
     assert await live.venue_open() == [], "it is hidden"
     await live.press_kill()
     await live.until_kill("UNCONFIRMED")

@@ -19,18 +19,7 @@ SYMBOL = "BTCUSDT"
 
 async def stranger(live: Field, name: str, price: Decimal, quantity: str = "0.002") -> OrphanView:
     """An order of this account from elsewhere, once the engine has found it."""
-    sent = await live.ask(
-        "POST",
-        "order",
-        symbol=SYMBOL,
-        side="BUY",
-        type="LIMIT",
-        timeInForce="GTC",
-        quantity=quantity,
-        price=str(price),
-        newClientOrderId=name,
-    )
-    assert "orderId" in sent, sent
+    await live.stranger(name, price, quantity)
     return await until_orphan(live, name, "open")
 
 
@@ -110,15 +99,7 @@ async def test_what_an_orphan_traded_before_it_was_adopted_is_asked_for(live: Fi
 
 async def stranger_bought(live: Field, name: str, limit: Decimal) -> None:
     """Somebody buys for this account at the market; the end comes with the news."""
-    sent = await live.ask(
-        "POST",
-        "order",
-        symbol=SYMBOL,
-        side="BUY",
-        type="MARKET",
-        quantity="0.002",
-        newClientOrderId=name,
-    )
+    sent = await live.stranger(name)
     assert sent.get("status") == "FILLED", (sent, limit)
     orphan = await until_orphan(live, name, "ended")
     assert (orphan.status, orphan.filled_quantity) == ("FILLED", Decimal("0.002"))

@@ -228,16 +228,7 @@ async def test_pain_14_a_kill_wins_against_new_buys_and_works_when_all_is_stoppe
     assert intents_after(live, "kill.latched") == []
     assert await live.venue_open() == []
     await live.release()
-    await live.ask(
-        "POST",
-        "order",
-        symbol=SYMBOL,
-        side="BUY",
-        type="LIMIT",
-        timeInForce="GTC",
-        quantity="0.002",
-        price=str(await live.away_price_now()),
-    )
+    await live.stranger(price=await live.away_price_now())
     await live.press_kill()  # the session is killed and over; the account is not empty
     await live.until_kill("PROVEN")
     assert await live.venue_open() == []

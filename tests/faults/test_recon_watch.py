@@ -82,17 +82,7 @@ async def test_a_reconnect_is_followed_by_a_run(start: Start) -> None:
 
 async def test_a_strangers_order_is_red_pauses_and_heals_when_it_ended(watched: Field) -> None:
     price = await watched.away_price()
-    await watched.ask(
-        "POST",
-        "order",
-        symbol=SYMBOL,
-        side="BUY",
-        type="LIMIT",
-        timeInForce="GTC",
-        quantity="0.002",
-        price=str(price),
-        newClientOrderId="stranger",
-    )
+    await watched.stranger("stranger", price)
     seen = await until_watch(watched, lambda now: now.breaks, "a break")
     (found,) = seen.breaks
     assert (found.code, found.key, found.klass) == ("ORDER_ORPHAN", "stranger", "red")
@@ -128,15 +118,7 @@ async def test_a_strangers_order_is_red_pauses_and_heals_when_it_ended(watched: 
 
 async def test_money_that_moved_outside_is_red(watched: Field) -> None:
     await until_watch(watched, lambda seen: seen.state == "agree", "agreement")
-    await watched.ask(
-        "POST",
-        "order",
-        symbol=SYMBOL,
-        side="BUY",
-        type="MARKET",
-        quantity="0.002",
-        newClientOrderId="took-it",
-    )
+    await watched.stranger("took-it")
     await watched.until_session("paused")
     seen = (await watched.state()).recon_watch
     assert {"ORDER_ORPHAN", "FILL_ORPHAN", "BALANCE", "POSITION"} <= {b.code for b in seen.breaks}
@@ -240,17 +222,7 @@ async def test_a_wipe_is_red_and_ends_as_a_break_that_both_answered(watched: Fie
 
 async def test_no_session_is_signed_with_an_unanswered_red_break(watched: Field) -> None:
     price = await watched.away_price()
-    await watched.ask(
-        "POST",
-        "order",
-        symbol=SYMBOL,
-        side="BUY",
-        type="LIMIT",
-        timeInForce="GTC",
-        quantity="0.002",
-        price=str(price),
-        newClientOrderId="stranger",
-    )
+    await watched.stranger("stranger", price)
     await watched.until(lambda view: bool(view.orphans), "the orphan")
     await watched.press_kill()
     await watched.until_kill("PROVEN")

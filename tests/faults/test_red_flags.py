@@ -21,7 +21,6 @@ from engine.contracts.order import OrderType
 if TYPE_CHECKING:
     from tests.faults.conftest import Field, Start
 
-SYMBOL = "BTCUSDT"
 OFTEN = {"every_seconds": 1}
 
 #: Runs `peakctl` as it is with shorter times in the table of flags; logs a secret when asked to.
@@ -79,21 +78,6 @@ async def killed_by(desk: Field, code: str, seconds: float = 30) -> None:
     assert view.session.state.value == "killed"
     with pytest.raises(PeakError):
         await desk.submit(price=await desk.away_price_now())
-
-
-async def stranger(desk: Field, name: str) -> None:
-    price = await desk.away_price_now()
-    await desk.ask(
-        "POST",
-        "order",
-        symbol=SYMBOL,
-        side="BUY",
-        type="LIMIT",
-        timeInForce="GTC",
-        quantity="0.002",
-        price=str(price),
-        newClientOrderId=name,
-    )
 
 
 async def test_a_watchdog_that_had_to_act_is_a_kill(start: Start) -> None:
@@ -158,17 +142,17 @@ async def test_a_secret_on_its_way_to_the_log_is_a_kill(start: Start) -> None:
 async def test_strangers_again_and_again_are_a_kill_and_a_few_are_not(start: Start) -> None:
     desk = await quick(start)
     for number in range(5):
-        await stranger(desk, f"stranger-{number}")
+        await desk.stranger(f"stranger-{number}", await desk.away_price_now())
     await desk.eventually(lambda: len(desk.events("orphan.found")) == 5, "five strangers")
     checked = len(desk.events("recon.checked"))
     assert (await desk.state()).kill.state == "READY", checked
-    await stranger(desk, "one-too-many")
+    await desk.stranger("one-too-many", await desk.away_price_now())
     await killed_by(desk, "KEY_STRANGERS")
 
 
 async def test_a_red_break_that_nobody_takes_is_a_kill_after_the_pause(start: Start) -> None:
     desk = await quick(start, recon=OFTEN)
-    await stranger(desk, "stranger")
+    await desk.stranger("stranger", await desk.away_price_now())
     await desk.until_session("paused", 30)
     assert (await desk.state()).kill.state == "READY"
     await killed_by(desk, "RECON_UNANSWERED")

@@ -93,17 +93,7 @@ async def test_a_venue_that_is_gone_is_an_alarm_until_it_is_back_and_taken(live:
 
 async def test_an_order_of_somebody_else_is_an_orphan_and_never_ours(live: Field) -> None:
     price = await live.away_price()
-    await live.ask(
-        "POST",
-        "order",
-        symbol="BTCUSDT",
-        side="BUY",
-        type="LIMIT",
-        timeInForce="GTC",
-        quantity="0.001",
-        price=str(price),
-        newClientOrderId="stranger",
-    )
+    await live.stranger("stranger", price, "0.001")
     await live.eventually(lambda: live.events("orphan.found"), "the orphan")
     view = await live.until(lambda seen: bool(seen.alarms), "an alarm")
     assert [one.code for one in view.alarms] == ["ORPHAN"]

@@ -6,7 +6,6 @@ Two purposes are tied in: a loosening whose only rule is a switch, and the relea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from engine.contracts.errors import Refused
 from engine.contracts.event import AnyEvent, KillLatched, KillVerdict, NoteAdded, Recorded
 from engine.contracts.people import ENGINE, Actor, Person, Role, person
 from engine.contracts.requests import DualRequest, DualSignRequest, DualWithdrawRequest
-from engine.contracts.session import Charter, Environment, Limits
+from engine.contracts.session import Charter, Environment
 from engine.contracts.view import DualView
 from engine.execution.approval_desk import ApprovalTerms
 from engine.execution.core import Core, State
@@ -35,6 +34,7 @@ from engine.journal.writer import Journal
 from engine.signatures.allowed_signers import allowed_signers_line
 from engine.signatures.check import Checker
 from engine.signatures.sshsig import fingerprint, parse_public_line
+from tests.engine.charters import LIMITS
 from tests.redteam.conftest import keygen_sign
 
 UIDS = {"alice": 1000, "bob": 1001, "carol": 1002}
@@ -149,17 +149,7 @@ class World:
             venue="v",
             account="a",
             symbols=("BTCUSDT",),
-            ceiling=Limits(
-                max_order_quantity=Decimal(1),
-                max_order_notional=Decimal(1),
-                max_position=Decimal(1),
-                max_open_orders=1,
-                max_orders_per_second=1,
-                max_orders_per_minute=1,
-                max_orders_per_session=1,
-                max_session_loss=Decimal(1),
-                price_collar_bps=1,
-            ),
+            ceiling=LIMITS,
             window_max_us=1,
             attendance_max_seconds=15,
         )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import msgspec
 import pytest
 
-from engine.contracts.session import Charter, ItemKind, ItemResult, Limits, Mode, SessionState
+from engine.contracts.session import ItemKind, ItemResult, SessionState
 from engine.contracts.view import (
     BreakView,
     EngineView,
@@ -20,32 +18,9 @@ from engine.contracts.view import (
 )
 from engine.execution.next_step import next_step, next_step_reviewer
 from engine.governance.latch import LatchState
+from tests.engine.charters import CHARTER
 
 READY = KillView(state="READY")
-LIMITS = Limits(
-    max_order_quantity=Decimal(1),
-    max_order_notional=Decimal(1),
-    max_position=Decimal(1),
-    max_open_orders=1,
-    max_orders_per_second=1,
-    max_orders_per_minute=1,
-    max_orders_per_session=1,
-    max_session_loss=Decimal(1),
-    price_collar_bps=1,
-)
-CHARTER = Charter(
-    mode=Mode.PAPER,
-    venue="sandbox",
-    account="demo",
-    instruments=("BTCUSDT",),
-    limits=LIMITS,
-    window_from_us=0,
-    window_until_us=1,
-    operator="alice",
-    reviewer="bob",
-    runbook="session_paper",
-    attendance_seconds=15,
-)
 ENGINE = EngineView(
     pid=1,
     version="0",

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.contracts import event as ev
-from engine.contracts.session import Charter, Limits, Mode
 from engine.orders.ledger import OrderLedger
+from tests.engine.charters import CHARTER
 
 SESSIONS = ("aaaa", "bbbb", "cccc")
 ENDS = ("rejected", "canceled", "expired")
@@ -28,32 +28,7 @@ class _Unpacking(OrderLedger):
 
 
 def chartered(session: str) -> ev.SessionChartered:
-    limits = Limits(
-        max_order_quantity=Decimal(1),
-        max_order_notional=Decimal(500),
-        max_position=Decimal(1),
-        max_open_orders=5,
-        max_orders_per_second=2,
-        max_orders_per_minute=20,
-        max_orders_per_session=100,
-        max_session_loss=Decimal(50),
-        price_collar_bps=100,
-    )
-    charter = Charter(
-        mode=Mode.PAPER,
-        venue="sandbox",
-        account="demo",
-        instruments=("BTCUSDT",),
-        limits=limits,
-        window_from_us=0,
-        window_until_us=1,
-        operator="alice",
-        reviewer="bob",
-        runbook="session",
-        attendance_seconds=15,
-        purpose="a test",
-    )
-    return ev.SessionChartered(session_id=session, charter=charter)
+    return ev.SessionChartered(session_id=session, charter=CHARTER)
 
 
 def event(make: Any, kind: str, session: str, number: int) -> ev.AnyEvent:

@@ -266,18 +266,7 @@ class Ground:
                 await self.field.start_engine()
             await self.field.until_kill("PROVEN", seconds=PATIENCE_S)
         await self.field.fault(clock_skew_ms=0)  # for our own request
-        price = await self.field.away_price_now()
-        placed = await self.field.ask(
-            "POST",
-            "order",
-            symbol=SYMBOL,
-            side="BUY",
-            type="LIMIT",
-            timeInForce="GTC",
-            quantity="0.002",
-            price=str(price),
-        )
-        assert "orderId" in placed, placed
+        await self.field.stranger(price=await self.field.away_price_now())
 
         async def gone() -> bool:
             return await self.open_now() == []
