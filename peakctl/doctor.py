@@ -16,10 +16,15 @@ import time
 import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from engine.contracts.errors import PeakError
 from engine.unseen import plain_environment
 from peakctl.workspace import Workspace
+
+if TYPE_CHECKING:
+    from engine.contracts.people import Person
+    from engine.signatures.allowed_signers import AllowedSigners
 
 
 @dataclass(frozen=True)
@@ -158,11 +163,25 @@ def _people(workspace: Workspace) -> Finding:
     unlisted = [
         person.id for person in roster.people if signers.by_principal(person.principal) is None
     ]
-    good = roles == {"operator", "reviewer"} and not unlisted
     reading = f"{len(roster.people)} people, roles {', '.join(sorted(roles)) or 'none'}"
     if unlisted:
         reading += f", without a signer's line: {', '.join(unlisted)}"
+        return Finding("people", ok=False, reading=reading, todo="`peakctl people add` them")
+    short = [person.id for person in roster.people if _lacks_namespace(person, signers)]
+    if short:
+        reading += f", may not sign everything that their role signs: {', '.join(short)}"
+        todo = "write today's namespaces into their lines of config/allowed_signers"
+        return Finding("people", ok=False, reading=reading, todo=todo)
+    good = roles == {"operator", "reviewer"}
     return Finding("people", good, reading, "one operator and one reviewer at least")
+
+
+def _lacks_namespace(person: Person, signers: AllowedSigners) -> bool:
+    """Whether the line was written before a document of the role had a namespace."""
+    from config.roster import NAMESPACES  # noqa: PLC0415
+
+    row = signers.by_principal(person.principal)
+    return row is None or not set(NAMESPACES[person.role]) <= set(row.namespaces)
 
 
 def _clock(_: Workspace) -> Finding:

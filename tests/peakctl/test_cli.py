@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.contracts.documents import Namespace
 from peakctl.workspace import Workspace
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -98,7 +99,9 @@ def test_config_show_names_the_origin_of_each_value(cli: Run, demo: Workspace) -
 
 def test_config_set_is_undone_when_it_does_not_load(cli: Run, demo: Workspace) -> None:
     before = demo.config_file.read_text()
-    done = cli(*"config set limits.max_position 99 --reason x -w".split(), str(demo.root))
+    done = cli(
+        *["config", "set", "limits.max_position", "99", "--reason", "x", "-w"], str(demo.root)
+    )
     assert done.returncode == 2
     assert "may only tighten" in one_line(done)
     assert demo.config_file.read_text() == before
@@ -128,6 +131,16 @@ def test_reads_print_json_and_only_json(cli: Run, demo: Workspace, arguments: li
     assert done.returncode == 0, done.stderr
     json.loads(done.stdout)
     assert done.stderr == ""
+
+
+def test_doctor_names_who_may_not_sign_all_that_the_role_signs(cli: Run, demo: Workspace) -> None:
+    demo.allowed_signers.write_text(
+        demo.allowed_signers.read_text(encoding="utf-8").replace(f",{Namespace.RUNLOG}", ""),
+        encoding="utf-8",
+    )
+    done = cli("doctor", "-w", str(demo.root))
+    assert done.returncode == 1
+    assert "may not sign everything that their role signs: alice" in done.stdout
 
 
 def test_doctor_says_what_is_wrong_and_exits_1(cli: Run, demo: Workspace) -> None:
