@@ -308,16 +308,14 @@ class PackDesk:
                     todo="sign them together",
                     code="SIGNATURE",
                 )
-            verdicts = [
-                await accepted(
-                    self._checker,
-                    who.principal,
-                    spaces[who.role],
-                    documents[name],
-                    signatures[name],
+            verdicts: list[SignatureVerdict] = []
+            for name, spaces in _SIGNED.items():
+                earlier = verdicts[-1] if verdicts else None
+                space, document, signature = spaces[who.role], documents[name], signatures[name]
+                verdict = await accepted(
+                    self._checker, who.principal, space, document, signature, earlier
                 )
-                for name, spaces in _SIGNED.items()
-            ]
+                verdicts.append(verdict)
             if not await asyncio.to_thread(_is_finished, folder):
                 for name, signature in signatures.items():
                     await asyncio.to_thread(add_signature, folder, who.role, signature, name)
@@ -429,10 +427,15 @@ def signer(roster: Roster, session: Session, name: str) -> Person:
 
 
 async def accepted(
-    checker: FirstUse, principal: str, namespace: Namespace, message: bytes, signature: str
+    checker: FirstUse,
+    principal: str,
+    namespace: Namespace,
+    message: bytes,
+    signature: str,
+    earlier: SignatureVerdict | None = None,
 ) -> SignatureVerdict:
-    """The verdict on a good signature. Raises Refused for any other."""
-    verdict = await checker.check_async(principal, namespace, message, signature)
+    """The verdict on a good signature (`earlier`: the one before it). Raises Refused else."""
+    verdict = await checker.check_async(principal, namespace, message, signature, earlier)
     if not verdict.ok:
         raise Refused(
             what=verdict.reason,

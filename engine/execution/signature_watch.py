@@ -55,16 +55,32 @@ class FirstUse:
         self._raise_alarm = raise_alarm
 
     async def check_async(
-        self, principal: str, namespace: str, message: bytes, armored: str
+        self,
+        principal: str,
+        namespace: str,
+        message: bytes,
+        armored: str,
+        earlier: SignatureVerdict | None = None,
     ) -> SignatureVerdict:
-        """As `Checker.check_async`; a count that did not rise is a no with the code KEY_CLONED."""
+        """As `Checker.check_async`; a count that did not rise is a no with the code KEY_CLONED.
+
+        `earlier` is the signature before this one in the same ceremony, not journaled yet.
+        """
         verdict = await self._checker.check_async(principal, namespace, message, armored)
         if verdict.disagree:
             await self._raise_alarm(VERIFIERS_DISAGREE, verdict.reason)
             return msgspec.structs.replace(verdict, code=VERIFIERS_DISAGREE)
-        denied = judge_counter(verdict, self._core.state.counters.last) if verdict.ok else None
+        denied = judge_counter(verdict, self._counted(earlier)) if verdict.ok else None
         if denied is None:
             return verdict
         if denied.code == KEY_CLONED:
             await self._raise_alarm(KEY_CLONED, denied.reason)
         return msgspec.structs.replace(verdict, ok=False, code=denied.code, reason=denied.reason)
+
+    def _counted(self, earlier: SignatureVerdict | None) -> dict[str, int]:
+        last = dict(self._core.state.counters.last)
+        if earlier is not None and earlier.sk_counter is not None:
+            last[earlier.fingerprint] = max(
+                earlier.sk_counter, last.get(earlier.fingerprint, earlier.sk_counter)
+            )
+        return last

@@ -15,6 +15,7 @@ import pytest
 from engine.contracts.canonical import sha256_hex
 from engine.contracts.documents import SIGNED_REPORTS, Namespace
 from engine.contracts.errors import Refused
+from engine.contracts.people import Role
 from engine.contracts.view import StateView
 from engine.governance.wordlist import short_code
 from engine.signatures.sshsig import fingerprint, parse_public_line
@@ -153,15 +154,25 @@ async def _recon(seat: Seat) -> None:
 
 
 async def _pack(seat: Seat) -> None:
-    """And the pack."""
+    """And the pack: three signatures in one ceremony, each a touch of its own."""
     field = seat.field
+    client = field.reviewer.client
     await field.client.write_lessons(("Counts only rise.",))
-    manifest = (await field.client.write_pack()).tagmanifest
-    digest = sha256_hex(manifest.encode())
-    signature = seat.token.sign(manifest.encode(), Namespace.PACK_REVIEW, counter=9)
-    with pytest.raises(Refused) as caught:
-        await field.reviewer.client.sign_pack(
-            digest, signature, dict.fromkeys(SIGNED_REPORTS, signature)
-        )
-    assert caught.value.code == "KEY_CLONED"
+    manifest = (await field.client.write_pack()).tagmanifest.encode()
+    digest = sha256_hex(manifest)
+    reports = {name: await client.pack_document(name) for name in SIGNED_REPORTS}
+    for counts, good in (((9, 10, 11), False), ((10, 10, 11), False), ((10, 11, 12), True)):
+        first, *others = counts
+        signature = seat.token.sign(manifest, Namespace.PACK_REVIEW, counter=first)
+        documents = {
+            name: seat.token.sign(content, SIGNED_REPORTS[name][Role.REVIEWER], counter=count)
+            for (name, content), count in zip(reports.items(), others, strict=True)
+        }
+        if good:
+            await client.sign_pack(digest, signature, documents)
+        else:
+            with pytest.raises(Refused) as caught:
+                await client.sign_pack(digest, signature, documents)
+            assert caught.value.code == "KEY_CLONED"
     assert [one["counter"] for one in field.events("recon.signed", role="reviewer")] == [9]
+    assert [one["counter"] for one in field.events("pack.signed", role="reviewer")] == [12]
