@@ -53,6 +53,8 @@ class Terminal:
         inherited = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "LINES"}}
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
+        #: the screen as text; None when it has changed since, because drawing it takes long
+        self._text: str | None = None
         #: every byte the program wrote
         self.raw = bytearray()
         self.name = " ".join(arguments[:1]) or "console"
@@ -75,11 +77,14 @@ class Terminal:
             got = self._child.read_nonblocking(65536, timeout=seconds)
             self.raw += got
             self._stream.feed(got)
+            self._text = None
 
     @property
     def text(self) -> str:
         """What the person sees now, line by line."""
-        return "\n".join(line.rstrip() for line in self._screen.display)
+        if self._text is None:
+            self._text = "\n".join(line.rstrip() for line in self._screen.display)
+        return self._text
 
     def sees(self, pattern: str) -> bool:
         """Whether the pattern is on the screen now."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.mutants.mutate import mutants_of, source_of
 
 ROOT = Path(__file__).resolve().parents[2]
-SAMPLE = 12
+SAMPLE = 6
 
 
 def test_a_sample_of_the_mutants_is_noticed() -> None:

@@ -94,5 +94,5 @@ def test_an_engine_that_does_not_come_up_says_why_in_one_line(
     console.wait_for("No engine runs here")
     (workspace / "config" / "peakctl.toml").write_text("environment = 7\n", encoding="utf-8")
     console.press("ctrl+e")
-    console.wait_for("peakctl.toml: environment")
+    console.wait_for("peakctl.toml:1: environment")
     console.wait_for("No engine runs here")

@@ -48,7 +48,7 @@ async def test_a_whole_desk_passes(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 async def test_without_its_mechanism_the_drill_fails(name: str) -> None:
     program = (sys.executable, "-P", str(SABOTEUR), name)
-    result = await run_drill(drill(name), load_criteria(None)[name], program, patience=10)
+    result = await run_drill(drill(name), load_criteria(None)[name], program, patience=6)
     assert not result.passed
     told = {row.measure: row for row in result.rows}
     assert not told[TELLS[name]].passed, result
