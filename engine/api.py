@@ -44,6 +44,8 @@ _R = TypeVar("_R", bound=rq.Request)
 
 #: Largest request body: a packet and its signatures fit many times over.
 _MAX_BODY = 1 << 20
+#: No number of an event is longer.
+_MAX_DIGITS = 18
 #: Connections that may wait to be taken: a flood must not turn the next caller, a kill, away.
 _BACKLOG = 4096
 #: A console gets at most this many state documents a second; what changes in between coalesces.
@@ -81,11 +83,11 @@ async def _body(request: web.Request, kind: type[_R]) -> tuple[_R, Actor]:
     raw = await request.read()
     try:
         decoded = msgspec.json.decode(raw, type=kind)
-    except msgspec.DecodeError as error:
+        refuse_repeats(raw, request.path)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InputError(
             what=str(error), where=request.path, todo="see the API's requests"
         ) from error
-    refuse_repeats(raw, request.path)
     checked = request.app[HOST].setup.pasted.checked(decoded, raw)
     if isinstance(checked, rq.JoinRequest | rq.GoRequest | rq.DualSignRequest):
         seen = login_of(_peer_of(request.transport)[0])
@@ -291,7 +293,7 @@ def _reading_routes(host: Host) -> dict[str, Handler]:
 
     async def journal(request: web.Request) -> web.StreamResponse:
         start = request.query.get("from", "0")
-        if not (start.isascii() and start.isdigit()):
+        if not (start.isascii() and start.isdigit() and len(start) <= _MAX_DIGITS):
             raise InputError(what=f"{start[:20]!r} is not a number", where="from")
         lines = await asyncio.to_thread(host.journal_lines, int(start))
         return web.Response(body=lines, content_type="application/jsonl")

@@ -111,8 +111,10 @@ class Host:
         self.core.listen(self.parts.refusals.heard)
         self.core.listen(self.parts.ladder.heard)
         self.core.listen(self.parts.audit.heard)
+        await self.parts.upheld.latch()
         await self.parts.latch.hold()
         await self._record_start(state, records.restored)
+        await self.parts.upheld.approval()
         if opened.repaired is not None:
             await self.parts.ops.raise_alarm("JOURNAL_REPAIRED", opened.repaired.saved_as)
         self.parts.heads_writer.write()

@@ -49,6 +49,7 @@ from engine.execution.risk_desk import RiskDesk
 from engine.execution.session_desk import SessionDesk
 from engine.execution.settler import Settler
 from engine.execution.signature_watch import FirstUse, RefusalAlarms
+from engine.execution.upheld import Upheld
 from engine.execution.venue_link import VenueLink
 from engine.execution.view import ViewBuilder
 from engine.execution.watchdog_link import WatchdogLink
@@ -95,6 +96,9 @@ class Parts:
             core.state, environment, settings.limits.to_limits(), setup.ladder
         )
         self.audit = EvidenceAudit(core, setup.roster, setup.checker)
+        self.upheld = Upheld(
+            core, setup.roster, setup.checker, setup.paths.latch, self.ops.raise_alarm
+        )
         self.evidence = EvidenceInForce(
             core.state,
             self.limits_in_force,

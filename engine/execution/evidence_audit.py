@@ -14,6 +14,7 @@ Once for each session, off the loop, at the start and after each seal.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import structlog
 
@@ -81,24 +82,46 @@ class EvidenceAudit:
         self._sound[session_id] = not reason
 
 
-def why_unsound(session: Session, roster: Roster, checker: Checker) -> str:
-    """Why the session's signatures do not hold; "" when they do. Raises ConfigError."""
-    go, recon = session.go, session.recon
-    if recon is None or go.decided_us is None:
-        return "it was not approved or not reconciled"
+def why_unapproved(session: Session, roster: Roster, checker: Checker) -> str:
+    """Why two people have not approved the session; "" when both signatures hold.
+
+    Raises ConfigError.
+    """
+    go = session.go
+    if go.decided_us is None:
+        return "it was not approved"
     try:
         said = parse_cosign(go.cosign.encode("utf-8"))
     except InputError as error:
         return f"the decision cannot be read: {error.line()}"
     if (said["go_sha256"], said["decision"], said["session"]) != (go.sha256, "GO", session.id):
         return "the decision is about another packet"
-    rows: tuple[tuple[_Signed, int], ...] = (
-        ((Role.OPERATOR, Namespace.GO, go.packet, go.operator_signature), go.decided_us),
-        ((Role.REVIEWER, Namespace.COSIGN, go.cosign, go.cosign_signature), go.decided_us),
-        ((Role.OPERATOR, Namespace.RECON, *_recon(session, Role.OPERATOR)), recon.at_us),
-        ((Role.REVIEWER, Namespace.RECON_REVIEW, *_recon(session, Role.REVIEWER)), recon.at_us),
+    rows: tuple[_Signed, ...] = (
+        (Role.OPERATOR, Namespace.GO, go.packet, go.operator_signature),
+        (Role.REVIEWER, Namespace.COSIGN, go.cosign, go.cosign_signature),
     )
-    for (role, namespace, message, signature), at_us in rows:
+    return _first_bad(rows, go.decided_us, session, roster, checker)
+
+
+def why_unsound(session: Session, roster: Roster, checker: Checker) -> str:
+    """Why the session's signatures do not hold; "" when they do. Raises ConfigError."""
+    recon = session.recon
+    if recon is None or session.go.decided_us is None:
+        return "it was not approved or not reconciled"
+    rows: tuple[_Signed, ...] = (
+        (Role.OPERATOR, Namespace.RECON, *_recon(session, Role.OPERATOR)),
+        (Role.REVIEWER, Namespace.RECON_REVIEW, *_recon(session, Role.REVIEWER)),
+    )
+    return why_unapproved(session, roster, checker) or _first_bad(
+        rows, recon.at_us, session, roster, checker
+    )
+
+
+def _first_bad(
+    rows: Iterable[_Signed], at_us: int, session: Session, roster: Roster, checker: Checker
+) -> str:
+    """What is wrong with the first signature that does not hold, or ""."""
+    for role, namespace, message, signature in rows:
         name = getattr(session.charter, role.value)
         who = roster.by_id(name)
         if who is None or who.role is not role:

@@ -6,12 +6,17 @@ so that either alone is enough to stay latched. Removing the file releases nothi
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 import msgspec
 
 from engine.contracts.canonical import canonical
+
+#: Of a latch file so much is read; ours have some hundred bytes.
+_MOST_BYTES = 1 << 16
 
 
 class LatchMark(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +52,7 @@ def read_latch(path: Path) -> LatchMark | None:
     A file that cannot be read is still a latch (I12): its mark says so.
     """
     try:
-        raw = path.read_bytes()
+        raw = _content(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -57,6 +62,15 @@ def read_latch(path: Path) -> LatchMark | None:
     except msgspec.DecodeError:
         return _doubtful(path, "latch file is not what we wrote")
     return mark if mark.kill_id else _doubtful(path, "latch file names no kill")
+
+
+def _content(path: Path) -> bytes:
+    """The first bytes of a plain file. What would block or never end is not read: OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file")
+        return file.read(_MOST_BYTES)
 
 
 def latch_present(path: Path) -> bool:

@@ -337,6 +337,10 @@ def _place_problems(charter: Charter, rules: CharterRules) -> Iterator[str]:
     if strangers or not charter.instruments:
         named = ", ".join(strangers) or "none"
         yield f"instruments: {named}; allowed: {', '.join(rules.symbols)}"
+    elif len(set(charter.instruments)) != len(charter.instruments):
+        yield "instruments: one is named twice"
+    if len(charter.purpose) > _NOTE_LIMIT:
+        yield f"purpose: at most {_NOTE_LIMIT} characters"
 
 
 def _limit_problems(charter: Charter, rules: CharterRules) -> Iterator[str]:

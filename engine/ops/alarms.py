@@ -101,6 +101,12 @@ ALARMS: dict[str, AlarmDefinition] = {
             "Sign nothing more with that key; revoke it unless its owner handed it in twice.",
         ),
         _row(
+            "UNSIGNED_ACT",
+            1,
+            "the journal tells of an act of two people that they have not signed",
+            "Send nothing; keep a copy of the workspace and find out who wrote that line.",
+        ),
+        _row(
             "VERIFIERS_DISAGREE",
             2,
             "one verifier takes a signature that the other refuses",

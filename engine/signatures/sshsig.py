@@ -144,7 +144,7 @@ def parse_public_key(blob: bytes, where: str = "public key") -> PublicKey:
 def parse_public_line(line: str, where: str = "public key") -> bytes:
     """The key blob of a `.pub` line (`ssh-ed25519 AAAA... comment`). Raises InputError."""
     fields = line.split()
-    if len(fields) < 2:
+    if len(fields) < 2 or len(line.strip().splitlines()) > 1:
         raise InputError(what="not a public key line", where=where)
     blob = decode_base64(fields[1], where)
     if parse_public_key(blob, where).key_type != fields[0]:

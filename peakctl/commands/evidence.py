@@ -25,7 +25,10 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    pack: Path,
+    pack: Annotated[
+        Path,
+        typer.Argument(metavar="PACK", help="A pack, a revision, or a folder of packs."),
+    ],
     allowed_signers: Annotated[
         Path | None,
         typer.Option(help="Who may sign, from outside the pack (default: the workspace's)."),
@@ -40,6 +43,8 @@ def verify(
 
     if not pack.is_dir():
         raise InputError(what="no such pack", where=str(pack), todo="name the session's folder")
+    if revoked is not None and not revoked.is_file():
+        raise InputError(what="no such list of revoked keys", where=str(revoked))
     find_ssh_keygen()  # without it nothing can be said of the signatures, least of all "changed"
     signers = allowed_signers or signers_beside(pack)
     if not any((pack / name).exists() for name in _BAG_FILES):
