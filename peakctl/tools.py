@@ -40,7 +40,7 @@ def make_tools(workspace: Workspace, sign: Sign, draft: Callable[[], Charter | N
     return Tools(
         sign=sign,
         short_code=short_code,
-        packet_lines=_lines_of,
+        packet_lines=lines_of,
         cosign_document=_cosign_of,
         new_nonce=new_nonce,
         signals=signals,
@@ -54,7 +54,8 @@ def make_tools(workspace: Workspace, sign: Sign, draft: Callable[[], Charter | N
 _TIMES = {"window from", "window until", "issued", "expires", "latched at"}
 
 
-def _lines_of(packet: str) -> tuple[tuple[str, str], ...]:
+def lines_of(packet: str) -> tuple[tuple[str, str], ...]:
+    """What the packet says, line by line, with its times as a clock shows them."""
     try:
         lines = packet_lines(parse_packet(packet.encode()))
     except PeakError as error:

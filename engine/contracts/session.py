@@ -87,6 +87,31 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     cooldown_rejects_seconds: int = 2
 
 
+#: What each limit is counted in.
+LIMIT_UNITS: dict[str, str] = {
+    "max_order_quantity": "base",
+    "max_order_notional": "quote",
+    "max_position": "base",
+    "max_open_orders": "orders",
+    "max_orders_per_second": "orders",
+    "max_orders_per_minute": "orders",
+    "max_orders_per_session": "orders",
+    "max_session_loss": "quote",
+    "price_collar_bps": "bps",
+    "price_last_bps": "bps",
+    "price_book_bps": "bps",
+    "max_gross_exposure": "quote",
+    "max_net_exposure": "quote",
+    "max_asset_exposure": "quote",
+    "max_orders_per_day": "orders",
+    "max_messages_per_minute": "messages",
+    "max_cancels_per_order": "cancels",
+    "cancels_before_ratio": "cancels",
+    "cooldown_loss_seconds": "s",
+    "max_rejects_per_minute": "rejects",
+    "cooldown_rejects_seconds": "s",
+}
+
 #: Limits of which the larger value is the tighter one.
 LONGER_IS_TIGHTER = frozenset({"cooldown_loss_seconds", "cooldown_rejects_seconds"})
 

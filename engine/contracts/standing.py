@@ -43,6 +43,8 @@ class LimitRow(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     used: str = ""
     used_percent: int | None = None
+    #: of value, config, charter, step, tightened and used
+    unit: str = ""
 
 
 class LimitsAnswer(msgspec.Struct, frozen=True, kw_only=True):

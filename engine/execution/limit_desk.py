@@ -16,7 +16,7 @@ from engine.contracts.event import AnyEvent, LimitLoosened, LimitTightened
 from engine.contracts.money import to_text
 from engine.contracts.people import Actor, Role
 from engine.contracts.requests import TightenRequest
-from engine.contracts.session import Limits
+from engine.contracts.session import LIMIT_UNITS, Limits
 from engine.contracts.standing import LimitRow, LimitsAnswer
 from engine.contracts.view import HeadroomView
 from engine.execution.core import Core, State
@@ -113,6 +113,7 @@ def limits_answer(
                 reason=standing.reason if standing else "",
                 used=room.used if room else "",
                 used_percent=room.used_percent if room else None,
+                unit=LIMIT_UNITS.get(name, ""),
             )
         )
     return LimitsAnswer(

@@ -107,7 +107,7 @@ _OPERATOR: dict[SessionState, _Sentence] = {
 
 def _decide_step(session: SessionView, _kill: KillView) -> str:
     if session.go.stage == "signed":
-        return "Read the packet, type the short code, decide."
+        return "Read the packet, type the short code and max_order_notional, decide."
     return "Wait for the operator's signature."
 
 

@@ -75,12 +75,14 @@ def _waiting(place: Workspace) -> GoView:
 def _packet_rows(text: str) -> list[str]:
     """The packet as read from these bytes, with the hash and the code made here."""
     from engine.contracts.canonical import sha256_hex  # noqa: PLC0415
-    from engine.governance.packet import packet_lines, parse_packet, short_code  # noqa: PLC0415
+    from engine.governance.packet import parse_packet, short_code  # noqa: PLC0415
+    from peakctl.tools import lines_of  # noqa: PLC0415
 
     content = text.encode("ascii")
+    parse_packet(content)  # raises when it is none
     digest = sha256_hex(content)
     return [
-        *table(packet_lines(parse_packet(content))),
+        *table(lines_of(text)),
         f"sha256 {digest}",
         f"code   {short_code(digest)}",
     ]
@@ -118,7 +120,7 @@ def _named(path: Path | None) -> Path:
 
 
 def export(
-    file: Annotated[Path, typer.Argument(help="Where to write go.json.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write go.json.")],
     workspace: WorkspaceOption = None,
 ) -> int:
     """Write the packet's exact bytes, to be looked at or signed elsewhere."""

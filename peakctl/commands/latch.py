@@ -47,6 +47,10 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="latch")
 
 
+def _none(view: KillView) -> str:
+    return "none, proven" if view.state == "PROVEN" else "none known, not proven"
+
+
 def show(workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
     """Whether the latch is set, by whom and why, and what the venue has proved since."""
     from peakctl.client.client import EngineClient  # noqa: PLC0415
@@ -67,8 +71,8 @@ def show(workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
             ("since", utc(view.latched_us)),
             ("by", view.by),
             ("reason", view.reason),
-            ("open orders", ", ".join(view.open_orders) or "none known"),
-            ("next", "`peakctl latch document`, then both sign it"),
+            ("open orders", ", ".join(view.open_orders) or _none(view)),
+            ("next", "`peakctl dual ask release --reason ...`; the other one signs it, too"),
         ]
     say(*table(rows))
     return 0

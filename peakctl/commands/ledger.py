@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.contracts.errors import AnswerNo, InputError
+from peakctl.commands import completions
 from peakctl.commands.files import text_of
 from peakctl.commands.options import (
     JsonOption,
@@ -112,7 +113,14 @@ def _summary(session: Session) -> dict[str, object]:
 
 
 def show(
-    session_id: Annotated[str, typer.Argument(metavar="[SESSION]")] = "",
+    session_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="SESSION",
+            autocompletion=completions.sessions,
+            help="Its id (default: the newest).",
+        ),
+    ] = "",
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:

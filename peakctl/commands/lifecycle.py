@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.contracts.errors import AnswerNo
+from peakctl.commands import completions
 from peakctl.commands.options import (
     JsonOption,
     PersonOption,
@@ -121,7 +122,14 @@ def snapshot(
 
 
 def recon(
-    session_id: Annotated[str, typer.Argument(metavar="[SESSION]")] = "",
+    session_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="SESSION",
+            autocompletion=completions.sessions,
+            help="Its id (default: the newest).",
+        ),
+    ] = "",
     watch: Annotated[
         bool, typer.Option("--watch", help="The continuous one of the running session instead.")
     ] = False,

@@ -13,7 +13,7 @@ import typer
 
 from engine.contracts.documents import Purpose
 from engine.contracts.errors import EngineUnreachable, InputError
-from peakctl.commands import dual
+from peakctl.commands import completions, dual
 from peakctl.commands.options import (
     JsonOption,
     KeyOption,
@@ -29,7 +29,12 @@ if TYPE_CHECKING:
     from engine.contracts.standing import LimitRow, LimitsAnswer
     from peakctl.workspace import Workspace
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="As `peakctl limits` has it.")]
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", autocompletion=completions.limit_names, help="As `peakctl limits` has it."
+    ),
+]
 ValueArgument = Annotated[str, typer.Argument(metavar="VALUE", help="A plain number: 12.50 or 5.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; goes into the record.")]
 
@@ -53,7 +58,8 @@ def limits(
     if json:
         say_json(answer)
         return
-    header = ("limit", "in force", "because of", "used", "config", "step", "charter", "tightened")
+    sources = ("because of", "used", "config", "step", "charter", "tightened")
+    header = ("limit", "in force", "unit", *sources)
     say(
         *table((_row(one) for one in answer.rows), header),
         f"environment {answer.environment or '-'}, ladder step {answer.step}, "
@@ -65,7 +71,7 @@ def _row(one: LimitRow) -> tuple[str, ...]:
     used = "" if one.used_percent is None else f"{one.used} ({one.used_percent} %)"
     who = f"{one.tightened} by {one.by} {utc(one.at_us)}: {one.reason}" if one.tightened else "-"
     step, charter = one.step or "-", one.charter or "-"
-    return one.name, one.value, one.origin, used or "-", one.config, step, charter, who
+    return one.name, one.value, one.unit, one.origin, used or "-", one.config, step, charter, who
 
 
 def set_(

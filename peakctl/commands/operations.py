@@ -77,7 +77,7 @@ def list_(workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
 
 
 def ack(
-    alarm_id: str,
+    alarm_id: Annotated[str, typer.Argument(metavar="ID", help="As `alarms list` has it.")],
     note: Annotated[str, typer.Option(help="What you are doing about it.")] = "",
     workspace: WorkspaceOption = None,
     person: PersonOption = "",
@@ -98,7 +98,7 @@ def ack(
 
 
 def incident(
-    text: str,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What happened, in your words.")],
     incident_id: Annotated[str, typer.Option("--id", help="An open incident's id.")] = "",
     close: Annotated[bool, typer.Option("--close", help="Close it with this text.")] = False,
     workspace: WorkspaceOption = None,

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from engine.contracts.documents import Namespace
 from engine.contracts.errors import AnswerNo, InputError, IntegrityError, Refused
 from engine.contracts.people import Role
+from peakctl.commands import completions
 from peakctl.commands.options import (
     JsonOption,
     KeyOption,
@@ -43,7 +44,12 @@ _REVISION_NAMESPACES = {
     Role.OPERATOR: Namespace.REVISION,
     Role.REVIEWER: Namespace.REVISION_REVIEW,
 }
-SessionArgument = Annotated[str, typer.Argument(metavar="[SESSION]")]
+SessionArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SESSION", autocompletion=completions.sessions, help="Its id (default: the newest)."
+    ),
+]
 
 
 class OrShow(TyperGroup):
@@ -129,7 +135,9 @@ def sign(
 
 
 def revise(
-    session_id: Annotated[str, typer.Argument(metavar="SESSION")],
+    session_id: Annotated[
+        str, typer.Argument(metavar="SESSION", autocompletion=completions.sessions, help="Its id.")
+    ],
     reason: Annotated[str, typer.Option(help="Why the pack is not the last word.")],
     lessons: Annotated[
         list[str] | None, typer.Option(help="A lesson, one to three times; replaces the old ones.")

@@ -11,6 +11,7 @@ import typer
 
 from engine.contracts.errors import InputError
 from engine.contracts.session import Environment
+from peakctl.commands import completions
 from peakctl.commands.options import SetOption, WorkspaceOption, overrides, own
 from peakctl.commands.output import say
 
@@ -23,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def init(
-    folder: Path,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="It must not exist yet.")],
     environment: Annotated[
         Environment, typer.Option(help="What the workspace may touch.")
     ] = Environment.DEV,
@@ -51,13 +52,17 @@ def engine(workspace: WorkspaceOption = None, settings: SetOption = None) -> int
 def sandbox(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free port.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the order flow.")] = 1,
-    speed: Annotated[str, typer.Option(help="Times real time, for a replay.")] = "1",
+    speed: Annotated[str, typer.Option(help="A replay's speed, in times of real time.")] = "1",
     symbol: Annotated[str, typer.Option(help="The one symbol that trades.")] = "BTCUSDT",
     replay: Annotated[
         Path | None, typer.Option(help="Drive the market from a raw recording.")
     ] = None,
     scenario: Annotated[
-        str | None, typer.Option(help="A scenario by name, or a TOML file of your own.")
+        str | None,
+        typer.Option(
+            autocompletion=completions.scenarios,
+            help="A scenario by name, or a TOML file of your own.",
+        ),
     ] = None,
     control: Annotated[
         bool, typer.Option("--control", help="Open the fault switches, for drills and tests.")

@@ -10,6 +10,7 @@ import typer
 
 from engine.contracts.errors import InputError
 from engine.contracts.people import Role
+from peakctl.commands import completions
 from peakctl.commands.files import text_of
 from peakctl.commands.options import (
     JsonOption,
@@ -58,8 +59,8 @@ def list_(workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
 
 
 def add(
-    person_id: Annotated[str, typer.Argument(metavar="ID")],
-    role: Role,
+    person_id: Annotated[str, typer.Argument(metavar="ID", help="A short new id: carol.")],
+    role: Annotated[Role, typer.Argument(help="What they may sign as.")],
     public_key: Annotated[Path, typer.Option("--public-key", help="Their .pub file (Ed25519).")],
     name: Annotated[str, typer.Option(help="Their name, as people say it.")] = "",
     uid: Annotated[int | None, typer.Option(help="Their Unix user id.")] = None,
@@ -101,7 +102,12 @@ def add(
 
 
 def revoke(
-    person_id: Annotated[str, typer.Argument(metavar="ID")],
+    person_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", autocompletion=completions.people, help="As `people list` has it."
+        ),
+    ],
     reason: ReasonOption = "",
     person: PersonOption = "",
     workspace: WorkspaceOption = None,
@@ -133,7 +139,12 @@ def _say_made(made: Made, after: str) -> None:
 
 
 def runbook(
-    name: Annotated[str, typer.Argument()] = "",
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", autocompletion=completions.runbooks, help="One of the list."
+        ),
+    ] = "",
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.contracts.people import Role
+from peakctl.commands import completions
 from peakctl.commands.options import (
     JsonOption,
     PersonOption,
@@ -25,6 +26,14 @@ from peakctl.commands.output import say, say_json, table
 if TYPE_CHECKING:
     from peakctl.workspace import Workspace
 
+KeyArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="KEY",
+        autocompletion=completions.config_keys,
+        help="As `config show` has it: limits.max_order_notional.",
+    ),
+]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it goes into the journal.")]
 
 
@@ -88,7 +97,12 @@ def check(
 
 def diff(
     session: Annotated[
-        str, typer.Argument(metavar="[SESSION]", help="With --against session: which one.")
+        str,
+        typer.Argument(
+            metavar="SESSION",
+            autocompletion=completions.sessions,
+            help="With --against session: which one.",
+        ),
     ] = "",
     against: Annotated[
         Against, typer.Option(help="The environment's defaults, or what a session ran with.")
@@ -128,8 +142,10 @@ def diff(
 
 
 def set_(
-    key: str,
-    value: Annotated[str, typer.Argument()],
+    key: KeyArgument,
+    value: Annotated[
+        str, typer.Argument(metavar="VALUE", help="As `config show` writes it, with its unit.")
+    ],
     reason: ReasonOption = "",
     person: PersonOption = "",
     workspace: WorkspaceOption = None,
@@ -143,7 +159,7 @@ def set_(
 
 
 def unset(
-    key: str,
+    key: KeyArgument,
     reason: ReasonOption = "",
     person: PersonOption = "",
     workspace: WorkspaceOption = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.contracts.errors import InputError, WorkspaceError
+from peakctl.commands import completions
 from peakctl.commands.options import (
     JsonOption,
     PersonOption,
@@ -34,7 +35,13 @@ def register(app: typer.Typer) -> None:
 
 
 def views(
-    name: Annotated[str, typer.Argument(metavar="[VIEW]")] = "", json: JsonOption = False
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="VIEW", autocompletion=completions.views, help="One view (default: all)."
+        ),
+    ] = "",
+    json: JsonOption = False,
 ) -> int:
     """What can be asked of the store: every view's columns with type, unit and meaning."""
     from engine.store.catalogue import TABLES  # noqa: PLC0415
@@ -99,7 +106,7 @@ def _clock_us() -> int:
 
 
 def query(
-    sql: str,
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT; see `store views`.")],
     workspace: WorkspaceOption = None,
     person: PersonOption = "",
     pack: PackOption = None,

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from peakctl.cli import app
+from peakctl.workspace import Workspace
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -44,7 +46,18 @@ def test_help_opens_with_a_sentence(path: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=lambda path: " ".join(path) or "peakctl")
-def test_help_is_printed_without_a_workspace(cli: Run, path: tuple[str, ...]) -> None:
+def test_help_is_printed_without_a_workspace(
+    path: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, [*path, "--help"], prog_name="peakctl")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("Usage: peakctl")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("path", [(), ("kill",), ("go", "export")], ids=" ".join)
+def test_help_is_printed_by_the_program(cli: Run, path: tuple[str, ...]) -> None:
     done = cli(*path, "--help")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Usage: peakctl")
@@ -77,3 +90,29 @@ def test_completion_is_installed_for_the_shell_one_is_in(cli: Run, tmp_path: Pat
     )
     assert done.returncode == 0, done.stderr
     assert "_PEAKCTL_COMPLETE" in (tmp_path / ".bash_completions" / "peakctl.sh").read_text()
+
+
+def test_completion_knows_the_names_of_this_workspace(cli: Run, demo: Workspace) -> None:
+    offered = {
+        "runbook ": "session_paper",
+        "limits set max_order_": "max_order_notional",
+        "config set limits.max_order_n": "limits.max_order_notional",
+        "drill run kill": "kill_switch",
+        "store views ": "orders",
+        "people revoke ": "alice",
+    }
+    for line, word in offered.items():
+        words = f"peakctl {line}"
+        done = cli(
+            _PEAKCTL_COMPLETE="complete_bash",
+            COMP_WORDS=words,
+            COMP_CWORD=str(len(words.split(" ")) - 1),
+            PEAKCTL_WORKSPACE=str(demo.root),
+        )
+
+        assert word in done.stdout.split(), done
+
+
+def test_completion_outside_a_workspace_offers_nothing_and_says_nothing(cli: Run) -> None:
+    done = cli(_PEAKCTL_COMPLETE="complete_bash", COMP_WORDS="peakctl runbook ", COMP_CWORD="2")
+    assert (done.stdout.strip(), done.stderr) == ("", "")
