@@ -207,15 +207,18 @@ async def test_a_journal_that_fails_is_a_kill_by_its_name(live: Field) -> None:
     assert json.loads(latch.read_bytes())["reason"].startswith("JOURNAL")
 
 
-async def test_an_engine_that_crashes_again_and_again_is_a_kill(start: Start) -> None:
-    """Five restarts of a session that trades are borne, each of them settled; the sixth is not."""
-    desk = await quick(start)
-    order_id = await desk.rest_one()
+async def test_an_engine_that_crashes_again_and_again_is_a_kill(live: Field) -> None:
+    """Five restarts of a session that trades are borne, each of them settled; the sixth is not.
+
+    With the table's own times: on a busy machine a restart takes longer than the short ones.
+    """
+    order_id = await live.rest_one()
     for _ in range(5):
-        await desk.sigkill()
-        await desk.start_engine()
-    await desk.until_order(order_id, "ACKNOWLEDGED")
-    assert (await desk.state()).kill.state == "READY"
-    await desk.sigkill()
-    await desk.start_engine()
-    await killed_by(desk, "CRASH_LOOP")
+        await live.sigkill()
+        await live.start_engine()
+    await live.until_order(order_id, "ACKNOWLEDGED")
+    view = await live.state()
+    assert view.kill.state == "READY", view.kill
+    await live.sigkill()
+    await live.start_engine()
+    await killed_by(live, "CRASH_LOOP")
