@@ -11,15 +11,13 @@ import asyncio
 import contextlib
 import shlex
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from peakctl.commands.output import say
+from peakctl.commands.running import leave_in_order
 from peakctl.founding import create_demo
 from peakctl.supervisor import Supervisor
 from peakctl.workspace import Workspace
@@ -68,18 +66,12 @@ def _found(seed: int, replay: Path | None, folder: Path | None) -> Workspace:
 def _processes(workspace: Workspace) -> Iterator[Supervisor]:
     """Sandbox and engine running inside, gone outside."""
     supervisor = Supervisor(workspace)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
+    leave_in_order()
     try:
         supervisor.ensure_engine()
         yield supervisor
     finally:
         supervisor.end_all(OPERATOR)
-
-
-def _leave(number: int, _frame: FrameType | None) -> NoReturn:
-    """End this process the ordinary way, so that what was started is ended too."""
-    raise SystemExit(128 + number)
 
 
 def _program() -> str:

@@ -238,7 +238,7 @@ class Supervisor:
             stderr=errors,
             start_new_session=True,
             cwd=self.workspace.root,
-            env={**self._environment(name), "PYTHONPATH": _import_path()},
+            env={**self._environment(name), "PYTHONPATH": import_path()},
         )
         _reap()
         _CHILDREN[process.pid] = process
@@ -285,7 +285,7 @@ def _reap() -> None:
         del _CHILDREN[pid]
 
 
-def _import_path() -> str:
+def import_path() -> str:
     """Where this package lies, first: a child in another folder imports the same code."""
     here = str(Path(__file__).resolve().parent.parent)
     old = os.environ.get("PYTHONPATH", "")

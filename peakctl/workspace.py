@@ -119,6 +119,11 @@ class Workspace:
         return self.state / "log"
 
     @property
+    def jobs(self) -> Path:
+        """Long work that was started here: one folder each."""
+        return self.state / "jobs"
+
+    @property
     def journal(self) -> Path:
         """The journal's folder."""
         return self.state / "journal"

@@ -15,7 +15,7 @@ import typer
 from engine.contracts.errors import AnswerNo, EngineUnreachable, InputError, WorkspaceError
 from peakctl.commands.options import JsonOption, PersonOption, WorkspaceOption, visited, whoami
 from peakctl.commands.output import say, say_json, table, utc
-from peakctl.commands.running import run
+from peakctl.commands.running import leave_in_order, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,9 @@ def list_(workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
 
 
 def run_(
-    name: Annotated[str, typer.Argument(autocompletion=_names, help="One of `drill list`.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", autocompletion=_names, help="One of `drill list`.")
+    ],
     workspace: WorkspaceOption = None,
     person: PersonOption = "",
     json: JsonOption = False,
@@ -92,6 +94,7 @@ def run_(
     who = "" if place is None else whoami(place, person)
     criteria = load_criteria(place.root if place else None)
     drill_id, folder = ("", None) if place is None else new_drill(place)
+    leave_in_order()  # it has an engine and an exchange of its own
     result = run(run_drill(drill, criteria[name], keep=folder))
     recorded, fault = None, "there is no workspace here"
     if place is not None and folder is not None:

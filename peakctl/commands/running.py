@@ -9,7 +9,8 @@ import sys
 import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
 
 from engine.contracts.errors import PeakError, WorkspaceError
 from peakctl.commands.output import complain
@@ -21,6 +22,16 @@ _T = TypeVar("_T")
 def run(work: Coroutine[Any, Any, _T]) -> _T:
     """Run one coroutine to its end."""
     return asyncio.run(work)
+
+
+def leave_in_order() -> None:
+    """Let SIGTERM and SIGHUP end this process the ordinary way, with all that it has started."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def guarded(call: Callable[[], int], *, debug: bool) -> int:

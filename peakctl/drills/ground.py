@@ -198,7 +198,7 @@ class Ground:
 
     async def start_engine(self) -> None:
         """Start it again; an engine that runs is found."""
-        await asyncio.to_thread(self.supervisor.ensure_engine)
+        await _to_its_end(self.supervisor.ensure_engine)
 
     def journaled(self, kind: str) -> list[dict[str, Any]]:
         """The data of every journaled event of a kind, read from the disk."""
@@ -220,6 +220,17 @@ def _fresh(view: StateView) -> bool:
     )
 
 
+async def _to_its_end(work: Callable[[], Any]) -> None:
+    """Start something in a thread. Who is ended meanwhile waits: what comes up must be ended."""
+    started = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        await asyncio.shield(started)
+    except asyncio.CancelledError:
+        await asyncio.wait([started])
+        started.exception()  # nobody is left who asks for it
+        raise
+
+
 @contextlib.asynccontextmanager
 async def ground(
     program: Sequence[str] | None = None,
@@ -236,10 +247,11 @@ async def ground(
     folder = Path(tempfile.mkdtemp(prefix="peakctl-drill-"))
     sandbox = {"enabled": True, "control": True, **(settings or {}).get("sandbox", {})}
     tables = {**SETTINGS, **(settings or {}), "sandbox": sandbox}
-    workspace = await asyncio.to_thread(create_demo, folder / "w", tables)
+    workspace = Workspace(folder / "w")
     supervisor = Supervisor(workspace, program=program or PEAKCTL)
     try:
-        await asyncio.to_thread(supervisor.ensure_engine)
+        await _to_its_end(lambda: create_demo(workspace.root, tables))
+        await _to_its_end(supervisor.ensure_engine)
         ready = supervisor.sandbox_ready()
         if ready is None:
             raise AnswerNo(what="the exchange did not come up", where="drill")

@@ -45,7 +45,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, loop: Loop) -> Iterator[Plac
     field = loop.run(_field(workspace))
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(supervisor, "_import_path", lambda: str(code))
+            patch.setattr(supervisor, "import_path", lambda: str(code))
             loop.run(field.start_engine())
         loop.run(field.sit_down())
         yield Place(field, code)

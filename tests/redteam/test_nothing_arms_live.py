@@ -41,6 +41,7 @@ from engine.governance.latch import LatchState
 from engine.governance.locks import LIVE_LOCKS, LockFacts, Promotion, live_locks
 from engine.governance.session import GoState, Session
 from engine.host import Host
+from engine.ops.job_kinds import JOB_KINDS
 from engine.setup import EnginePaths, Setup, fact_settings
 from peakctl.cli import app
 from peakctl.founding import create_demo, init
@@ -195,6 +196,7 @@ HANDLERS = {
     "peakctl/cli.py:console": "passes options on to the command behind",
     "peakctl/cli.py:main": "PEAKCTL_DEBUG",
     "peakctl/commands/gates.py:_from_files": "hands it to the layers",
+    "peakctl/commands/jobs.py:run_": "for the child, by a list of names",
     "peakctl/commands/limits.py:_without_engine": "hands it to the layers",
     "peakctl/commands/running.py:_crash_folders": "PEAKCTL_WORKSPACE",
     "peakctl/commands/settings.py:check": "hands it to the layers",
@@ -215,7 +217,7 @@ HANDLERS = {
     "peakctl/signing.py:_agent": "a same-person signal",
     "peakctl/signing.py:signals": "a same-person signal",
     "peakctl/supervisor.py:_environment": "for the child, by a list of names",
-    "peakctl/supervisor.py:_import_path": "PYTHONPATH",
+    "peakctl/supervisor.py:import_path": "PYTHONPATH",
     "peakctl/supervisor.py:ensure_sandbox": "hands it to the layers",
     "peakctl/tools.py:read_settings": "hands it to the layers",
     "screens/themes.py:theme_of": "colours",
@@ -311,8 +313,8 @@ def test_no_variable_moves_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 READS, SIGNS, STARTS, WRITES, GROUP = "reads", "signs", "starts", "writes", "group"
 
 #: What each command can do at most: the routes of the engine that it asks (held against the engine
-#: below), or: reads; signs or checks a file of its own; starts processes with the settings above;
-#: writes the workspace's files (tried below); a group that does nothing by itself.
+#: below), or: reads; signs or checks a file of its own; starts or ends processes with the settings
+#: above; writes the workspace's files (tried below); a group that does nothing by itself.
 COMMANDS: dict[str, str | tuple[str, ...]] = {
     "": STARTS,
     "review": STARTS,
@@ -320,6 +322,8 @@ COMMANDS: dict[str, str | tuple[str, ...]] = {
     "engine": STARTS,
     "sandbox": STARTS,
     "drill run": STARTS,
+    "job run": STARTS,
+    "job stop": STARTS,
     "init": WRITES,
     "config set": WRITES,
     "config unset": WRITES,
@@ -360,14 +364,14 @@ COMMANDS: dict[str, str | tuple[str, ...]] = {
             *("latch show", "dual list", "dual show", "go policy", "session list", "session show"),
             *("session states", "journal verify", "journal heads", "store views", "alarms list"),
             *("orphan list", "drill list", "ladder show", "config show", "config check"),
-            *("config diff", "people list"),
+            *("config diff", "people list", "job list", "job logs"),
         ),
         READS,
     ),
     **dict.fromkeys(
         (
             *("latch", "dual", "go", "session", "journal", "store", "alarms", "orphan", "risk"),
-            *("drill", "ladder", "config", "people", "pack"),
+            *("drill", "ladder", "config", "people", "pack", "job"),
         ),
         GROUP,
     ),
@@ -380,6 +384,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
         *("--install-completion", "--show-completion", "--orders", "--refusals", "--errors"),
         *("folder", "name", "pack", "session", "session_id", "--packet", "--pack"),
         *("--unverified", "--allowed-signers", "--revoked", "sql", "--against", "--mode"),
+        *("--wait", "--follow", "-f", "job_id"),
     ),
     "a setting, enumerated above": ("--set", "key", "value", "--environment"),
     "who claims to ask, and with which key": (
@@ -391,6 +396,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
         *("text", "--id", "--close", "request", "purpose", "--about", "alarm_id", "--note"),
         *("order", "--symbol", "drill_id", "--lessons", "--incident"),
     ),
+    "one of the other commands, below": ("command",),
     "of the local exchange": (
         *("--port", "--seed", "--speed", "--replay", "--scenario", "--control"),
     ),
@@ -416,6 +422,17 @@ def test_every_command_and_option_is_known() -> None:
     options = {name for names in found.values() for name in names}
     assert options == {name for names in OPTIONS.values() for name in names}
     assert [path for path, names in found.items() if "--mode" in names] == ["gates"]
+
+
+def test_a_job_is_one_of_few_commands_and_takes_no_setting() -> None:
+    """What a job can do at most is what its command can; none signs, decides, trades or arms."""
+    found = command_tree()
+    for kind in JOB_KINDS:
+        path = " ".join(kind.words)
+        assert COMMANDS[path] in (READS, SIGNS, ("risk/report",)) or path == "drill run"
+        taken = {*kind.options, *kind.flags}
+        assert taken <= found[path]
+        assert not taken & {*OPTIONS["a setting, enumerated above"], "--key", "--workspace"}
 
 
 @pytest.fixture
