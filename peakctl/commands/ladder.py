@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING
 import typer
 
 from engine.contracts.documents import Purpose
-from engine.contracts.errors import InputError
-from peakctl.commands import dual
-from peakctl.commands.limits import ReasonOption
+from peakctl.commands import dual_signing
 from peakctl.commands.options import (
     JsonOption,
     KeyOption,
     PersonOption,
+    ReasonOption,
     WorkspaceOption,
+    asker,
     visited,
-    whoami,
 )
 from peakctl.commands.output import say, say_json, table, utc
 from peakctl.commands.running import run
@@ -68,7 +67,7 @@ def down(
     from peakctl.client.client import EngineClient  # noqa: PLC0415
 
     place = visited(workspace)
-    who = _asker(place, person, reason)
+    who = asker(place, person, reason)
 
     async def work() -> EvidenceAnswer:
         async with EngineClient(place.socket, who) as client:
@@ -91,8 +90,8 @@ def up(
 ) -> int:
     """Ask for the next step and sign it; refused while something that it asks for is missing."""
     place = visited(workspace)
-    who = _asker(place, person, reason)
-    return dual.ask_and_sign(place, Purpose.STEP_UP, {}, reason, who, key)
+    who = asker(place, person, reason)
+    return dual_signing.ask_and_sign(place, Purpose.STEP_UP, {}, reason, who, key)
 
 
 def evidence_rows(rows: Iterable[EvidenceRow]) -> list[tuple[str, ...]]:
@@ -128,9 +127,3 @@ def _read(place: Workspace) -> EvidenceAnswer:
             return await client.evidence()
 
     return run(work())
-
-
-def _asker(place: Workspace, person: str, reason: str) -> str:
-    if not reason.strip():
-        raise InputError(what="there is no reason", where="--reason", todo="say why")
-    return whoami(place, person)

@@ -16,7 +16,7 @@ import typer
 from engine.contracts.documents import Purpose
 from engine.contracts.errors import InputError, Refused
 from engine.contracts.people import Role
-from peakctl.commands import dual
+from peakctl.commands import dual_signing
 from peakctl.commands.files import ascii_text, write_new
 from peakctl.commands.options import (
     JsonOption,
@@ -97,7 +97,7 @@ def document(
     _in_roster(place, operator, Role.OPERATOR)
     _in_roster(place, reviewer, Role.REVIEWER)
     who = _asker(place, person, (operator, reviewer))
-    view = dual.ask(place, Purpose.RELEASE, {}, reason, who, operator, reviewer)
+    view = dual_signing.ask(place, Purpose.RELEASE, {}, reason, who, operator, reviewer)
     reading = read_view(view)
     if output is None:
         sys.stdout.write(view.document)
@@ -110,12 +110,12 @@ def document(
 def sign(
     file: DocumentFile,
     key: KeyOption = None,
-    role: dual.RoleOption = None,
+    role: dual_signing.RoleOption = None,
     workspace: WorkspaceOption = None,
 ) -> int:
     """Show what a release document says and sign it, into FILE.op.sig or FILE.rev.sig."""
-    dual.read_file(file, Purpose.RELEASE)
-    return dual.sign_file(file, key, role, workspace)
+    dual_signing.read_file(file, Purpose.RELEASE)
+    return dual_signing.sign_file(file, key, role, workspace)
 
 
 def release(
@@ -123,9 +123,9 @@ def release(
 ) -> int:
     """Release the latch with a document and both signatures beside it."""
     place = visited(workspace)
-    reading = dual.read_file(file, Purpose.RELEASE)
+    reading = dual_signing.read_file(file, Purpose.RELEASE)
     signatures = {role: _signature(file, role, reading.said.signer(role).person) for role in Role}
-    state = dual.hand_in_all(place, reading, whoami(place, person), signatures)
+    state = dual_signing.hand_in_all(place, reading, whoami(place, person), signatures)
     say(f"the latch is released; kill {state.kill.state}", f"next: {state.next_step}")
     return 0
 
@@ -153,7 +153,7 @@ def _in_roster(place: Workspace, name: str, role: Role) -> None:
 
 
 def _signature(file: Path, role: Role, name: str) -> str:
-    path = dual.signature_file(file, role)
+    path = dual_signing.signature_file(file, role)
     if not path.exists():
         raise Refused(
             what=f"the signature of {role.value} {name[:40]} is missing",

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.contracts.documents import Purpose
-from engine.contracts.errors import EngineUnreachable, InputError
-from peakctl.commands import completions, dual
+from engine.contracts.errors import EngineUnreachable
+from peakctl.commands import completions, dual_signing
 from peakctl.commands.options import (
     JsonOption,
     KeyOption,
     PersonOption,
+    ReasonOption,
     WorkspaceOption,
+    asker,
     visited,
-    whoami,
 )
 from peakctl.commands.output import say, say_json, table, utc
 from peakctl.commands.running import run
@@ -36,7 +37,6 @@ NameArgument = Annotated[
     ),
 ]
 ValueArgument = Annotated[str, typer.Argument(metavar="VALUE", help="A plain number: 12.50 or 5.")]
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; goes into the record.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -89,7 +89,7 @@ def set_(
     from peakctl.client.client import EngineClient  # noqa: PLC0415
 
     place = visited(workspace)
-    who = _asker(place, person, reason)
+    who = asker(place, person, reason)
 
     async def work() -> LimitsAnswer:
         async with EngineClient(place.socket, who) as client:
@@ -114,15 +114,9 @@ def loosen(
 ) -> int:
     """Ask that a tightened limit be wider again, and sign it; the other one signs then, too."""
     place = visited(workspace)
-    who = _asker(place, person, reason)
+    who = asker(place, person, reason)
     subject = {"name": name, "value": value}
-    return dual.ask_and_sign(place, Purpose.LOOSEN, subject, reason, who, key)
-
-
-def _asker(place: Workspace, person: str, reason: str) -> str:
-    if not reason.strip():
-        raise InputError(what="there is no reason", where="--reason", todo="say why")
-    return whoami(place, person)
+    return dual_signing.ask_and_sign(place, Purpose.LOOSEN, subject, reason, who, key)
 
 
 def read_limits(place: Workspace) -> LimitsAnswer:

@@ -24,6 +24,7 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A setting for this run; may only tighten."),
 ]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; goes into the record.")]
 PersonOption = Annotated[
     str, typer.Option("--person", envvar="PEAKCTL_PERSON", help="Your id in config/people.toml.")
 ]
@@ -104,6 +105,13 @@ def whoami(workspace: Workspace, person: str, role: str = "") -> str:
         where=str(workspace.people_file),
         todo=f"name yourself with --person ({', '.join(ids)})" if ids else "`peakctl people add`",
     )
+
+
+def asker(workspace: Workspace, person: str, reason: str) -> str:
+    """Who asks for something that needs a reason. Raises InputError without one."""
+    if not reason.strip():
+        raise InputError(what="there is no reason", where="--reason", todo="say why")
+    return whoami(workspace, person)
 
 
 def key_of(workspace: Workspace, key: Path | None, role: str) -> Path:

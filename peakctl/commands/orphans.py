@@ -15,11 +15,12 @@ import typer
 
 from engine.contracts.documents import Purpose
 from engine.contracts.errors import InputError, NotProven
-from peakctl.commands import dual
+from peakctl.commands import dual_signing
 from peakctl.commands.options import (
     JsonOption,
     KeyOption,
     PersonOption,
+    ReasonOption,
     WorkspaceOption,
     visited,
     whoami,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 #: How long `cancel` waits for the venue's word.
 CONFIRM_SECONDS = 10.0
 
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; goes into the record.")]
 SymbolOption = Annotated[str, typer.Option("--symbol", help="Needed when two share the id.")]
 
 
@@ -100,7 +100,7 @@ def adopt(
 
     _as(place, who, work)
     subject = {"symbol": symbols[0], "client_order_id": order}
-    return dual.ask_and_sign(place, Purpose.ADOPT, subject, reason, who, key)
+    return dual_signing.ask_and_sign(place, Purpose.ADOPT, subject, reason, who, key)
 
 
 def cancel(
