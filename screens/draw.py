@@ -128,6 +128,18 @@ def amount(value: Decimal | None, signed: bool = False) -> str:  # noqa: FBT001,
     return f"+{digits}" if signed and value > 0 else digits
 
 
+def short(digits: str, width: int) -> str:
+    """A number's digits with as many decimals as fit, cut towards zero and marked `~`.
+
+    Whole digits always stay, even where they do not fit.
+    """
+    if len(digits) <= width or "." not in digits:
+        return digits
+    whole, _, decimals = digits.partition(".")
+    kept = decimals[: max(0, width - len(whole) - 2)]
+    return f"~{whole}.{kept}" if kept else f"~{whole}"
+
+
 def fixed(value: Decimal, step: Decimal) -> str:
     """A price or quantity with as many decimals as its step has, so that columns line up."""
     exponent = step.normalize().as_tuple().exponent

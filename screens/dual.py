@@ -80,7 +80,11 @@ def head_rows(
 ) -> list[Content]:
     """Hash, time left, who has signed, and what was refused or decided."""
     if one is None or seen is None:
-        words = "A request appears here when one of the two asks. The other one signs it too."
+        words = (
+            "A request appears here when one of you asks; the other one signs it, too. It is asked"
+            " for on the kill screen (ctrl+k: release), the venue screen (ctrl+o: adopt an orphan),"
+            " F6 (a red break), or with `peakctl limits loosen`, `ladder up`, `dual ask`."
+        )
         return wrap(words, width, "quiet")
     if isinstance(seen, str):
         return wrap(f"✖ DO NOT SIGN: {seen}", width, "now")
@@ -152,6 +156,13 @@ class DualScreen(PeakScreen):
     def on_mount(self) -> None:
         """The list has the focus."""
         self._list.focus()
+
+    def on_screen_resume(self) -> None:
+        """Opened: mark what waits for this person, not what was decided before."""
+        waiting = [one.id for one in self.model.waits_for_me]
+        if waiting and self._list.selected not in waiting:
+            self._list.selected = waiting[0]
+            self.show(self.model)
 
     @property
     def guarded(self) -> bool:
@@ -247,6 +258,7 @@ class DualScreen(PeakScreen):
                 todo=f"have {one.requested_by} read it out again",
             )
         await _hand_in(self.desk, self.role, one, seen, typed)
+        self.query_one("#dual-code", Input).value = ""
         return f"Your signature is in: {DUAL_PURPOSES.get(one.purpose, one.purpose)}."
 
     def action_decline_dual(self) -> None:

@@ -16,8 +16,16 @@ from screens.model import Model
 
 _SHAPES = (
     "● live, ready   ■ stopped, act now   ▲ act soon, stale   ✔ pass   ✖ fail, refused   "
-    "□ open   ◇ waits for you   ‖ paused   ? unknown"
+    "□ open   ◇ waits for you   ‖ paused   ? unknown   ! must be fresh at go"
 )
+
+#: Keys that belong to no action: they move.
+_MOVING = (
+    ("Tab", "to the next field or list; shift+Tab back"),
+    ("▲ ▼ PgUp PgDn", "through a list or a long text"),
+    ("Esc", "closes a dialog without doing anything"),
+)
+_KEYS = 15
 
 
 def help_rows(screen: str, role: str, width: int) -> Sequence[Content]:
@@ -29,22 +37,29 @@ def help_rows(screen: str, role: str, width: int) -> Sequence[Content]:
     if mine:
         lines += [title(f"On this screen ({screen})", width), *_keys(mine, width), BLANK]
     if screen == "live" and role == "operator":
-        lines.insert(1, _row("C / Del", "cancel the marked order", width))
-    lines += [title("Everywhere", width), *_keys(shared, width), BLANK]
+        lines[1:1] = _row("C / Del", "cancel the marked order", width)
+    lines += [title("Everywhere", width), *_keys(shared, width)]
+    lines += [row for keys, words in _MOVING for row in _row(keys, words, width)]
+    lines.append(BLANK)
     lines += [title("Shapes", width), *wrap(_SHAPES, width)]
     lines += wrap("From any shell: `peakctl kill` stops everything without this console.", width)
     return lines
 
 
 def _keys(rows: Sequence[Action], width: int) -> list[Content]:
-    return [
-        _row(keys_of(row), row.description + (" (asks or signs)" if row.dangerous else ""), width)
-        for row in rows
-    ]
+    found: list[Content] = []
+    for row in rows:
+        found += _row(
+            keys_of(row), row.description + (" (asks or signs)" if row.dangerous else ""), width
+        )
+    return found
 
 
-def _row(keys: str, words: str, width: int) -> Content:
-    return cell(join(cell(text(keys, "accent"), 12), text(words)), width)
+def _row(keys: str, words: str, width: int) -> list[Content]:
+    """The keys once, the words on as many rows as they need."""
+    rows = wrap(words, width - _KEYS) or [BLANK]
+    lead = [text(keys, "accent"), *(BLANK for _ in rows[1:])]
+    return [join(cell(first, _KEYS), row) for first, row in zip(lead, rows, strict=True)]
 
 
 class Help(PeakModal[None]):

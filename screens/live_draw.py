@@ -27,6 +27,7 @@ from screens.draw import (
     fixed,
     join,
     mark,
+    short,
     table,
     text,
     title,
@@ -171,8 +172,11 @@ def _order(order: Order, here: bool, focused: bool, width: int) -> Content:  # n
     state = mark_of(ORDERS, order.state)
     pointer = text("▶ " if here else "  ", "accent" if focused else "quiet")
     price = amount(intent.price) if intent.price is not None else intent.type.value.lower()
-    filled = f"{to_text(order.filled_quantity)}/{to_text(intent.quantity)}"
-    tail = width - 2 - sum(_ORDER_WIDTHS) - len(_ORDER_WIDTHS)
+    filled = to_text(intent.quantity)
+    if order.filled_quantity != intent.quantity:
+        filled = f"{to_text(order.filled_quantity)}/{filled}"
+    widths = _WIDE_ORDER_WIDTHS if width >= _WIDE else _ORDER_WIDTHS
+    tail = width - 2 - sum(widths) - len(widths)
     parts = (
         text(intent.client_order_id[-4:], "quiet"),
         mark(state),
@@ -181,11 +185,14 @@ def _order(order: Order, here: bool, focused: bool, width: int) -> Content:  # n
         text(price),
         text(order.reason, "soon"),
     )
-    return join(pointer, table([parts], (*_ORDER_WIDTHS, max(0, tail)), "lllrrl")[0])
+    return join(pointer, table([parts], (*widths, max(0, tail)), "lllrrl")[0])
 
 
-#: Number, state, side, filled of quantity, price; what is left of the row is the reason's.
+#: Number, state, side, filled of quantity (once when they are equal), price; what is left of the
+#: row is the reason's.
 _ORDER_WIDTHS = (4, 10, 4, 9, 8)
+_WIDE_ORDER_WIDTHS = (4, 10, 4, 20, 10)
+_WIDE = 60
 
 
 def fill_rows(model: Model, width: int, height: int) -> Sequence[Content]:
@@ -202,21 +209,23 @@ def fill_rows(model: Model, width: int, height: int) -> Sequence[Content]:
 
 
 def limit_rows(model: Model, width: int, height: int) -> Sequence[Content]:
-    """The limits most used first: name, bar, used of limit."""
+    """The limits most used first: name, bar where there is room, used of limit."""
     state = model.state
     rows = [title("Limits", width)]
     limits = sorted(state.limits, key=lambda row: -row.used_percent) if state else []
-    size = 12 if width >= 60 else 6
-    name_width = max(8, width - size - 5 - 17)
+    # Names and numbers are read; the bar only says the percent again.
+    size, numbers = (12, 26) if width >= _WIDE else (0, 15)
+    name_width = max(8, width - size - bool(size) - 4 - numbers - 2)
     for row in limits[: max(0, (height or 9) - 1)]:
         shape = "■" if row.used_percent >= 100 else "▲" if row.used_percent >= 75 else " "
-        words = f"{row.used}/{row.limit} {row.unit}".rstrip()
+        words = f"{short(row.used, numbers - len(row.limit) - len(row.unit) - 2)}"
+        words = f"{words}/{row.limit} {row.unit}".rstrip()
         parts = (
             text(f"{shape} {row.text}"),
             bar(row.used_percent, size),
             text(f"{row.used_percent}%"),
         )
-        columns = table([(*parts, text(words))], (name_width, size, 4, 15), "llrr")
+        columns = table([(*parts, text(words))], (name_width, size, 4, numbers), "llrr")
         rows.append(columns[0])
     return rows
 

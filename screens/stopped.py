@@ -1,8 +1,8 @@
 """The kill: what was done, when, and whether the venue itself says that nothing is open.
 
 Shown by itself when a kill is latched. PROVEN is the venue's word, twice; UNCONFIRMED says what is
-not known and what to do. Release of the latch takes both people and a reason, in a shell; which
-commands, stands here.
+not known and what to do. Release of the latch takes both people and a reason: either asks here, the
+other one signs (ctrl+t). How it goes in a shell stands here, too.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
 
+from engine.contracts.documents import Purpose
 from engine.contracts.money import to_text
 from engine.contracts.view import KillView
 from screens.base import PeakScreen
 from screens.draw import BLANK, cell, clock_ms, join, mark, text, title, wrap
+from screens.dual import ask_and_sign
 from screens.lines import Lines
 from screens.model import Model
+from screens.prompt import ReasonPrompt
 from screens.words import Mark, mark_of
 
 KILLS: dict[str, Mark] = {
@@ -38,18 +41,19 @@ _ADVICE = {
 
 
 def release_rows(model: Model, width: int) -> list[Content]:
-    """The commands that release the latch, one after the other."""
-    charter = model.session.charter if model.session else None
-    operator, reviewer = (charter.operator, charter.reviewer) if charter else ("ID", "ID")
-    steps = (
-        ("either", "peakctl latch document --output release.json"),
-        ("", f'  --reason "..." --operator {operator} --reviewer {reviewer}'),
-        ("each", "peakctl latch sign release.json --key KEY"),
-        ("either", "peakctl latch release release.json"),
-    )
+    """How the latch is released: here, or in a shell."""
+    asked = [
+        one for one in (model.state.dual if model.state else ()) if one.purpose is Purpose.RELEASE
+    ]
+    waits = any(one.stage == "pending" and one.expires_us > model.now_us for one in asked)
     rows = [title("Release by both of you, knowing what is open (runbooks/kill.md)", width)]
-    rows += [join(cell(text(who, "quiet"), 8), text(command)) for who, command in steps]
-    return rows
+    if waits:
+        rows += wrap("◇ A release is asked for: ctrl+t shows it to both of you.", width, "soon")
+    steps = (
+        ("here", "^R asks with a reason and signs; the other one signs with ctrl+t"),
+        ("shell", 'peakctl dual ask release --reason "...", then peakctl dual sign ID'),
+    )
+    return rows + [join(cell(text(where, "quiet"), 8), text(how)) for where, how in steps]
 
 
 def kill_rows(model: Model, width: int) -> list[Content]:
@@ -67,8 +71,10 @@ def kill_rows(model: Model, width: int) -> list[Content]:
         rows.append(text(f"{words} {model.press.detail}".rstrip(), "quiet"))
     if kill.kill_id:
         rows += [BLANK, *_record(kill, width)]
-    if kill.state in {"PROVEN", "UNCONFIRMED"}:
+    if kill.state == "PROVEN":
         rows += release_rows(model, width)
+    elif kill.state == "UNCONFIRMED":
+        rows += wrap("No release is asked for before the venue has proved zero.", width, "quiet")
     return rows
 
 
@@ -113,3 +119,20 @@ class KillScreen(PeakScreen):
         """The rows."""
         self.lines("stopped-title").show(lambda width, _h: [title("Kill", width)])
         self.lines("stopped-rows").show(lambda width, _h: kill_rows(model, width))
+
+    def action_ask_release(self) -> None:
+        """Ask for a reason, then for the release; the other person signs it, too."""
+        kill = self.model.state.kill if self.model.state else None
+        if kill is None or kill.state != "PROVEN":
+            self.desk.say("A release is asked for when a kill is latched and PROVEN.", "soon")
+            return
+
+        def done(reason: str | None) -> None:
+            if reason:
+                self.desk.act(ask_and_sign(self.desk, self.role, Purpose.RELEASE, {}, reason))
+
+        words = (
+            "The latch opens when both of you have signed this reason. Nothing trades then:"
+            " a new session needs a charter, a checklist and a go of its own."
+        )
+        self.app.push_screen(ReasonPrompt("Release the kill latch", words, "Ask"), done)

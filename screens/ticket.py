@@ -25,7 +25,7 @@ from engine.contracts.errors import InputError, PeakError
 from engine.contracts.money import parse_decimal
 from engine.contracts.order import OrderType, Side, TimeInForce
 from screens.base import BASE_CSS, PeakModal
-from screens.draw import BLANK, cell, fixed, join, mark, table, text, title
+from screens.draw import BLANK, cell, fixed, join, mark, table, text, title, wrap
 from screens.lines import Choice, Lines
 from screens.model import Model
 from screens.standing import breaker_rows
@@ -42,15 +42,21 @@ def check_rows(decision: Decision | None, problem: str, width: int) -> Sequence[
     if decision is None:
         return [text("the checks show here as soon as the fields can be read", "quiet")]
     checks = sorted(decision.checks, key=lambda check: check.verdict is Verdict.ALLOW)
-    return [_check(check, width) for check in checks]
+    return [row for check in checks for row in _check(check, width)]
 
 
-def _check(check: Check, width: int) -> Content:
+def _check(check: Check, width: int) -> list[Content]:
     state = mark_of(VERDICTS, check.verdict)
     if check.verdict is not Verdict.ALLOW:
-        return cell(join(mark(state), " ", text(check.text, state.tone)), width)
-    numbers = f"{check.value} of {check.limit} {check.unit}".strip() if check.limit else check.text
+        # Why it is blocked is what has to be read: wrapped, never cut.
+        rows = wrap(check.text, width - len(state.text) - 1, state.tone) or [BLANK]
+        lead = [mark(state), *(cell(BLANK, len(state.text)) for _ in rows[1:])]
+        return [join(first, " ", row) for first, row in zip(lead, rows, strict=True)]
+    measured = check.limit and check.value != check.limit
+    numbers = f"{check.value} of {check.limit} {check.unit}".strip() if measured else check.text
     left = f"left {check.headroom}" if check.headroom else ""
+    if left and not check.limit:
+        left = f"{left} {check.unit}".rstrip()
     room = width - 8 - 17 - 14 - 3
     return table(
         [
@@ -63,7 +69,7 @@ def _check(check: Check, width: int) -> Content:
         ],
         (8, 17, room, 14),
         "lllr",
-    )[0]
+    )
 
 
 def verdict_row(decision: Decision | None, width: int) -> Content:
@@ -72,7 +78,7 @@ def verdict_row(decision: Decision | None, width: int) -> Content:
         return title("Checks", width)
     state = mark_of(VERDICTS, decision.verdict)
     count = f"{len(decision.checks) - len(decision.reasons)} of {len(decision.checks)} allow"
-    return title("Checks", width, join(mark(state), text(f"  {count}", "quiet")))
+    return title("Checks, PgUp PgDn", width, join(mark(state), text(f"  {count}", "quiet")))
 
 
 class Typed(NamedTuple):
@@ -90,6 +96,10 @@ class Ticket(PeakModal[str]):
     """The dialog; answers with the client order id of the sent order, or None."""
 
     CSS_PATH: ClassVar[CSSPathType | None] = [BASE_CSS, "ticket.tcss"]
+    BINDINGS = [  # noqa: RUF012  (Textual reads a plain list)
+        ("pageup", "page_checks(-1)", "Checks above"),
+        ("pagedown", "page_checks(1)", "Checks below"),
+    ]
 
     def __init__(self, symbol: str) -> None:
         super().__init__()
@@ -159,6 +169,11 @@ class Ticket(PeakModal[str]):
             if kind is OrderType.LIMIT
             else None,
         )
+
+    def action_page_checks(self, pages: int) -> None:
+        """The checks and the breakers under them scroll from every field; the focus stays."""
+        scroll = self.query_one("#ticket-scroll", VerticalScroll)
+        scroll.scroll_relative(y=pages * max(1, scroll.size.height - 1), animate=False)
 
     def on_choice_changed(self) -> None:
         """A field changed: what was previewed is not what is typed."""

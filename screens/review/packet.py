@@ -79,7 +79,7 @@ class PacketScreen(PeakScreen):
                 id="packet-limit",
                 compact=True,
                 max_length=40,
-                placeholder="its max_order_notional",
+                placeholder="max_order_notional, as above",
             )
             limit.cursor_blink = False
             yield limit
@@ -193,11 +193,13 @@ class PacketScreen(PeakScreen):
         limit = self.query_one("#packet-limit", Input).value.strip()
         reason = self.query_one("#packet-reason", Input).value.strip()
         if decision == UNDECIDED:
-            raise InputError(what="choose GO or NO-GO", where="decision", todo="or ABSTAIN")
+            raise InputError(what="choose GO, NO-GO or ABSTAIN", where="decision")
         if decision != "GO" and not reason:
             raise InputError(what=f"{decision} needs a reason", where="reason")
         if not same_code(typed, seen.short_code):
-            raise InputError(what="is not this packet's code", where="short code", todo="ask again")
+            raise InputError(
+                what="is not this packet's code", where="short code", todo="have it read out again"
+            )
         if decision == "GO" and not same_limit(limit, seen):
             raise InputError(
                 what="is not the packet's max_order_notional",

@@ -137,6 +137,29 @@ def showing(made, *keys: str):
     return run
 
 
+async def test_the_release_of_the_latch_is_asked_for_on_the_kill_screen(reviewer) -> None:
+    async with data.staged(reviewer) as stage:
+        await stage.show(data.LIVE)
+        await stage.press("ctrl+k", "ctrl+r")
+        assert "when a kill is latched and PROVEN" in stage.said
+        await stage.show(data.KILLED)
+        assert "^R asks with a reason" in stage.text("stopped-rows")
+        await stage.press("ctrl+r")
+        stage.clock.passed_ms += 1_000
+        await stage.type("the venue shows nothing, we both looked")
+        await stage.press("enter", "tab", "enter")
+        await stage.until(lambda: len(stage.console.calls) == 2)
+        asked, signed = stage.console.calls
+        words = "the venue shows nothing, we both looked"
+        assert asked == ("dual_request", Purpose.RELEASE, {}, words)
+        assert signed[0] == "dual_sign"
+        waiting = msgspec.structs.replace(
+            data.KILLED, dual=(data.dual_view(purpose=Purpose.RELEASE, signed_by=("bob",)),)
+        )
+        await stage.show(waiting)
+        assert "A release is asked for" in stage.text("stopped-rows")
+
+
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_picture(snap_compare, reviewer, size: tuple[int, int]) -> None:
     assert snap_compare(reviewer[0], terminal_size=size, run_before=showing(reviewer))
