@@ -148,7 +148,8 @@ def _window(facts: LockFacts) -> _Answer:
 def _latch(facts: LockFacts) -> _Answer:
     if facts.latch is None:
         return False, "the kill latch cannot be read"
-    return facts.latch is LatchState.READY, f"kill latch is {facts.latch}"
+    ready = facts.latch is LatchState.READY
+    return ready, "kill latch is open" if ready else f"kill latch is set: {facts.latch}"
 
 
 def _attended(facts: LockFacts) -> _Answer:

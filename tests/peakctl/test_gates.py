@@ -28,7 +28,7 @@ def test_gates_explain_every_lock_of_the_mode_and_change_nothing(cli: Run, demo:
     gates = {gate["code"]: gate for gate in live["gates"]}
     assert list(gates) == [code for code, _ in LIVE_LOCKS]
     assert {code for code, gate in gates.items() if gate["open"]} == {"LOCK_ALLOW_LIST"}
-    assert gates["LOCK_LATCH"]["why"].startswith("kill latch is LATCHED")
+    assert gates["LOCK_LATCH"]["why"].startswith("kill latch is set: LATCHED")
     assert gates["LOCK_SHADOW_WEEKS"]["why"] == "0 of 4 weeks of shadow"
     (demo.root / ".peakctl" / "latch").unlink()
     assert files(demo.root) == before
