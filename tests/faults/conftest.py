@@ -121,6 +121,7 @@ class Field:
         self.pid = 0
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
         self._sandbox: subprocess.Popen[bytes] | None = None
+        self._commands: list[asyncio.subprocess.Process] = []
         self._seats: list[Seat] = []
         self.operator: Seat
         self.reviewer: Seat
@@ -189,11 +190,16 @@ class Field:
             cwd=self.workspace.root,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
+        self._commands.append(process)
         out, err = await asyncio.wait_for(process.communicate(), 60)
         return process.returncode or 0, out.decode(), err.decode()
 
     async def close(self) -> None:
         """End whatever runs in this workspace."""
+        for command in self._commands:
+            if command.returncode is None:  # the test failed while it ran
+                command.kill()
+                await command.wait()
         await self.leave()
         await self._http.close()
         deadline = time.monotonic() + 10

@@ -87,6 +87,9 @@ async def test_a_venue_that_answers_no_question_does_not_hold_up_the_cancels(liv
     questions = [{"on": word, **silent} for word in ("query", "time")]
     await live.fault(rest=questions)
     began = time.monotonic()
+    await live.peakctl("kill", "--help")
+    a_start = time.monotonic() - began  # of a program, on the machine as busy as it is now
+    began = time.monotonic()
     killing = asyncio.create_task(live.peakctl("kill", "--reason", "no answers", "--json"))
 
     async def none_open() -> bool:
@@ -94,8 +97,8 @@ async def test_a_venue_that_answers_no_question_does_not_hold_up_the_cancels(liv
         async with live._http.get(url) as response:
             return (await response.json())["demo"] == []
 
-    await live.eventually(none_open, "canceled", 10)
-    assert time.monotonic() - began < 8, "it asked first"
+    await live.eventually(none_open, "canceled", 60)
+    assert time.monotonic() - began < 8 + 4 * a_start, "it asked first"
     assert not killing.done()
     until = began + 6
     await live.eventually(lambda: time.monotonic() > until, "no answer for a while")

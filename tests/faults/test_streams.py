@@ -88,6 +88,10 @@ async def test_a_venue_that_is_gone_is_an_alarm_until_it_is_back_and_taken(live:
     for alarm in (await live.state()).alarms:
         await live.client.acknowledge(alarm.id, "seen")
     await live.until(lambda seen: seen.alarms == (), "no alarm left")
+    await live.until(
+        lambda seen: seen.venue is not None and seen.venue.clock_offset_ms is not None,
+        "the venue's clock known again",
+    )
     await live.rest_one()
 
 
