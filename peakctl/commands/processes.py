@@ -44,7 +44,7 @@ def init(
 def engine(workspace: WorkspaceOption = None, settings: SetOption = None) -> int:
     """Run the workspace's engine in the foreground; the console starts it by itself."""
     place = own(workspace)
-    from engine.api import main  # noqa: PLC0415
+    from engine.serving import main  # noqa: PLC0415
 
     return main(place.root, place.socket, overrides(settings))
 

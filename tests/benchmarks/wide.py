@@ -26,7 +26,7 @@ def engine(root: str, socket: str) -> int:
     """Run the engine of a workspace whose ceilings are the widest that the settings can hold."""
     import config.settings  # noqa: PLC0415
     from config.layers import Layer  # noqa: PLC0415
-    from engine.api import main as run_engine  # noqa: PLC0415
+    from engine.serving import main as run_engine  # noqa: PLC0415
 
     narrow = config.settings.default_layer
 

@@ -14,13 +14,14 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from engine.api import _Site, _uid_of
+from engine.api import uid_of
 from engine.command_line import told
 from engine.contracts.errors import InputError, Refused
 from engine.contracts.people import Actor
 from engine.contracts.requests import ReasonRequest
 from engine.ops.pasted import PastedSecrets
 from engine.ops.redaction import Redaction
+from engine.serving import Site
 from peakctl.client.line import Lines
 
 
@@ -55,7 +56,7 @@ async def site(path: Path, desk: Desk) -> web.AppRunner:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     take = (msgspec.json.Decoder(ReasonRequest), desk.take)
-    await _Site(runner, path, {"desk/take": take}, PastedSecrets(Redaction(())).checked).start()
+    await Site(runner, path, {"desk/take": take}, PastedSecrets(Redaction(())).checked).start()
     return runner
 
 
@@ -211,5 +212,5 @@ def test_uvloop_carries_both_tongues(tmp_path: Path) -> None:
 
 def test_the_peer_of_no_socket_is_not_known() -> None:
     with pytest.raises(InputError):
-        _uid_of(None)
+        uid_of(None)
     assert told(InputError(what="x", where="y"), "z")[0] == 400

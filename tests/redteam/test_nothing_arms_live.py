@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 
 from config.allowed import fields, known_keys
 from config.settings import Effective, Settings, load
-from engine import api
+from engine import api, serving
 from engine.contracts import event as ev
 from engine.contracts.decision import Verdict
 from engine.contracts.errors import ConfigError
@@ -636,7 +636,7 @@ async def gifted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         await host.start()
         monkeypatch.setattr(host.parts.facts, "_changed", lambda _session: ())
         monkeypatch.setattr(host.parts.guard, "run", _idle)
-        runner = await api.listen(host, place.socket)
+        runner = await serving.listen(host, place.socket)
         host.run_in_background()
         deadline = time.monotonic() + 30
         while host.phase != "ready" or host.markets["BTCUSDT"].mid() is None:

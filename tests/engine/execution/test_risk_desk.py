@@ -260,7 +260,7 @@ HEAVY = ("numpy", "scipy", "pandas", "pyarrow", "duckdb")
 
 
 @pytest.mark.parametrize(
-    ("modules", "impossible"), [(ORDER_PATH, HEAVY), (("engine.api",), ("numpy", "scipy"))]
+    ("modules", "impossible"), [(ORDER_PATH, HEAVY), (("engine.serving",), ("numpy", "scipy"))]
 )
 def test_the_order_path_is_whole_without_numpy(
     modules: tuple[str, ...], impossible: tuple[str, ...]
