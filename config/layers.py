@@ -20,6 +20,7 @@ from config.allowed import echo
 from engine.contracts.canonical import sha256_hex
 from engine.contracts.errors import ConfigError
 from engine.contracts.session import Environment
+from engine.plain_file import open_plain
 
 ENV_PREFIX = "PEAKCTL__"
 WORKSPACE_FILE = "config/peakctl.toml"
@@ -89,7 +90,7 @@ def own_file(workspace: Path, name: str) -> bytes | None:
     Raises ConfigError.
     """
     try:
-        with (workspace / name).open("rb") as handle:
+        with open(workspace / name, "rb", opener=open_plain) as handle:
             facts = os.fstat(handle.fileno())
             content = handle.read()
     except FileNotFoundError:

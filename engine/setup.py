@@ -44,6 +44,7 @@ from engine.ops.drills import DAY_US, DrillTerms
 from engine.ops.pasted import PastedSecrets
 from engine.ops.redaction import Redaction
 from engine.paths import EnginePaths
+from engine.plain_file import read_plain, read_plain_text
 from engine.planning import Plans
 from engine.signatures.allowed_signers import parse_allowed_signers
 from engine.signatures.check import Checker
@@ -300,7 +301,7 @@ class Setup:
         """
         found: dict[str, Checklist] = {}
         for path in sorted(self.paths.runbooks.glob("session_*.md")):
-            text = path.read_text(encoding="utf-8")
+            text = read_plain_text(path)
             found[path.stem] = parse_runbook(text, path.name)
         return found
 
@@ -318,7 +319,7 @@ class Setup:
     def _read_roster(self) -> Roster:
         where = str(self.paths.people)
         try:
-            document = tomllib.loads(self.paths.people.read_text(encoding="utf-8"))
+            document = tomllib.loads(read_plain_text(self.paths.people))
         except OSError as error:
             raise ConfigError(
                 what=f"cannot be read ({error.strerror})", where=where, todo="see peakctl people"
@@ -329,7 +330,7 @@ class Setup:
 
     def _read_signers(self) -> bytes:
         try:
-            return self.paths.allowed_signers.read_bytes()
+            return read_plain(self.paths.allowed_signers)
         except OSError as error:
             where = str(self.paths.allowed_signers)
             raise ConfigError(what=f"cannot be read ({error.strerror})", where=where) from error

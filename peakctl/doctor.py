@@ -154,11 +154,12 @@ def _keys(workspace: Workspace) -> Finding:
 
 def _people(workspace: Workspace) -> Finding:
     from engine.governance.people import parse_roster  # noqa: PLC0415
+    from engine.plain_file import read_plain_text  # noqa: PLC0415
     from engine.signatures.allowed_signers import parse_allowed_signers  # noqa: PLC0415
 
-    roster = parse_roster(tomllib.loads(workspace.people_file.read_text(encoding="utf-8")))
+    roster = parse_roster(tomllib.loads(read_plain_text(workspace.people_file)))
     where = str(workspace.allowed_signers)
-    signers = parse_allowed_signers(workspace.allowed_signers.read_text(encoding="utf-8"), where)
+    signers = parse_allowed_signers(read_plain_text(workspace.allowed_signers), where)
     roles = {person.role.value for person in roster.people}
     unlisted = [
         person.id for person in roster.people if signers.by_principal(person.principal) is None

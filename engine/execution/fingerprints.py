@@ -8,12 +8,12 @@ a watched package counts as a change.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engine.contracts.canonical import canonical, sha256_hex
 from engine.execution.clock import monotonic_us
+from engine.plain_file import read_plain, read_plain_text
 
 _UNREADABLE = "unreadable"
 _CODE = frozenset({".py", ".sql", ".toml", ".tcss"})
@@ -79,8 +79,7 @@ class WatchedFiles:
             known = self._known.get(name)
             if known is not None and known[0] == stamp:
                 return known[1]
-            with path.open("rb") as handle:
-                digest = hashlib.file_digest(handle, "sha256").hexdigest()
+            digest = sha256_hex(read_plain(path))
         except FileNotFoundError:
             return "missing"
         except OSError:
@@ -101,7 +100,7 @@ class WatchedText:
         try:
             stamp = _stamp_of(self._path)
             if self._known is None or self._known[0] != stamp:
-                text = self._path.read_text(encoding="utf-8")
+                text = read_plain_text(self._path)
                 self._known = stamp, sha256_hex(text.encode("utf-8"))
         except (OSError, UnicodeDecodeError):
             self._known = None

@@ -29,6 +29,7 @@ from engine.contracts.errors import PeakError
 from engine.execution.clock import monotonic_us
 from engine.execution.hunt import Hunt, Hunted
 from engine.execution.latch_file import LatchMark, latch_present, write_latch
+from engine.plain_file import read_plain
 from engine.unseen import keep_memory
 from engine.venues.binance.options import BinanceOptions
 from engine.venues.binance.venue import BinanceVenue
@@ -181,9 +182,9 @@ def append_report(path: Path, report: WatchdogReport) -> None:
 
 
 def read_reports(path: Path) -> list[WatchdogReport]:
-    """Read the log; a torn last line is left out. Missing file: none."""
+    """Read the log; a torn last line is left out. Missing file: none. Raises OSError."""
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = read_plain(path).split(b"\n")
     except FileNotFoundError:
         return []
     reports = []

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from engine.contracts.errors import InputError, WorkspaceError
+from engine.plain_file import read_plain, read_plain_text
 
 
 def write_new(path: Path, content: bytes) -> None:
@@ -23,7 +24,7 @@ def write_new(path: Path, content: bytes) -> None:
 def text_of(path: Path) -> str:
     """The text of a file that people write (UTF-8). Raises WorkspaceError."""
     try:
-        return path.read_text(encoding="utf-8")
+        return read_plain_text(path)
     except OSError as error:
         raise WorkspaceError(
             what=f"cannot be read ({error.strerror})", where=str(path), todo="put it back"
@@ -37,7 +38,7 @@ def text_of(path: Path) -> str:
 def ascii_text(path: Path) -> str:
     """The exact text of a document or signature. Raises InputError."""
     try:
-        return path.read_bytes().decode("ascii")
+        return read_plain(path).decode("ascii")
     except OSError as error:
         raise InputError(what=f"cannot be read ({error.strerror})", where=str(path)) from error
     except UnicodeDecodeError as error:

@@ -65,10 +65,11 @@ def roster_of(workspace: Workspace) -> Roster:
 
     from engine.contracts.errors import ConfigError  # noqa: PLC0415
     from engine.governance.people import parse_roster  # noqa: PLC0415
+    from engine.plain_file import read_plain_text  # noqa: PLC0415
 
     where = str(workspace.people_file)
     try:
-        document = tomllib.loads(workspace.people_file.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_plain_text(workspace.people_file))
     except OSError as error:
         raise ConfigError(what=f"cannot be read ({error.strerror})", where=where) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
