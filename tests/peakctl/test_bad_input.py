@@ -13,6 +13,7 @@ import pytest
 
 from peakctl.commands.running import guarded
 from peakctl.workspace import Workspace
+from tests.screens.conftest import DUAL
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -219,21 +220,21 @@ def test_a_malformed_recording_names_file_and_line(
     [
         ("demo", "--headless", "--workspace", "new"),
         ("init", "new"),
-        ("latch", "sign", "release.json", "--role", "operator"),
+        ("dual", "sign", "--file", "loosen.json", "--role", "operator"),
     ],
     ids=lambda words: words[0],
 )
 def test_without_ssh_keygen_the_package_to_install_is_named(
     cli: Run, demo: Workspace, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    (tmp_path / "release.json").write_bytes(RELEASE)
+    (tmp_path / "loosen.json").write_text(DUAL.document)
     extra = () if "new" in arguments else ("-w", str(demo.root))
     done = cli(*arguments, *extra, PATH=str(tmp_path / "nowhere"))
     assert done.returncode == 2
     line = one_line(done)
     assert "ssh-keygen was not found on PATH" in line
     assert "openssh-client" in line
-    assert not (tmp_path / "release.json.op.sig").exists()
+    assert not (tmp_path / "loosen.json.op.sig").exists()
 
 
 def test_doctor_without_ssh_keygen_says_so_among_the_rest(
@@ -307,10 +308,3 @@ def test_a_decision_that_is_none_is_refused_before_anything_else(cli: Run, demo:
     done = cli("cosign", "--decision", "MAYBE", "-w", str(demo.root))
     assert done.returncode == 2
     assert "say one of GO, NO-GO, ABSTAIN" in one_line(done)
-
-
-RELEASE = (
-    b'{"expires_at":2,"issued_at":1,"kill_id":"k","kill_reason":"r","latched_at":1,'
-    b'"nonce":"n","open_orders":[],"operator":"alice","reason":"r","reviewer":"bob",'
-    b'"roster_sha256":"0","session":"","type":"peakctl-release-1","verdict":"PROVEN"}\n'
-)
