@@ -64,11 +64,16 @@ def _go_step(session: SessionView, _kill: KillView) -> str:
 
 
 def _killed_step(session: SessionView, kill: KillView) -> str:
+    return _until_proof(kill) or _recon_step(session, "operator")
+
+
+def _until_proof(kill: KillView) -> str:
+    """What to wait for; "" once the venue has proved zero. A latch that is open again was proven."""
     if kill.state == LatchState.UNCONFIRMED:
         return "KILL UNCONFIRMED: look at the venue yourself; the hunt goes on."
-    if kill.state != LatchState.PROVEN:
-        return "Killed: waiting for the venue's proof."
-    return _recon_step(session, "operator")
+    if kill.state in {LatchState.PROVEN, LatchState.READY}:
+        return ""
+    return "Killed: waiting for the venue's proof."
 
 
 def _recon_step(session: SessionView, role: str) -> str:
@@ -119,9 +124,7 @@ def _answer_step(session: SessionView, _kill: KillView) -> str:
 
 
 def _watch_proof(session: SessionView, kill: KillView) -> str:
-    if kill.state != LatchState.PROVEN:
-        return "Killed: waiting for the venue's proof."
-    return _recon_step(session, "reviewer")
+    return _until_proof(kill) or _recon_step(session, "reviewer")
 
 
 _WATCH = _say("Watch. F9 stops everything.")

@@ -107,8 +107,13 @@ def test_the_checklist_names_the_next_item_then_the_second_terminal_then_go() ->
 
 def test_reconciling_answers_first_then_signs_then_waits() -> None:
     killed, proven = SessionState.KILLED, KillView(state="PROVEN")
+    for released in (proven, READY):
+        assert next_step(session(killed), released, ENGINE) == "Run the reconciliation."
+        assert "reconciliation" in next_step_reviewer(session(killed), released)
     assert "proof" in next_step(session(killed), KillView(state="LATCHED"), ENGINE)
     assert "UNCONFIRMED" in next_step(session(killed), KillView(state="UNCONFIRMED"), ENGINE)
+    unconfirmed = next_step_reviewer(session(killed), KillView(state="UNCONFIRMED"))
+    assert "UNCONFIRMED" in unconfirmed
     said = [
         next_step(session(killed, recon=one), proven, ENGINE)
         for one in (None, recon(answer=""), recon(), recon("operator"))
