@@ -68,7 +68,7 @@ def _killed_step(session: SessionView, kill: KillView) -> str:
 
 
 def _until_proof(kill: KillView) -> str:
-    """What to wait for; "" once the venue has proved zero. A latch that is open again was proven."""
+    """What to wait for; "" once zero is proven. A latch that is open again was proven."""
     if kill.state == LatchState.UNCONFIRMED:
         return "KILL UNCONFIRMED: look at the venue yourself; the hunt goes on."
     if kill.state in {LatchState.PROVEN, LatchState.READY}:
