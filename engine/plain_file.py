@@ -2,7 +2,7 @@
 
 A fifo waits for a writer, a device has no end, a sparse file of terabytes costs whoever put it
 there nothing. The engine reads files of the workspace on the loop that a kill needs too, so each of
-them is opened without waiting, must be a plain file (a link to one counts), and is of a bounded size.
+them is opened without waiting, must be a plain file (or a link to one) and of a bounded size.
 """
 
 from __future__ import annotations

@@ -7,9 +7,12 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from engine.contracts.errors import NotProven
+from peakctl.commands.stop import _latch_alone
 from peakctl.supervisor import Supervisor
 from peakctl.workspace import Workspace
 
@@ -61,3 +64,11 @@ def test_with_no_engine_and_no_venue_the_latch_holds_and_the_answer_is_not_prove
     assert done.returncode == 3
     assert "the latch is set, and nothing was canceled" in done.stderr
     assert (demo.state / "latch").exists()
+
+
+def test_a_latch_in_a_folder_that_may_not_be_looked_into_is_not_called_set(tmp_path: Path) -> None:
+    """What the kill says is set must be on the disk: here a folder is no folder."""
+    wall = tmp_path / "state"
+    wall.write_text("")
+    with pytest.raises(NotProven, match="could not be written"):
+        _latch_alone(wall / "latch", "alice", "test", 1)
