@@ -10,8 +10,7 @@ run is one event, so a break keeps its age over a restart (`engine.reconcile.wat
   blocks. It is not resumed while the break stands. Nothing is repaired here (I2).
 * No lock is held while the venue is asked; a run is left out, visibly, when the rate budget is
   short: the venue's weight is for orders first.
-* What has ended and agreed is summed up behind a mark, so that a run's cost does not grow with the
-  session. The mark rests while anything differs, and is taken back when something behind it moves.
+* What has ended and agreed is summed up behind a mark (`engine.execution.recon_mark`).
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ from engine.contracts.event import (
     SessionMoved,
     VenueConnected,
 )
-from engine.contracts.money import ZERO, plain
 from engine.contracts.order import OPEN_STATES
 from engine.contracts.people import automaton
 from engine.contracts.session import SessionState
@@ -39,15 +37,14 @@ from engine.contracts.view import ReconWatchView, WatchBreakView
 from engine.execution.clock import monotonic_us, wall_us
 from engine.execution.core import Core, State
 from engine.execution.facts import Readings
+from engine.execution.recon_mark import SettledMark
 from engine.execution.recon_sides import (
     CLOCK_MARGIN_US,
-    Before,
     SideReader,
     VenueWord,
     named_fills,
     scope,
     strangers,
-    venue_sums,
 )
 from engine.execution.settler import RaiseAlarm, Settler
 from engine.governance.session import Session
@@ -73,8 +70,6 @@ _MOTION_US = 1_000_000
 _SECOND_LOOK_SECONDS = 1.5
 #: After a reconnect the missed reports are asked for first.
 _RECONNECT_SECONDS = 0.5
-#: What has ended stays before the mark for so long: the venue's lists may lag.
-_SETTLE_US = 30_000_000
 #: Reconciling leaves so much of the venue's weight alone: the rest is for orders and cancels.
 _MOST_PERCENT = 60
 _PAGE = 1000
@@ -105,7 +100,7 @@ class ReconWatch:
         self._every_us = every_seconds * _US_PER_SECOND
         self._moment = "start"
         self._due_us = 0
-        self._before = Before()
+        self._mark = SettledMark(core, self._reader)
         self._session_id = ""
         #: why the last run was left out; "" when it was not
         self._left_out = ""
@@ -121,10 +116,8 @@ class ReconWatch:
             case VenueConnected() if self._moment != "start":
                 self._moment = "reconnect"
                 self._due_us = monotonic_us() + int(_RECONNECT_SECONDS * _US_PER_SECOND)
-            case OrderFilled(fill=fill):
-                order = self._state.orders.get(fill.client_order_id)
-                if order is not None and order.created_us < self._before.since_us:
-                    self._before = Before()
+            case OrderFilled() as event:
+                self._mark.hear(event)
 
     async def run(self) -> None:
         """Endless: a run whenever one is due and a session trades."""
@@ -144,7 +137,7 @@ class ReconWatch:
     def _begin(self, session: Session) -> None:
         self._session_id = session.id
         self._due_us = 0
-        self._before = Before()
+        self._mark.begin()
 
     async def check(self, session: Session, moment: str) -> None:
         """Run once and journal what was found."""
@@ -155,7 +148,7 @@ class ReconWatch:
             _log.warning("run left out", cause=short)
             return
         try:
-            await self._restore_mark(session)
+            await self._mark.restore(session)
             run = await self._compared(session, moment)
         except (VenueQueryFailed, StoreFailed) as error:
             _log.warning("run knows nothing", cause=error.line())
@@ -217,23 +210,23 @@ class ReconWatch:
             wall_us(),
         )
         if not breaks and not found.breaks:
-            await self._advance(session, word, began_us)
+            await self._mark.advance(session, word, began_us)
         return ReconChecked(
             session_id=session.id,
             moment=moment,
             compared=found.compared,
             breaks=breaks,
-            settled_us=self._before.since_us,
-            settled_positions=dict(self._before.positions),
+            settled_us=self._mark.before.since_us,
+            settled_positions=dict(self._mark.before.positions),
         )
 
     async def _differences(self, session: Session, word: VenueWord) -> _Found:
-        sides = await self._reader.recent(session, word, self._before)
+        sides = await self._reader.recent(session, word, self._mark.before)
         report = reconcile("watch", session.id, wall_us(), sides)
         return _Found(report.breaks, report.compared)
 
     def _since(self, session: Session) -> int:
-        return (self._before.since_us or session.created_us) - CLOCK_MARGIN_US
+        return (self._mark.before.since_us or session.created_us) - CLOCK_MARGIN_US
 
     def _hurry(self, breaks: Iterable[Break]) -> None:
         """Let the settler ask about our orders that differ: news that a stream lost is taken in."""
@@ -273,86 +266,20 @@ class ReconWatch:
         """Keys of what moved since a time, or may be moving: no verdict on these."""
         offset_us = (self._readings.clock_offset_ms or 0) * _US_PER_MS
         names = {*self._settler.in_flight, *self._settler.unsettled}
-        orders = scope(self._state, session, self._before.since_us)
+        orders = scope(self._state, session, self._mark.before.since_us)
         names |= {one.intent.client_order_id for one in orders if one.updated_us >= since_us}
         names |= {
             one.client_order_id for one in word.reports if one.time_us - offset_us >= since_us
         }
         names -= {one.intent.client_order_id for one in self._state.orders.lost()}
         keys = set(names)
-        trades = (*self._state.orders.fills[self._before.fills_from :], *word.fills)
+        trades = (*self._state.orders.fills[self._mark.before.fills_from :], *word.fills)
         keys |= {f"{one.symbol}:{one.trade_id}" for one in trades if one.client_order_id in names}
         if names:
             # A trade on its way moves a position and both balances.
             keys |= {*session.charter.instruments, *word.balances}
             keys |= set(self._state.positions.cash())
         return frozenset(keys)
-
-    # --- the mark -------------------------------------------------------------------------------
-
-    async def _restore_mark(self, session: Session) -> None:
-        """Without a mark, as after a restart: go on at the one that the journal keeps.
-
-        Not when anything behind it has moved since: then all of the session is compared again.
-        """
-        watch = self._state.recon_watch
-        if self._before.since_us or watch.session_id != session.id or not watch.settled_us:
-            return
-        since_us = watch.settled_us
-        if any(
-            order.updated_us > (watch.compared_us or 0)
-            for order in self._state.orders.session_orders(session.id)
-            if order.created_us < since_us
-        ):
-            return
-        self._before = Before(
-            since_us=since_us,
-            fills_from=self._first_fill(since_us, 0),
-            positions=watch.settled_positions,
-            moved=await self._reader.moved_between(session.id, 0, since_us),
-        )
-
-    async def _advance(self, session: Session, word: VenueWord, began_us: int) -> None:
-        """Everything agrees: what has ended for a while goes behind the mark."""
-        before = self._before
-        since_us = self._settled(session, began_us)
-        if since_us <= before.since_us:
-            return
-        gone = [one for one in word.fills if self._behind(one.client_order_id, before, since_us)]
-        moved = await self._reader.moved_between(session.id, before.since_us, since_us)
-        if self._before is not before or self._settled(session, began_us) != since_us:
-            return  # something moved meanwhile that would lie behind the mark
-        positions = dict(before.positions)
-        for symbol, amount in venue_sums(gone).items():
-            positions[symbol] = plain(positions.get(symbol, ZERO) + amount)
-        self._before = Before(
-            since_us=since_us,
-            fills_from=self._first_fill(since_us, before.fills_from),
-            positions=positions,
-            moved=(*before.moved, *moved),
-        )
-
-    def _settled(self, session: Session, began_us: int) -> int:
-        """Where the mark may be now: before the first order that has not ended for a while."""
-        settled_us = began_us - _SETTLE_US
-        for order in scope(self._state, session, self._before.since_us):
-            if order.state in OPEN_STATES or order.updated_us >= settled_us:
-                settled_us = min(settled_us, order.created_us)
-                break
-        return max(self._before.since_us, settled_us, session.created_us)
-
-    def _behind(self, name: str, before: Before, since_us: int) -> bool:
-        order = self._state.orders.get(name)
-        return order is not None and before.since_us <= order.created_us < since_us
-
-    def _first_fill(self, since_us: int, start: int) -> int:
-        """Where in the ledger the trades of the orders from the mark on begin."""
-        fills = self._state.orders.fills
-        for index in range(start, len(fills)):
-            order = self._state.orders.get(fills[index].client_order_id)
-            if order is not None and order.created_us >= since_us:
-                return index
-        return len(fills)
 
     # --- the rate budget ------------------------------------------------------------------------
 
@@ -361,8 +288,8 @@ class ReconWatch:
 
         A page of trades may bring a page of orders along, for their names (`Venue.fills`).
         """
-        orders = len(scope(self._state, session, self._before.since_us))
-        fills = len(self._state.orders.fills) - self._before.fills_from
+        orders = len(scope(self._state, session, self._mark.before.since_us))
+        fills = len(self._state.orders.fills) - self._mark.before.fills_from
         pages = 20 * (1 + orders // _PAGE) + 40 * (1 + fills // _PAGE)
         return 20 + len(session.charter.instruments) * (6 + pages)
 
