@@ -228,6 +228,13 @@ def keygen_key(path: Path, kind: str = "ed25519") -> Path:
     return path
 
 
+def refused(desk: Desk, answer: Answer, *codes: str) -> None:
+    """The engine said no, with one of these codes, and nothing was approved."""
+    assert answer.status in {400, 403, 409, 413}, answer
+    assert answer.code in codes, answer
+    desk.nothing_was_approved()
+
+
 @pytest.fixture(scope="session")
 def loop() -> Iterator[Loop]:
     """The loop of the honest people."""

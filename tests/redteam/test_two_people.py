@@ -23,14 +23,7 @@ from peakctl.ceremony import new_nonce
 from peakctl.signing import signals
 from peakctl.workspace import Workspace
 from tests.faults.conftest import Field
-from tests.redteam.conftest import Answer, Desk, Loop
-
-
-def refused(desk: Desk, answer: Answer, *codes: str) -> None:
-    """The engine said no, with one of these codes, and nothing was approved."""
-    assert answer.status in {400, 403, 409, 413}, answer
-    assert answer.code in codes, answer
-    desk.nothing_was_approved()
+from tests.redteam.conftest import Desk, Loop, refused
 
 
 def changed(document: str, **fields: Any) -> str:
