@@ -40,7 +40,7 @@ from engine.governance.ladder import LadderFold
 from engine.governance.latch import LatchFold
 from engine.governance.promotion import EVIDENCE, EvidenceBook
 from engine.governance.red_flags import FlagBook
-from engine.governance.session import SessionFold
+from engine.governance.session_fold import SessionFold
 from engine.journal.writer import Journal, JournalFailed
 from engine.ops.alarms import AlarmFold
 from engine.ops.drills import DrillBook

@@ -25,7 +25,8 @@ from peakctl.commands.output import complain, say, say_json, table, utc
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine.governance.session import Session, SessionFold
+    from engine.governance.session import Session
+    from engine.governance.session_fold import SessionFold
     from engine.journal.heads import SignedHead
 
 
@@ -44,7 +45,7 @@ def register(app: typer.Typer) -> None:
 
 def fold_sessions(journal: Path) -> SessionFold:
     """All sessions that a journal's files hold. A torn last line was never promised: left out."""
-    from engine.governance.session import SessionFold  # noqa: PLC0415
+    from engine.governance.session_fold import SessionFold  # noqa: PLC0415
     from engine.journal.chain import decode_line  # noqa: PLC0415
 
     fold = SessionFold()

@@ -44,7 +44,7 @@ from engine.governance.packet import (
     limits_sha256,
 )
 from engine.governance.people import parse_roster
-from engine.governance.session import SessionFold
+from engine.governance.session_fold import SessionFold
 from engine.governance.verdict import SignatureVerdict
 from engine.governance.wordlist import short_code
 

@@ -40,7 +40,8 @@ from engine.governance.blockers import checklist_blockers, visible_items
 from engine.governance.checklist import parse_runbook
 from engine.governance.latch import LatchFold
 from engine.governance.packet import build_packet
-from engine.governance.session import SessionFold, checklist_document
+from engine.governance.session import checklist_document
+from engine.governance.session_fold import SessionFold
 
 
 def test_a_whole_session_from_charter_to_sealed(pen, words) -> None:

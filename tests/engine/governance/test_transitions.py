@@ -7,7 +7,7 @@ import itertools
 from engine.contracts.event import Recorded, SessionChartered, SessionMoved
 from engine.contracts.people import ENGINE
 from engine.contracts.session import END_STATES, SessionState
-from engine.governance.session import SessionFold
+from engine.governance.session_fold import SessionFold
 from engine.governance.transitions import TRANSITIONS, Cause, causes_from, legal, session_rows
 
 ROWS = {(row.before, row.after, row.cause) for row in TRANSITIONS}
