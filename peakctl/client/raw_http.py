@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 _MAX_REPLY = 64 * 1024 * 1024
+_PEER = struct.Struct("3i")
+_ROOT = 0
+#: The hidden folder of a workspace.
+_STATE = ".peakctl"
 
 
 def exchange(
@@ -49,6 +54,7 @@ def ask_line(
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_left(deadline))
         connection.connect(str(socket_path))
+        _refuse_impostor(connection, socket_path)
         connection.settimeout(_left(deadline))
         connection.sendall(question)
         while not received.endswith(b"\n"):
@@ -59,6 +65,21 @@ def ask_line(
         case {"status": int(status), "body": dict(answer)}:
             return status, answer
     raise ValueError("the reply is no line of the engine's")
+
+
+def _refuse_impostor(connection: socket.socket, socket_path: Path) -> None:
+    """Raise PermissionError unless the workspace's owner, or root, listens.
+
+    A kill believes nobody else that it was done. Who may write a folder may put a socket there;
+    who listens on it is the kernel's word.
+    """
+    _, uid, _ = _PEER.unpack(
+        connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    )
+    hidden = socket_path.parent.parent
+    root = hidden.parent if hidden.name == _STATE else socket_path.parent
+    if uid not in {root.stat().st_uid, _ROOT}:
+        raise PermissionError(1, f"Unix user {uid} listens there, not the workspace's owner")
 
 
 def _read_reply(connection: socket.socket, deadline: float) -> tuple[int, bytes]:
