@@ -17,6 +17,7 @@ from engine.contracts.canonical import sha256_hex
 from engine.contracts.errors import InputError
 from engine.contracts.people import Person, Role
 from engine.contracts.session import Charter, Environment
+from engine.governance.freshness import Lifetime, judge_fresh
 from engine.governance.hardware import judge_counter, judge_hardware
 from engine.governance.packet import (
     Party,
@@ -36,7 +37,6 @@ from engine.governance.wordlist import same_code
 
 __all__ = [
     "DECISIONS",
-    "MAX_TTL_US",
     "Approved",
     "CosignFacts",
     "Denied",
@@ -48,10 +48,6 @@ __all__ = [
 #: What a reviewer may sign: yes; no, which ends the session; nothing, which voids the request.
 DECISIONS = ("GO", "NO-GO", "ABSTAIN")
 
-#: No request lives longer than this, whatever the configuration says.
-MAX_TTL_US = 300 * 1_000_000
-#: How far `issued_at` may lie ahead of the engine's clock.
-_CLOCK_SLACK_US = 1_000_000
 _DAY_US = 86_400_000_000
 _LONGEST_REASON = 500
 
@@ -296,18 +292,15 @@ def _nonces(case: _Case) -> Denied | None:
 
 
 def _fresh(case: _Case) -> Denied | None:
-    facts, issued, expires = case.facts, case.packet["issued_at"], case.packet["expires_at"]
-    if not 0 < expires - issued <= min(facts.ttl_us, MAX_TTL_US):
-        return Denied("EXPIRY_TOO_LONG", "the packet lives longer than allowed; ask for go again")
-    if facts.now_us < issued - _CLOCK_SLACK_US:
-        return Denied("CLOCK", "the packet is from the future; check the clock, ask for go again")
-    if facts.now_us >= expires:
-        return Denied("EXPIRED", "the request has expired; ask for go again")
-    if facts.elapsed_us is None or facts.elapsed_us < 0:
-        return Denied("ELAPSED_UNKNOWN", "the age of the request is not known; ask for go again")
-    if facts.elapsed_us >= expires - issued:
-        return Denied("EXPIRED_MONOTONIC", "the request is too old; ask for go again")
-    return None
+    facts = case.facts
+    life = Lifetime(
+        issued_us=case.packet["issued_at"],
+        expires_us=case.packet["expires_at"],
+        ttl_us=facts.ttl_us,
+        now_us=facts.now_us,
+        elapsed_us=facts.elapsed_us,
+    )
+    return judge_fresh(life, "packet", "ask for go again")
 
 
 def _inside_window(case: _Case) -> Denied | None:

@@ -23,7 +23,6 @@ from engine.contracts.documents import Purpose
 from engine.contracts.errors import InputError
 from engine.contracts.people import Person, Role
 from engine.contracts.session import Environment
-from engine.governance.approval import MAX_TTL_US
 from engine.governance.dual_document import (
     BOUND,
     HEADLINES,
@@ -35,6 +34,7 @@ from engine.governance.dual_document import (
     namespace_of,
     parse_dual,
 )
+from engine.governance.freshness import Lifetime, judge_fresh
 from engine.governance.hardware import judge_counter, judge_hardware
 from engine.governance.people import Roster, usable_in
 from engine.governance.same_person import judge_same_person, same_person_signals
@@ -60,8 +60,6 @@ __all__ = [
     "parse_dual",
     "signals_of",
 ]
-
-_CLOCK_SLACK_US = 1_000_000
 
 
 class Signed(msgspec.Struct, frozen=True, kw_only=True):
@@ -243,18 +241,15 @@ def _nonce(case: _Case) -> Denied | None:
 
 
 def _fresh(case: _Case) -> Denied | None:
-    facts, issued, expires = case.facts, case.said.issued_at, case.said.expires_at
-    if not 0 < expires - issued <= min(facts.ttl_us, MAX_TTL_US):
-        return Denied("EXPIRY_TOO_LONG", "the request lives longer than allowed; ask anew")
-    if facts.now_us < issued - _CLOCK_SLACK_US:
-        return Denied("CLOCK", "the request is from the future; check the clock, ask anew")
-    if facts.now_us >= expires:
-        return Denied("EXPIRED", "the request has expired; ask anew")
-    if facts.elapsed_us is None or facts.elapsed_us < 0:
-        return Denied("ELAPSED_UNKNOWN", "the age of the request is not known; ask anew")
-    if facts.elapsed_us >= expires - issued:
-        return Denied("EXPIRED_MONOTONIC", "the request is too old; ask anew")
-    return None
+    facts = case.facts
+    life = Lifetime(
+        issued_us=case.said.issued_at,
+        expires_us=case.said.expires_at,
+        ttl_us=facts.ttl_us,
+        now_us=facts.now_us,
+        elapsed_us=facts.elapsed_us,
+    )
+    return judge_fresh(life, "request", "ask anew")
 
 
 def _unchanged(case: _Case) -> Denied | None:
