@@ -24,7 +24,7 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A setting for this run; may only tighten."),
 ]
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; goes into the record.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why (needed); goes into the record.")]
 PersonOption = Annotated[
     str, typer.Option("--person", envvar="PEAKCTL_PERSON", help="Your id in config/people.toml.")
 ]

@@ -15,13 +15,13 @@ from peakctl.commands.files import text_of
 from peakctl.commands.options import (
     JsonOption,
     PersonOption,
+    ReasonOption,
     WorkspaceOption,
     own,
     roster_of,
     visited,
 )
 from peakctl.commands.output import say, say_json, table
-from peakctl.commands.settings import ReasonOption
 
 if TYPE_CHECKING:
     from peakctl.recording import Made

@@ -15,6 +15,7 @@ from peakctl.commands import completions
 from peakctl.commands.options import (
     JsonOption,
     PersonOption,
+    ReasonOption,
     SetOption,
     WorkspaceOption,
     overrides,
@@ -34,7 +35,6 @@ KeyArgument = Annotated[
         help="As `config show` has it: limits.max_order_notional.",
     ),
 ]
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it goes into the journal.")]
 
 
 class Against(StrEnum):
