@@ -143,9 +143,7 @@ def diff(
 
 def set_(
     key: KeyArgument,
-    value: Annotated[
-        str, typer.Argument(metavar="VALUE", help="As `config show` writes it, with its unit.")
-    ],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="Plain: 12.50, 60, true, BTCUSDT.")],
     reason: ReasonOption = "",
     person: PersonOption = "",
     workspace: WorkspaceOption = None,
