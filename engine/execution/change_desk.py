@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.contracts.errors import InputError, PeakError
 from engine.contracts.event import (
@@ -163,10 +163,7 @@ class ChangeDesk:
                 ConfigNoticed(
                     before_sha256=known.config.sha256 or before_sha256,
                     after_sha256=config.sha256,
-                    changed=tuple(row.text() for row in config_rows),
-                    keys=tuple(row.key for row in config_rows),
-                    before={row.key: row.before for row in config_rows},
-                    after={row.key: row.after for row in config_rows},
+                    **_fields(config_rows),
                 )
             )
         if not _same(known.config, config.values, config.files):
@@ -176,10 +173,7 @@ class ChangeDesk:
                 PeopleNoticed(
                     before_sha256=known.people.sha256,
                     after_sha256=people.sha256,
-                    changed=tuple(row.text() for row in people_rows),
-                    keys=tuple(row.key for row in people_rows),
-                    before={row.key: row.before for row in people_rows},
-                    after={row.key: row.after for row in people_rows},
+                    **_fields(people_rows),
                 )
             )
         if not _same(known.people, people.people, people.files):
@@ -194,6 +188,16 @@ class ChangeDesk:
 def _same(known: Known, values: dict[str, str], files: dict[str, str]) -> bool:
     """Whether the last `*.loaded` said the same and nothing was changed since."""
     return known.as_loaded and known.values == values and known.files == files
+
+
+def _fields(rows: Sequence[Difference]) -> dict[str, Any]:
+    """What both kinds of notice say of their differences."""
+    return {
+        "changed": tuple(row.text() for row in rows),
+        "keys": tuple(row.key for row in rows),
+        "before": {row.key: row.before for row in rows},
+        "after": {row.key: row.after for row in rows},
+    }
 
 
 def _told(rows: Sequence[Difference]) -> str:

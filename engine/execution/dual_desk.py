@@ -33,6 +33,7 @@ from engine.execution.clock import monotonic_us, wall_us
 from engine.execution.core import Core, State
 from engine.execution.dual_act import Act, Grant, Measured
 from engine.execution.dual_asking import Asking, open_session, reason_words, withdrawn
+from engine.execution.dual_view import dual_view, dual_views
 from engine.execution.session_desk import SessionDesk
 from engine.execution.validity import Bound
 from engine.governance.dual import (
@@ -55,7 +56,6 @@ from engine.signatures.check import Checker
 
 _REASON_LIMIT = 500
 _MOST_PENDING = 8
-_SHOWN = 12
 _CODE_LIMIT = 100
 
 
@@ -100,7 +100,7 @@ class DualDesk:
             return [*events, made]
 
         await self._core.decide(actor, decide)
-        return _view(self._core.state.dual.requests[asked[0].request_id])
+        return dual_view(self._core.state.dual.requests[asked[0].request_id])
 
     # --- signing --------------------------------------------------------------------------------
 
@@ -311,10 +311,7 @@ class DualDesk:
 
     def views(self) -> tuple[DualView, ...]:
         """Those that wait, oldest first, then the last decided ones, newest first."""
-        book = self._core.state.dual
-        closed = [one for one in book.requests.values() if one.stage != PENDING]
-        closed.sort(key=lambda one: -(one.closed_us or 0))
-        return tuple(_view(one) for one in (*book.pending, *closed))[:_SHOWN]
+        return dual_views(self._core.state.dual)
 
     def _act(self, purpose: Purpose) -> Act:
         act = self._acts.get(purpose)
@@ -384,27 +381,4 @@ def _refused(waiting: Request, signer: str, denied: Denied, measured: Measured) 
         code=denied.code,
         reason=denied.reason,
         measured=measured.values,
-    )
-
-
-def _view(one: Request) -> DualView:
-    said = one.said
-    return DualView(
-        id=one.id,
-        purpose=one.purpose.value,
-        stage=one.stage,
-        document=one.document,
-        sha256=one.sha256,
-        reason=said.reason,
-        requested_by=said.requested_by,
-        operator=said.operator.person,
-        reviewer=said.reviewer.person,
-        requested_us=one.requested_us,
-        expires_us=said.expires_at,
-        signed_by=tuple(signed.person for signed in one.signatures.values()),
-        refused=f"{one.refused[0]}: {one.refused[1]}" if one.refused else "",
-        code=one.code,
-        closed_reason=one.closed_reason,
-        closed_by=one.closed_by,
-        closed_us=one.closed_us,
     )
