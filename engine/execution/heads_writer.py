@@ -1,8 +1,10 @@
 """Signed heads of the journal: at the moments that matter, every so many events, every so often.
 
-The moments: a session's charter, its go or no-go, and each of its moves, the end among them; the
-engine's start and stop besides. A head is the journal's size and hash, signed with the log key. The
-reviewer's terminal keeps its own copy, which is what makes a rewritten history visible.
+The moments: a session's charter, its go or no-go, and each of its moves, the end among them; what
+takes away, so that cutting the end off does not give it back (a kill, a void approval, a tightened
+limit, a person revoked); the engine's start and stop besides. A head is the journal's size and
+hash, signed with the log key. The reviewer's terminal keeps its own copy, which is what makes a
+rewritten history visible.
 """
 
 from __future__ import annotations
@@ -13,14 +15,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.contracts.documents import Namespace
-from engine.contracts.event import GoDecided, Recorded, SessionChartered, SessionMoved
+from engine.contracts.event import (
+    GoDecided,
+    GoVoided,
+    KillLatched,
+    LimitTightened,
+    PeopleChanged,
+    Recorded,
+    SessionChartered,
+    SessionMoved,
+)
 from engine.execution.clock import monotonic_us
 from engine.journal.heads import SignedHead, write_head
 from engine.journal.writer import Journal
 from engine.signatures.sshsig import sign_with_key_file
 
 #: Events that a head is signed for at once.
-MOMENTS = (SessionChartered, GoDecided, SessionMoved)
+MOMENTS = (
+    SessionChartered,
+    GoDecided,
+    GoVoided,
+    SessionMoved,
+    KillLatched,
+    LimitTightened,
+    PeopleChanged,
+)
 
 _TICK_SECONDS = 1.0
 _US_PER_SECOND = 1_000_000

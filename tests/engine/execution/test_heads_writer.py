@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from engine.contracts.documents import Namespace
-from engine.contracts.event import GoDecided, Recorded, SessionMoved
+from engine.contracts.event import GoDecided, GoVoided, KillLatched, Recorded, SessionMoved
 from engine.contracts.people import ENGINE
 from engine.contracts.session import SessionState
 from engine.execution import heads_writer
@@ -81,7 +81,7 @@ async def test_enough_events_or_enough_time(
 async def test_the_moments_of_a_session_are_signed_at_once(
     tmp_path: Path, key: Path, journal: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Charter, go or no-go, every move: long before the tick; a note waits for it."""
+    """Charter, go or no-go, moves, what takes away: long before the tick; a note waits for it."""
     monkeypatch.setattr(heads_writer, "_TICK_SECONDS", 3600)
     heads = writer(tmp_path, key, journal)
     heads.write()
@@ -99,7 +99,9 @@ async def test_the_moments_of_a_session_are_signed_at_once(
         fingerprint="",
         signals={},
     )
-    for event in (Story.charter(), decided, moved):
+    killed = KillLatched(kill_id="k", session_id="", reason="r", source="cli", pressed_us=1)
+    voided = GoVoided(session_id="s", packet_sha256="", code="CHANGED", reason="r")
+    for event in (Story.charter(), decided, moved, killed, voided):
         journal.size += 1
         heads.heard(Recorded(seq=0, ts_us=0, actor=ENGINE, event=event))
         for _ in range(2000):
@@ -110,6 +112,7 @@ async def test_the_moments_of_a_session_are_signed_at_once(
     journal.size += 1
     heads.heard(Recorded(seq=0, ts_us=0, actor=ENGINE, event=Story.note("x")))
     await asyncio.sleep(0.02)
+    assert heads.latest is not None
     assert heads.latest.head.size == journal.size - 1
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
