@@ -56,7 +56,7 @@ JOB_KINDS = (
         arguments=("NAME",),
         options=("--person",),
         nice=0,
-        grace_seconds=30,
+        grace_seconds=60,
     ),
     JobKind(
         ("risk", "report"),
