@@ -199,7 +199,8 @@ class CharterScreen(PeakScreen):
         self.query_one("#mode", Choice).choose(charter.mode.value)
         self._filled_for = key
         if first and key == "new":
-            self.query_one("#purpose", Input).focus()
+            # Not scrolled to: mode and the first limits stay in sight at 24 rows.
+            self.query_one("#purpose", Input).focus(scroll_visible=False)
 
     def action_open_charter(self) -> None:
         """Write the charter and begin the checklist."""

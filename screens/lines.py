@@ -72,7 +72,10 @@ class Lines(Widget):
 
     def render_line(self, y: int) -> Strip:
         """One row."""
-        width = self.content_size.width
+        width, height = self.content_size
+        if self._drawn_size != (width, height):
+            # A frame before our own resize: drawn now, so that no frame lacks the kill line.
+            self._rows, self._drawn_size = list(self._draw(width, height)), (width, height)
         base = self.visual_style
         if y >= len(self._rows):
             return Strip.blank(width, base.rich_style)

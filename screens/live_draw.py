@@ -214,7 +214,7 @@ def limit_rows(model: Model, width: int, height: int) -> Sequence[Content]:
     rows = [title("Limits", width)]
     limits = sorted(state.limits, key=lambda row: -row.used_percent) if state else []
     # Names and numbers are read; the bar only says the percent again.
-    size, numbers = (12, 26) if width >= _WIDE else (0, 15)
+    size, numbers = (12, 26) if width >= _WIDE else (0, 16)
     name_width = max(8, width - size - bool(size) - 4 - numbers - 2)
     for row in limits[: max(0, (height or 9) - 1)]:
         shape = "■" if row.used_percent >= 100 else "▲" if row.used_percent >= 75 else " "

@@ -16,6 +16,7 @@ from screens.draw import BLANK, bar, cell, clock, join, table, text, title, wrap
 
 _BAR = 12
 _WIDE = 70
+_WIDER = 90
 
 
 def breaker_rows(limits: Iterable[HeadroomView], width: int) -> list[Content]:
@@ -24,7 +25,7 @@ def breaker_rows(limits: Iterable[HeadroomView], width: int) -> list[Content]:
     if not found:
         return []
     # What is not wide enough for all keeps the name, the bar and what follows.
-    size, numbers = (_BAR, 24) if width >= _WIDE else (6, 0)
+    size, numbers = (_BAR, 24) if width >= _WIDER else (6, 20) if width >= _WIDE else (6, 0)
     widths = (2, max(4, width - size - numbers - 19), size, 5, numbers, 6)
     rows = [title("Breakers", width, text("the closest first", "quiet"))]
     for row in found:

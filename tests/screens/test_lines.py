@@ -6,6 +6,7 @@ import pytest
 from textual.content import Content
 
 from screens.lines import changed_columns
+from tests.screens import conftest as data
 
 RED = "red"
 
@@ -29,3 +30,11 @@ def test_from_the_first_changed_column_to_the_last(
     new: Content, old: Content, columns: tuple[int, int]
 ) -> None:
     assert changed_columns(new, old, 20) == columns
+
+
+async def test_no_frame_lacks_the_kill_line(operator) -> None:
+    async with data.staged(operator) as stage:
+        await stage.show(data.LIVE)
+        line = stage.app.screen.query_one("#kill")
+        line._rows, line._drawn_size = [], (-1, -1)  # as before the first resize of a new screen
+        assert "KILL" in line.render_line(0).text
