@@ -13,7 +13,7 @@ tells. It holds no secret and asks nobody.
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -27,8 +27,16 @@ import msgspec
 
 from engine.ops.jobs import JobRecord, mark_of, write_record
 
-#: <linux/prctl.h>
-_PR_SET_PDEATHSIG = 1
+#: What the command's process does before it becomes the command: it asks for SIGTERM when its
+#: parent, the keeper, dies (1 is PR_SET_PDEATHSIG of <linux/prctl.h>, kept over exec), and ends at
+#: once if that has happened already.
+_TIED = f"""
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, {signal.SIGTERM.value})
+if os.getppid() != int(sys.argv[1]):
+    sys.exit({128 + signal.SIGTERM.value})
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 class _Stopper:
@@ -69,16 +77,15 @@ def keep(folder: Path, nice: int, grace_seconds: int, words: int, command: Seque
     """Run the command to its end and leave the record of it; says "up" on standard output."""
     os.nice(nice)
     stopper = _Stopper(grace_seconds)
-    libc = ctypes.CDLL(None)
+    if not os.access(command[0], os.X_OK):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
     with (folder / "stdout").open("ab") as output, (folder / "stderr").open("ab") as errors:
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
             process_group=0,
-            # One thread and no lock here: what preexec_fn is unsafe with.
-            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),  # noqa: PLW1509
         )
     stopper.holds(process)
     me = mark_of(os.getpid())
@@ -120,6 +127,7 @@ def main(arguments: Sequence[str]) -> int:
     """Leave whoever called; 0 to the caller once the record is written, 1 when it is not."""
     folder, nice, grace_seconds, words, *command = arguments
     up, told = os.pipe()
+    # A fresh process of one thread with nothing of the engine's open: the only fork of ours.
     if os.fork():
         os.close(told)
         return 0 if os.read(up, 1) else 1

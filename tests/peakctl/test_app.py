@@ -58,6 +58,7 @@ def test_what_is_dangerous_is_known() -> None:
         "open_charter",
         "abort",
         "adopt_orphan",
+        "ask_release",
         "sign_dual",
         "decline_dual",
         "sign_go",
