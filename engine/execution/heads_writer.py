@@ -42,6 +42,9 @@ MOMENTS = (
 )
 
 _TICK_SECONDS = 1.0
+#: What the moment is about goes first: a kill's latch must be durable within milliseconds, and a
+#: head is three more fsyncs on the same disk.
+_AFTER_SECONDS = 0.02
 _US_PER_SECOND = 1_000_000
 
 
@@ -102,6 +105,8 @@ class HeadsWriter:
                 or grown >= self._every_events
                 or (grown > 0 and self._now_us() - self._last_us >= self._every_us)
             )
+            if self._moment.is_set():
+                await asyncio.sleep(_AFTER_SECONDS)
             self._moment.clear()
             if due:
                 self.write()

@@ -20,7 +20,7 @@ from engine.evidence.pack import ApprovalFiles, add_signature, finish, write_pac
 from engine.evidence.verify import verify_pack
 
 #: The files of a pack are dealt out to so many tests, so that workers share them.
-SHARES = 4
+SHARES = 2
 
 
 @pytest.fixture(scope="module")
@@ -91,22 +91,19 @@ def test_one_changed_byte_in_any_file_is_a_no_that_names_it(
     tools = story.StockTools.of(pack)
     names = [str(path.relative_to(pack)) for path in sorted(pack.rglob("*")) if path.is_file()]
     assert len(names) > 25
-    for name in names[share::SHARES]:
+    for number, name in enumerate(names[share::SHARES]):
         path = pack / name
         path.chmod(0o644)
         good = path.read_bytes()
-        for at in (len(good) // 2, len(good) - 1):
-            bad = bytearray(good)
-            bad[at] ^= 0x01
-            path.write_bytes(bad)
-            report = verify_pack(pack, world.allowed_signers)
-            assert not report.ok, (name, at)
-            assert name in {one.file for one in report.errors}, (name, at, report.errors)
-            if at == len(good) // 2:
-                done = tools.run(pack, world.allowed_signers)
-                assert done.returncode == 1, (name, at)
-                assert name in done.stdout + done.stderr, (name, at, done)
-                assert "PACK OK" not in done.stdout
+        at = (len(good) // 2, len(good) - 1)[number % 2]
+        path.write_bytes(good[:at] + bytes([good[at] ^ 0x01]) + good[at + 1 :])
+        report = verify_pack(pack, world.allowed_signers)
+        assert not report.ok, (name, at)
+        assert name in {one.file for one in report.errors}, (name, at, report.errors)
+        done = tools.run(pack, world.allowed_signers)
+        assert done.returncode == 1, (name, at)
+        assert name in done.stdout + done.stderr, (name, at, done)
+        assert "PACK OK" not in done.stdout
         path.write_bytes(good)
     assert verify_pack(pack, world.allowed_signers).ok
 
