@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.locked
-WORKERS ?= 4
+WORKERS ?= 6
 
 .PHONY: run test test-pythons check lint bench matrix killmatrix storefaults appends soak mutants clients lock clean
 
