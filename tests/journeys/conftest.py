@@ -37,7 +37,10 @@ def _end_sandbox(workspace: Path) -> None:
 
 
 def _end_everything(folder: Path) -> None:
-    """End every process that names the folder; a test must leave nothing behind."""
+    """End every process that names the folder or works in it; a test must leave nothing behind.
+
+    A watchdog names nothing, and one whose exchange is gone would look for it without end.
+    """
     marker = os.fsencode(str(folder))
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -45,5 +48,6 @@ def _end_everything(folder: Path) -> None:
         with suppress(OSError):
             mine = marker in (entry / "cmdline").read_bytes()
             mine = mine or marker in (entry / "environ").read_bytes()
+            mine = mine or (entry / "cwd").readlink().is_relative_to(folder)
             if mine:
                 os.kill(int(entry.name), signal.SIGKILL)
