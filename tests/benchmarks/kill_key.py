@@ -79,7 +79,8 @@ class _Terminal:
     def _marks(self) -> list[list[str]]:
         path = self._folder / "marks"
         text = path.read_text(encoding="ascii") if path.exists() else ""
-        return [line.split() for line in text.splitlines()]
+        # The last line may be on its way still: a file is read beside the one who writes it.
+        return [line.split() for line in text.split("\n")[:-1]]
 
 
 def kill_key_rows(blocks: int = 12) -> list[Row]:
