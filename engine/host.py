@@ -234,7 +234,7 @@ class Host:
         await self.parts.watchdog.start()
         self._spawn(self.parts.watchdog.run(), "watchdog")
         await self._settle_open_orders()
-        self.parts.link.tap(self.parts.pack.record_market)
+        self.parts.link.tap(self.parts.recording.record)
         for symbol in self.markets:
             self._spawn(self.parts.link.run_market(symbol), f"market-{symbol}")
         self._spawn(self.parts.link.run_user(), "user-stream")
@@ -270,7 +270,7 @@ class Host:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.parts.kill.close()
         await self.parts.wind_down.close()
-        await self.parts.pack.close()
+        await self.parts.recording.close()
         for venue in (self.parts.venue, self.parts.kill_venue):
             await venue.close()
         if self._journal is not None and self._journal.failed is None:

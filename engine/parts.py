@@ -34,6 +34,7 @@ from engine.execution.latch_holds import LatchHolds
 from engine.execution.latch_keeper import LatchKeeper
 from engine.execution.limit_desk import LimitDesk, LoosenAct
 from engine.execution.market import Market
+from engine.execution.market_recording import MarketRecording
 from engine.execution.ops_desk import OpsDesk
 from engine.execution.orphan_desk import OrphanDesk
 from engine.execution.pack_desk import PackDesk, PackSources
@@ -239,6 +240,7 @@ class Parts:
         )
         self.orphans = OrphanDesk(core, self.session, self.settler, self.venue)
         self.risk = RiskDesk(core, self.session, self.venue, markets, setup.risk_terms)
+        self.recording = MarketRecording(core, setup.pack_places().market)
         self.pack = PackDesk(
             core,
             self.session,
@@ -246,7 +248,7 @@ class Parts:
             first_use,
             self.heads_writer,
             setup.pack_places(),
-            PackSources(store, setup.config_files, setup.roster_bytes),
+            PackSources(store, self.recording, setup.config_files, setup.roster_bytes),
         )
         self.revisions = RevisionDesk(
             core,

@@ -1,4 +1,4 @@
-"""The end of a session: market recording closed, lessons, the pack written, signed by both, sealed.
+"""The end of a session: lessons, the pack written, signed by both, sealed.
 
 The pack is built from the journal up to a head that is signed for it. It keeps its `.partial` name
 until both signatures are in and the verification, the one an auditor runs, has said yes.
@@ -20,7 +20,6 @@ from engine.contracts.errors import InputError, IntegrityError, Refused
 from engine.contracts.event import (
     AnyEvent,
     LessonsWritten,
-    MarketRecorded,
     PackSealed,
     PackSigned,
     PackWritten,
@@ -41,9 +40,9 @@ from engine.evidence.pack import (
 from engine.evidence.prepare import heads_lines, prepared, refuse_other_counts
 from engine.evidence.spool import digest_of
 from engine.evidence.verify import verify_pack
-from engine.execution.clock import wall_us
 from engine.execution.core import Core, State
 from engine.execution.heads_writer import HeadsWriter
+from engine.execution.market_recording import MarketRecording
 from engine.execution.session_desk import SessionDesk, current_session, moved
 from engine.execution.signature_watch import FirstUse
 from engine.governance.people import Roster
@@ -52,10 +51,8 @@ from engine.governance.transitions import Cause
 from engine.governance.verdict import SignatureVerdict
 from engine.journal.heads import read_heads
 from engine.store.export import ExportOrder, export_tables
-from engine.store.market import MarketRecorder
 from engine.store.store import Store
 from engine.store.tables import SessionTable
-from engine.venues.port import BookTop, MarketEvent, TradeTick
 
 #: What each person signs of a pack, by name, with the namespace of each role.
 _SIGNED: dict[str, dict[Role, Namespace]] = {
@@ -66,9 +63,6 @@ _SIGNED: dict[str, dict[Role, Namespace]] = {
 _SHOWN = frozenset({TAGMANIFEST_NAME, MANIFEST_NAME, *SIGNED_REPORTS})
 _LESSONS_MAX = 3
 _LESSON_LIMIT = 500
-_RECORDED_STATES = frozenset(
-    {SessionState.LIVE, SessionState.PAUSED, SessionState.STOPPING, SessionState.KILLED}
-)
 
 
 @dataclass(frozen=True)
@@ -88,9 +82,10 @@ class PackPlaces:
 
 @dataclass(frozen=True)
 class PackSources:
-    """What goes in and is not the journal's: the store, and config and roster as they are now."""
+    """What goes in and is not the journal's; config and roster as they are now."""
 
     store: Store
+    recording: MarketRecording
     config: Callable[[], tuple[bytes, tuple[tuple[str, bytes], ...]]]
     roster: Callable[[], bytes]
 
@@ -115,64 +110,7 @@ class PackDesk:
         self._heads = heads
         self._places = places
         self._sources = sources
-        self._recorder: tuple[str, MarketRecorder] | None = None
         self._signing = asyncio.Lock()
-
-    # --- market data ----------------------------------------------------------------------------
-
-    def record_market(self, event: MarketEvent) -> None:
-        """Record one book or trade while the session trades."""
-        session = self._core.state.sessions.current
-        if session is None or session.state not in _RECORDED_STATES:
-            return
-        if self._recorder is None or self._recorder[0] != session.id:
-            folder = self._places.market / session.id
-            self._recorder = (session.id, MarketRecorder(folder, session.id))
-        recorder = self._recorder[1]
-        match event:
-            case BookTop():
-                recorder.book(
-                    event.symbol,
-                    event.update_id,
-                    event.bids,
-                    event.asks,
-                    event.venue_time_us,
-                    wall_us(),
-                )
-            case TradeTick():
-                recorder.trade(
-                    event.symbol,
-                    event.trade_id,
-                    event.price,
-                    event.quantity,
-                    event.taker_side.value,
-                    event.venue_time_us,
-                    wall_us(),
-                )
-
-    async def _close_market(self, session: Session) -> None:
-        """Close the recording and tie each file to the chain by its hash."""
-        if self._recorder is None or self._recorder[0] != session.id:
-            return
-        recorder = self._recorder[1]
-        self._recorder = None
-        files = await asyncio.to_thread(recorder.close)
-        known = {name for name, _rows, _digest in session.market_files}
-        await self._core.record(
-            ENGINE,
-            *(
-                MarketRecorded(
-                    session_id=session.id, file=one.file, rows=one.rows, sha256=one.sha256
-                )
-                for one in files
-                if one.file not in known
-            ),
-        )
-
-    async def close(self) -> None:
-        """Put what was recorded on the disk because the engine ends."""
-        if self._recorder is not None:
-            await asyncio.to_thread(self._recorder[1].close)
 
     # --- lessons, writing, signing ---------------------------------------------------------------
 
@@ -201,7 +139,7 @@ class PackDesk:
                 code="NO_LESSONS",
             )
         async with self._signing:
-            await self._close_market(session)
+            await self._sources.recording.finish(session)
             journal = self._core.journal
             events = journal.size
             folder = self._places.exports / session.id
