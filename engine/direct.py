@@ -9,9 +9,9 @@ from pathlib import Path
 
 from engine.contracts.errors import NotProven
 from engine.contracts.view import KillView
-from engine.execution.direct_kill import CALL_SECONDS, KillPlaces, direct_kill
-from engine.execution.latch_file import LatchMark
-from engine.execution.latch_holds import LatchHolds
+from engine.execution.kill.direct import CALL_SECONDS, KillPlaces, direct_kill
+from engine.execution.kill.latch_file import LatchMark
+from engine.execution.kill.latch_holds import LatchHolds
 from engine.setup import read_setup
 from engine.venues.binance.venue import BinanceVenue
 

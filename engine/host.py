@@ -27,13 +27,13 @@ from engine.contracts.people import ENGINE, Actor, Role, automaton
 from engine.contracts.replies import Submitted
 from engine.contracts.session import SessionState
 from engine.contracts.view import EngineView, KillView, StateView
-from engine.execution.checkpoint import WORTH_EVENTS, Restored
-from engine.execution.checkpoint import write as write_checkpoint
 from engine.execution.clock import wall_us
 from engine.execution.core import Core, State
-from engine.execution.facts import Readings
+from engine.execution.limits.facts import Readings
 from engine.execution.market import Market
-from engine.execution.records import RecordPlaces, open_journal, open_records
+from engine.execution.records.checkpoint import WORTH_EVENTS, Restored
+from engine.execution.records.checkpoint import write as write_checkpoint
+from engine.execution.records.opening import RecordPlaces, open_journal, open_records
 from engine.execution.session_desk import current_session
 from engine.governance.transitions import Cause
 from engine.journal.writer import Journal, JournalFailed

@@ -13,48 +13,48 @@ from dataclasses import dataclass
 from engine.contracts.documents import Purpose
 from engine.contracts.events.kill import WatchdogEnded
 from engine.contracts.people import ENGINE
-from engine.execution.adopt_act import AdoptAct
-from engine.execution.approval_desk import ApprovalDesk
-from engine.execution.breaker_desk import BreakerDesk
 from engine.execution.change_desk import ChangeDesk
-from engine.execution.close_act import CloseBreakAct
 from engine.execution.conditions import Conditions
+from engine.execution.consent.adopt_act import AdoptAct
+from engine.execution.consent.approval_desk import ApprovalDesk
+from engine.execution.consent.close_act import CloseBreakAct
+from engine.execution.consent.dual_desk import DualDesk
+from engine.execution.consent.release_act import ReleaseAct
+from engine.execution.consent.signature_watch import FirstUse, RefusalAlarms
+from engine.execution.consent.upheld import Upheld
 from engine.execution.core import Core
 from engine.execution.drill_desk import DrillDesk
-from engine.execution.dual_desk import DualDesk
-from engine.execution.evidence_audit import EvidenceAudit
-from engine.execution.facts import FactsBuilder, Readings
-from engine.execution.given_up import GivenUp
 from engine.execution.guard import Attendance, Guard, GuardActs
-from engine.execution.heads_writer import HeadsWriter
-from engine.execution.in_force import EvidenceInForce, InForce, LimitsInForce
-from engine.execution.kill import KillSwitch, Spawn
-from engine.execution.ladder_desk import LadderDesk, StepUpAct
-from engine.execution.latch_holds import LatchHolds
-from engine.execution.latch_keeper import LatchKeeper
-from engine.execution.limit_desk import LimitDesk, LoosenAct
+from engine.execution.kill.latch_holds import LatchHolds
+from engine.execution.kill.latch_keeper import LatchKeeper
+from engine.execution.kill.switch import KillSwitch, Spawn
+from engine.execution.limits.breaker_desk import BreakerDesk
+from engine.execution.limits.facts import FactsBuilder, Readings
+from engine.execution.limits.in_force import EvidenceInForce, InForce, LimitsInForce
+from engine.execution.limits.ladder_desk import LadderDesk, StepUpAct
+from engine.execution.limits.limit_desk import LimitDesk, LoosenAct
+from engine.execution.limits.red_flag_desk import RedFlagDesk, Signs
+from engine.execution.limits.risk_desk import RiskDesk
 from engine.execution.market import Market
-from engine.execution.market_recording import MarketRecording
 from engine.execution.ops_desk import OpsDesk
-from engine.execution.orphan_desk import OrphanDesk
-from engine.execution.pack_desk import PackDesk, PackSources
 from engine.execution.pipeline import OrderDesk
 from engine.execution.probe_table import ProbeTable
 from engine.execution.probes import Probes
-from engine.execution.recon_desk import ReconDesk
-from engine.execution.recon_watch import ReconWatch
-from engine.execution.red_flag_desk import RedFlagDesk, Signs
-from engine.execution.release_act import ReleaseAct
-from engine.execution.revision_desk import RevisionDesk
-from engine.execution.risk_desk import RiskDesk
+from engine.execution.recon.desk import ReconDesk
+from engine.execution.recon.watch import ReconWatch
+from engine.execution.records.evidence_audit import EvidenceAudit
+from engine.execution.records.heads_writer import HeadsWriter
+from engine.execution.records.market_recording import MarketRecording
+from engine.execution.records.pack_desk import PackDesk, PackSources
+from engine.execution.records.revision_desk import RevisionDesk
 from engine.execution.session_desk import SessionDesk
-from engine.execution.settler import Settler
-from engine.execution.signature_watch import FirstUse, RefusalAlarms
-from engine.execution.upheld import Upheld
+from engine.execution.settle.given_up import GivenUp
+from engine.execution.settle.orphan_desk import OrphanDesk
+from engine.execution.settle.settler import Settler
 from engine.execution.venue_link import VenueLink
 from engine.execution.view import ViewBuilder
-from engine.execution.watchdog_link import WatchdogLink
-from engine.execution.watchdog_reports import WatchdogReports
+from engine.execution.watchdog.link import WatchdogLink
+from engine.execution.watchdog.reports import WatchdogReports
 from engine.execution.wind_down import WindDown
 from engine.setup import Setup
 from engine.store.store import Store

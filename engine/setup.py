@@ -28,13 +28,13 @@ from engine.contracts.documents import Namespace
 from engine.contracts.errors import ConfigError, PeakError, WorkspaceError
 from engine.contracts.event import ConfigLoaded, PeopleLoaded
 from engine.contracts.session import Checklist
-from engine.execution.approval_desk import ApprovalTerms
-from engine.execution.facts import FactSettings
-from engine.execution.fingerprints import WatchedFiles, WatchedText, code_tree
-from engine.execution.pack_desk import PackPlaces
-from engine.execution.risk_desk import RiskTerms
+from engine.execution.consent.approval_desk import ApprovalTerms
+from engine.execution.consent.fingerprints import WatchedFiles, WatchedText, code_tree
+from engine.execution.limits.facts import FactSettings
+from engine.execution.limits.risk_desk import RiskTerms
+from engine.execution.records.pack_desk import PackPlaces
 from engine.execution.session_desk import CharterRules
-from engine.execution.watchdog import WatchdogOrders
+from engine.execution.watchdog.process import WatchdogOrders
 from engine.governance.changes import person_text
 from engine.governance.checklist import parse_runbook
 from engine.governance.packet import InputFile

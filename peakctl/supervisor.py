@@ -44,7 +44,7 @@ _POLL_SECONDS = 0.02
 PEAKCTL = (sys.executable, "-P", "-m", "peakctl")
 
 #: The module that the watchdog's process runs.
-WATCHDOG = "engine.execution.watchdog"
+WATCHDOG = "engine.execution.watchdog.process"
 
 _BY_EXIT: dict[int, type[PeakError]] = {1: IntegrityError, 2: WorkspaceError, 4: Refused}
 

@@ -1,1 +1,1 @@
-"""The order pipeline, kill switch, watchdog and restart."""
+"""The order pipeline and what stands around it; kill switch, consent, limits and records inside."""

@@ -29,7 +29,7 @@ from engine.contracts.people import ENGINE, Actor, Role
 from engine.contracts.requests import ConfigSetRequest, PeopleAddRequest, PeopleRevokeRequest
 from engine.execution.core import Core
 from engine.execution.session_desk import SessionDesk
-from engine.execution.settler import RaiseAlarm
+from engine.execution.settle.settler import RaiseAlarm
 from engine.governance.changes import Difference, Known
 from engine.governance.people import Roster
 

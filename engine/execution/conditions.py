@@ -17,7 +17,7 @@ from engine.contracts.people import ENGINE
 from engine.contracts.session import SessionState
 from engine.execution.clock import monotonic_us, wall_us
 from engine.execution.core import Core, State
-from engine.execution.facts import FactsBuilder, Readings
+from engine.execution.limits.facts import FactsBuilder, Readings
 from engine.execution.market import Market
 from engine.governance.latch import LatchState
 from engine.governance.session import Session

@@ -31,7 +31,7 @@ from engine.contracts.requests import DrillRequest
 from engine.contracts.standing import DrillView
 from engine.execution.clock import wall_us
 from engine.execution.core import Core, State
-from engine.execution.in_force import drill_view
+from engine.execution.limits.in_force import drill_view
 from engine.execution.session_desk import SessionDesk
 from engine.journal.chain import decode_line
 from engine.journal.segments import lines_in, open_segment, segment_paths

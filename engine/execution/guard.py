@@ -21,9 +21,9 @@ from engine.contracts.people import Actor, automaton
 from engine.contracts.session import SessionState
 from engine.execution.clock import monotonic_us, wall_us
 from engine.execution.core import Core, State
-from engine.execution.facts import Readings
+from engine.execution.limits.facts import Readings
 from engine.execution.pipeline import OrderDesk
-from engine.execution.settler import RaiseAlarm
+from engine.execution.settle.settler import RaiseAlarm
 from engine.governance.session import Session
 from engine.governance.transitions import Cause
 

@@ -36,8 +36,8 @@ from engine.contracts.requests import OrderRequest
 from engine.contracts.session import SessionState
 from engine.execution.clock import monotonic_us
 from engine.execution.core import Core, State
-from engine.execution.facts import FactsBuilder
-from engine.execution.settler import Settler
+from engine.execution.limits.facts import FactsBuilder
+from engine.execution.settle.settler import Settler
 from engine.governance.transitions import Cause
 from engine.orders.ledger import client_order_id
 from engine.risk.limits import check_order

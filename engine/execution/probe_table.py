@@ -13,8 +13,8 @@ from pathlib import Path
 from engine.contracts.money import ZERO, to_text
 from engine.contracts.session import Charter
 from engine.execution.core import Core
-from engine.execution.facts import FactsBuilder, Readings
-from engine.execution.kill import KillSwitch
+from engine.execution.kill.switch import KillSwitch
+from engine.execution.limits.facts import FactsBuilder, Readings
 from engine.execution.market import Market
 from engine.execution.probes import Probe, Reading, Sensed
 from engine.venues.port import Venue

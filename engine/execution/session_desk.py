@@ -34,7 +34,7 @@ from engine.contracts.session import (
 )
 from engine.execution.clock import wall_us
 from engine.execution.core import Core, State
-from engine.execution.in_force import LimitsInForce
+from engine.execution.limits.in_force import LimitsInForce
 from engine.execution.probes import Probes
 from engine.governance.people import Roster
 from engine.governance.session import Session

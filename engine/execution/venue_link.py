@@ -17,9 +17,9 @@ from engine.contracts.event import VenueConnected, VenueDisconnected
 from engine.contracts.people import ENGINE
 from engine.execution.clock import wall_us
 from engine.execution.core import Core
-from engine.execution.facts import Readings
+from engine.execution.limits.facts import Readings
 from engine.execution.market import Market, StreamHealth
-from engine.execution.settler import Settler
+from engine.execution.settle.settler import Settler
 from engine.venues.port import (
     BalanceUpdate,
     BookTop,

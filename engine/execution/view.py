@@ -36,7 +36,7 @@ from engine.contracts.view import (
 )
 from engine.execution.clock import wall_us
 from engine.execution.core import State
-from engine.execution.facts import FactsBuilder, Readings
+from engine.execution.limits.facts import FactsBuilder, Readings
 from engine.execution.market import Market, StreamHealth
 from engine.execution.next_step import next_step, next_step_reviewer
 from engine.governance.blockers import visible_items

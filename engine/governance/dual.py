@@ -9,7 +9,7 @@ document before either signs, and both sign the same bytes.
 
 The judge is a table of rules over facts: the first that objects wins, and a fact that is missing
 objects (I12). It is asked at each signature and again at the moment of granting. What the act
-itself demands is not judged here (`engine.execution.dual_desk.Act.check`).
+itself demands is not judged here (`engine.execution.consent.dual_desk.Act.check`).
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ clock makes no weeks.
 (yellow and red) and nobody has. A report that cannot be read is not known, and that blocks.
 
 Evidence is only ever gained, by sealing; nothing here forgets. Each event costs what it touches.
-The fold believes what the events say of signatures; `engine.execution.evidence_audit` verifies them
-again, and only what held there counts.
+The fold believes what the events say of signatures; `engine.execution.records.evidence_audit`
+verifies them again, and only what held there counts.
 """
 
 from __future__ import annotations

@@ -78,8 +78,8 @@ def _from_files(place: Workspace, mode: Mode | None) -> GateAnswer:
     from config.settings import load  # noqa: PLC0415
     from engine.execution.clock import wall_us  # noqa: PLC0415
     from engine.execution.core import State  # noqa: PLC0415
-    from engine.execution.facts import LockReadings, lock_facts  # noqa: PLC0415
-    from engine.execution.latch_file import latch_present  # noqa: PLC0415
+    from engine.execution.kill.latch_file import latch_present  # noqa: PLC0415
+    from engine.execution.limits.facts import LockReadings, lock_facts  # noqa: PLC0415
     from engine.governance.gates import explain  # noqa: PLC0415
     from engine.governance.latch import LatchState  # noqa: PLC0415
     from engine.journal.chain import decode_line  # noqa: PLC0415

@@ -138,8 +138,8 @@ def _without_engine(place: Workspace) -> LimitsAnswer:
 
     from config.ladder import load_ladder  # noqa: PLC0415
     from config.settings import load  # noqa: PLC0415
-    from engine.execution.in_force import LimitsInForce  # noqa: PLC0415
-    from engine.execution.limit_desk import limits_answer  # noqa: PLC0415
+    from engine.execution.limits.in_force import LimitsInForce  # noqa: PLC0415
+    from engine.execution.limits.limit_desk import limits_answer  # noqa: PLC0415
     from peakctl.past import fold_state  # noqa: PLC0415
 
     settings = load(place.root, os.environ).settings

@@ -105,7 +105,7 @@ def _latch_alone(latch: Path, person: str, reason: str, pressed_us: int) -> None
     """Set the latch file, which every engine looks at before every order (I4)."""
     import secrets  # noqa: PLC0415
 
-    from engine.execution.latch_file import LatchMark, write_latch  # noqa: PLC0415
+    from engine.execution.kill.latch_file import LatchMark, write_latch  # noqa: PLC0415
 
     if os.path.lexists(latch):  # a folder that we may not look into holds none for us
         return

@@ -92,7 +92,7 @@ class Desk:
         pid_file = self.workspace.run / "watchdog.pid"
         with contextlib.suppress(OSError, ValueError):
             pid = int(pid_file.read_text(encoding="ascii").split()[0])
-            if b"engine.execution.watchdog" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"engine.execution.watchdog.process" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(pid, 15)
 
     def account(self, name: str) -> tuple[str, str]:

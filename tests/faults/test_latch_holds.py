@@ -14,9 +14,9 @@ import msgspec
 import pytest
 
 from engine.contracts.canonical import canonical
-from engine.execution.latch_file import LatchMark, read_latch, write_latch
-from engine.execution.latch_holds import LatchHolds
-from engine.execution.watchdog import WatchdogOrders
+from engine.execution.kill.latch_file import LatchMark, read_latch, write_latch
+from engine.execution.kill.latch_holds import LatchHolds
+from engine.execution.watchdog.process import WatchdogOrders
 from engine.setup import EnginePaths
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ async def test_a_watchdog_does_not_end_before_its_latch_is_written(tmp_path: Pat
         latch_path=str(latch),
     )
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "engine.execution.watchdog"),
+        *(sys.executable, "-m", "engine.execution.watchdog.process"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )

@@ -41,7 +41,7 @@ async def test_a_session_whose_orders_the_venue_forgot_is_ended_by_two_people(li
 #: Runs `peakctl` as it is; what was given up may surface for two seconds instead of sixty.
 _SOON = """
 import sys
-from engine.execution import kill_doubts
+from engine.execution.kill import doubts as kill_doubts
 from peakctl.cli import main
 kill_doubts.GIVEN_UP_US = 2_000_000
 sys.exit(main())

@@ -9,7 +9,7 @@ import pytest
 from engine.contracts.documents import Namespace, Purpose
 from engine.contracts.errors import PeakError, Refused
 from engine.contracts.people import Role
-from engine.execution.release_act import RELEASE_PROBES
+from engine.execution.consent.release_act import RELEASE_PROBES
 
 if TYPE_CHECKING:
     from tests.faults.conftest import Field

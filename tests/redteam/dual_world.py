@@ -21,12 +21,12 @@ from engine.contracts.people import ENGINE, Actor, Person, Role, person
 from engine.contracts.requests import DualRequest, DualSignRequest, DualWithdrawRequest
 from engine.contracts.session import Charter, Environment
 from engine.contracts.view import DualView
-from engine.execution.approval_desk import ApprovalTerms
+from engine.execution.consent.approval_desk import ApprovalTerms
+from engine.execution.consent.dual_act import Act, Grant, Measured
+from engine.execution.consent.dual_desk import DualDesk
+from engine.execution.consent.release_act import RELEASE_PROBES, ReleaseAct
 from engine.execution.core import Core, State
-from engine.execution.dual_act import Act, Grant, Measured
-from engine.execution.dual_desk import DualDesk
 from engine.execution.probes import Probes, Reading
-from engine.execution.release_act import RELEASE_PROBES, ReleaseAct
 from engine.execution.session_desk import CharterRules, SessionDesk
 from engine.governance.dual import Denied
 from engine.governance.people import Roster

@@ -220,7 +220,7 @@ def look_at_processes(aviary: Aviary) -> None:
             aviary.heard[f"command line {pid}"] = " ".join(line)
             if "-c" in line:
                 continue  # the exchange of this test, started by it
-            name = "watchdog" if "engine.execution.watchdog" in line else line[4]
+            name = "watchdog" if "engine.execution.watchdog.process" in line else line[4]
             seen.add(name)
             environ = (entry / "environ").read_bytes().decode()
             aviary.heard[f"environment of {name}"] = environ

@@ -24,8 +24,8 @@ from engine.contracts.event import DualRequested, DualSigned
 from engine.contracts.people import Role
 from engine.contracts.session import Environment
 from engine.contracts.view import DualView
-from engine.execution import dual_asking, dual_desk
-from engine.execution.dual_act import Measured
+from engine.execution.consent import dual_asking, dual_desk
+from engine.execution.consent.dual_act import Measured
 from engine.execution.probes import Reading
 from engine.governance.dual import Denied
 from engine.governance.wordlist import WORDS, short_code

@@ -14,8 +14,8 @@ import pytest
 
 from config.layers import own_file
 from engine.contracts.errors import ConfigError
-from engine.execution.fingerprints import WatchedFiles, WatchedText
-from engine.execution.watchdog import read_reports
+from engine.execution.consent.fingerprints import WatchedFiles, WatchedText
+from engine.execution.watchdog.process import read_reports
 from engine.plain_file import MOST_BYTES, read_plain, read_plain_text
 
 

@@ -25,10 +25,10 @@ from engine.contracts.documents import Namespace
 from engine.contracts.errors import PeakError
 from engine.contracts.event import NoteAdded
 from engine.contracts.people import person
-from engine.execution.checkpoint import restore
 from engine.execution.core import State
-from engine.execution.frozen import freeze
-from engine.execution.heads_writer import HeadsWriter
+from engine.execution.records.checkpoint import restore
+from engine.execution.records.frozen import freeze
+from engine.execution.records.heads_writer import HeadsWriter
 from engine.journal.chain import ZERO_HASH, line_hash
 from engine.journal.heads import head_text, refuse_rewritten
 from engine.journal.writer import Journal

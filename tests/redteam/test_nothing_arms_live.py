@@ -188,7 +188,7 @@ HANDLERS = {
     "config/secrets.py:resolve": "hands it on",
     "config/secrets.py:_fetched": "hands it on",
     "config/secrets.py:_from_environment": "the variable that a reference names: a secret's value",
-    "engine/execution/watchdog_link.py:start": "for the child, by a list of names",
+    "engine/execution/watchdog/link.py:start": "for the child, by a list of names",
     "engine/setup.py:read_setup": "hands it to the layers",
     "engine/paths.py:latch_aside": "where the latch's second mark lies; it can only block",
     "engine/signatures/keygen.py:_judge": "PATH for ssh-keygen",

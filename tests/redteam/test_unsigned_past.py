@@ -28,9 +28,9 @@ from engine.contracts.event import AnyEvent, LatchReleased
 from engine.contracts.order import OrderType, Side
 from engine.contracts.people import ENGINE, Actor, Role, person
 from engine.contracts.session import SessionState
+from engine.execution.consent.upheld import CODE, Upheld
 from engine.execution.core import Core, State
-from engine.execution.latch_file import LatchMark, latch_present, read_latch, write_latch
-from engine.execution.upheld import CODE, Upheld
+from engine.execution.kill.latch_file import LatchMark, latch_present, read_latch, write_latch
 from engine.governance.dual_document import DualContent, Signer, build_dual, document_type
 from engine.governance.people import Roster, parse_roster
 from engine.governance.shapes import Head

@@ -19,7 +19,7 @@ from engine.contracts.decision import Check, Verdict, decide_all
 from engine.contracts.fill import Fill, Liquidity
 from engine.contracts.order import Order, OrderIntent, OrderState, OrderType, Side, TimeInForce
 from engine.contracts.people import ENGINE
-from engine.execution.converge import converge, missing_fills
+from engine.execution.settle.converge import converge, missing_fills
 from engine.orders.ledger import OrderLedger
 from engine.orders.machine import FINAL_STATES
 from engine.venues.port import OrderReport

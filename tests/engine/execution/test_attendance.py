@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.execution.facts import Readings
 from engine.execution.guard import Attendance
+from engine.execution.limits.facts import Readings
 
 
 class Clock:

@@ -17,7 +17,7 @@ from engine.contracts.people import ENGINE
 from engine.execution import conditions
 from engine.execution.conditions import Conditions
 from engine.execution.core import Core, State
-from engine.execution.facts import Readings
+from engine.execution.limits.facts import Readings
 from engine.journal.commit import System
 from engine.journal.writer import Journal, JournalFailed
 from engine.orders.machine import Illegal

@@ -33,8 +33,8 @@ from engine.contracts.order import Order, OrderIntent, OrderState, OrderType, Si
 from engine.contracts.people import ENGINE
 from engine.contracts.session import Charter, Environment, Limits, Mode, SessionState
 from engine.execution.core import State
-from engine.execution.facts import FactsBuilder, FactSettings, Readings
-from engine.execution.in_force import EvidenceInForce, InForce, LimitsInForce
+from engine.execution.limits.facts import FactsBuilder, FactSettings, Readings
+from engine.execution.limits.in_force import EvidenceInForce, InForce, LimitsInForce
 from engine.execution.market import Market
 from engine.governance.ladder import Asks, Step
 from engine.ops.drills import DrillTerms

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from engine.execution.frozen import freeze, thaw
+from engine.execution.records.frozen import freeze, thaw
 from engine.risk.sums import Amounts
 
 

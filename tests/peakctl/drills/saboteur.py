@@ -33,7 +33,7 @@ def sleeping_watchdog() -> None:
     """The watchdog watches, and would act after an hour."""
     import msgspec
 
-    from engine.execution.watchdog_link import WatchdogLink
+    from engine.execution.watchdog.link import WatchdogLink
 
     start = WatchdogLink.start
 
@@ -60,7 +60,7 @@ def loss_is_not_looked_at() -> None:
 
 def strangers_are_not_told() -> None:
     """An order that is not ours is passed over."""
-    from engine.execution.settler import Settler
+    from engine.execution.settle.settler import Settler
 
     async def found_orphan(self: Any, *reports: Any) -> None:
         return None
@@ -71,7 +71,7 @@ def strangers_are_not_told() -> None:
 def pack_changed_after_sealing() -> None:
     """One byte is added to a report when the pack has its final name."""
     from engine.evidence import pack
-    from engine.execution import pack_desk
+    from engine.execution.records import pack_desk
 
     def finish(folder: Path) -> Path:
         sealed = pack.finish(folder)

@@ -1,0 +1,1 @@
+"""The kill switch: the latch and its places, the stages up to the proof, the hunt without us."""

@@ -1,0 +1,1 @@
+"""What is kept: opening the records at start, heads, checkpoints, market recordings, packs."""

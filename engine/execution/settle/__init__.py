@@ -1,0 +1,1 @@
+"""What the venue says of orders, taken in: asking, converging, orphans, orders given up."""
