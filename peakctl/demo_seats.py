@@ -67,7 +67,8 @@ class Seat:
             if self._watching.done():
                 await self._watching
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), 0.5)
+                async with asyncio.timeout(0.5):
+                    await self._news.wait()
             if time.monotonic() > deadline:
                 raise Late(what=f"{what}: not within {seconds:.0f} s", where="demo")
         return self._view

@@ -32,10 +32,12 @@ from engine.contracts.session import (
     Limits,
     SessionState,
 )
+from engine.execution.blind_answers import BlindAnswers
 from engine.execution.clock import wall_us
 from engine.execution.core import Core, State
 from engine.execution.limits.in_force import LimitsInForce
 from engine.execution.probes import Probes
+from engine.governance.checklist import is_shared
 from engine.governance.people import Roster
 from engine.governance.session import Session
 from engine.governance.transitions import Cause, legal
@@ -49,7 +51,7 @@ _US_PER_MINUTE = 60_000_000
 
 
 class CharterRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What the config allows a charter to say. `window_max_us` in µs."""
+    """What the config allows a charter to say, and its people to be. `window_max_us` in µs."""
 
     modes_allowed: tuple[str, ...]
     venue: str
@@ -58,6 +60,7 @@ class CharterRules(msgspec.Struct, frozen=True, kw_only=True):
     ceiling: Limits
     window_max_us: int
     attendance_max_seconds: int
+    allow_same_uid: bool = False
 
 
 def new_session_id() -> str:
@@ -111,6 +114,7 @@ class SessionDesk:
         self._rules = rules
         self._runbooks = runbooks
         self._probes = probes
+        self._blind = BlindAnswers(probes, lambda: rules.allow_same_uid)
 
     def require(self, actor: Actor, *roles: Role) -> None:
         """Refuse an actor whose person has none of the roles, or works as another Unix user.
@@ -255,6 +259,8 @@ class SessionDesk:
                 raise InputError(
                     what=f"an answer has 1 to {_ANSWER_LIMIT} characters", where=item_id
                 )
+            if is_shared(item):
+                return self._blind.events(session, item, role, words, actor)
             result, detail = self._probes.judge(item, words, session.charter)
             return [
                 ItemAnswered(

@@ -164,12 +164,12 @@ class Field:
     async def sigkill(self) -> None:
         """End the engine between two instructions."""
         os.kill(self.pid, signal.SIGKILL)
-        assert await asyncio.to_thread(self.supervisor._gone, self.pid, 10.0)
+        assert await asyncio.to_thread(self.supervisor._gone, self.pid, 30.0)
 
     async def stop_engine(self) -> None:
         """End the engine in an orderly way (SIGTERM)."""
         os.kill(self.pid, signal.SIGTERM)
-        assert await asyncio.to_thread(self.supervisor._gone, self.pid, 10.0)
+        assert await asyncio.to_thread(self.supervisor._gone, self.pid, 30.0)
 
     def freeze(self) -> None:
         """Hang the engine."""
@@ -275,7 +275,10 @@ class Field:
                     return order if order.state.value in states else None
             return None
 
-        return await eventually(look, f"{order_id} {states}, last {seen[-1:]}", seconds)
+        try:
+            return await eventually(look, f"{order_id} {states}", seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}, last {seen[-1:]}") from error
 
     async def ready(self) -> StateView:
         """Wait until the engine is ready, the market is fresh and the account is known."""

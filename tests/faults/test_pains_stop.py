@@ -76,10 +76,13 @@ async def fired(desk: Field, fault: str, times: int) -> None:
 
 
 async def below_best(desk: Field) -> tuple[str, Decimal]:
-    """An order that rests half a quote under the best bid, and its price."""
+    """An order that rests ten quotes under the best bid, and its price.
+
+    Far enough that the flow does not fill it by itself, near enough for one sweep.
+    """
     market = (await desk.ready()).market
     assert market is not None
-    price = market.bids[0][0] - Decimal("0.5")
+    price = market.bids[0][0] - 10
 
     async def sent() -> str:
         with contextlib.suppress(Refused):  # the balances are not read again yet

@@ -60,8 +60,8 @@ class Vigil:
                 return
             soon = monotonic_us() - began_us < _SOON_US
             with contextlib.suppress(TimeoutError):
-                seconds = _SOON_SECONDS if soon else _LATER_SECONDS
-                await asyncio.wait_for(self._poke.wait(), seconds)
+                async with asyncio.timeout(_SOON_SECONDS if soon else _LATER_SECONDS):
+                    await self._poke.wait()
 
     def _counts(self, kill_id: str) -> bool:
         latch = self._core.state.latch

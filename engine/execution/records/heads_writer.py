@@ -98,7 +98,8 @@ class HeadsWriter:
         """Endless: write a head at a moment, when enough events came or enough time passed."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._moment.wait(), _TICK_SECONDS)
+                async with asyncio.timeout(_TICK_SECONDS):
+                    await self._moment.wait()
             grown = self._journal.size - self._last_size
             due = (
                 self._moment.is_set()

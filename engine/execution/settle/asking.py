@@ -127,7 +127,8 @@ class Asker:
             await self._ask_due()
             seconds = self._queue.wait_seconds(monotonic_us())
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._settle_wanted.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._settle_wanted.wait()
 
     async def _ask_due(self) -> None:
         """One round: per symbol, everybody who is due."""

@@ -77,7 +77,8 @@ class WatchdogLink:
             with contextlib.suppress(OSError, TimeoutError):
                 process.stdin.write(canonical(self._orders) + b"\n")
                 await process.stdin.drain()
-                line = await asyncio.wait_for(process.stdout.readline(), _READY_SECONDS)
+                async with asyncio.timeout(_READY_SECONDS):
+                    line = await process.stdout.readline()
                 watching = line.strip() == b"watching"
         if not watching:
             # One that does not say so must not go on unseen beside the next one.
@@ -125,7 +126,8 @@ class WatchdogLink:
             process.stdin.write(b"bye\n")
             await process.stdin.drain()
             process.stdin.close()
-            await asyncio.wait_for(process.wait(), _BYE_SECONDS)
+            async with asyncio.timeout(_BYE_SECONDS):
+                await process.wait()
         if process.returncode is None:
             process.kill()
             await process.wait()
@@ -149,7 +151,8 @@ class WatchdogLink:
 async def _status_of(process: asyncio.subprocess.Process) -> int:
     """How a process that no longer listens ended: exit code, or -signal. A hung one is ended."""
     try:
-        return await asyncio.wait_for(process.wait(), _BYE_SECONDS)
+        async with asyncio.timeout(_BYE_SECONDS):
+            return await process.wait()
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

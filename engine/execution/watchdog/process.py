@@ -125,7 +125,8 @@ async def _watch(reader: asyncio.StreamReader, grace_ms: int, latch: _Latch) -> 
     while True:
         asked_us = monotonic_us()
         try:
-            line = await asyncio.wait_for(reader.readline(), grace_ms / 1_000)
+            async with asyncio.timeout(grace_ms / 1_000):
+                line = await reader.readline()
         except TimeoutError:
             # We were not running either, as on a machine that was asleep: the engine is listened to
             # once more. Once only: on a machine that is always late it must be acted on.

@@ -120,7 +120,8 @@ def test_fills_stand_on_the_price_that_the_recordings_have(world: Any) -> None:
 
 
 def test_nothing_on_the_page_of_a_pack_leads_anywhere(world: Any) -> None:
-    raw = world.inputs.reports["report.html"].decode().lower().replace("http-equiv", "")
+    raw = world.inputs.reports["report.html"].decode().replace("http-equiv", "")
+    raw = re.sub(r"SHA256:[A-Za-z0-9+/]{43}", "", raw).lower()  # base64 may have two slashes
     for word in ("http", "//", "src=", "href", "data:", "file:", "<script", "javascript"):
         assert word not in raw, word
 

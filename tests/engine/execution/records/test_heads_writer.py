@@ -78,6 +78,24 @@ async def test_enough_events_or_enough_time(
     await asyncio.gather(running, return_exceptions=True)
 
 
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_cancel_that_comes_with_a_moment_is_not_lost(
+    turns: int, tmp_path: Path, key: Path, journal: SimpleNamespace
+) -> None:
+    """Or the engine would wait for this task for ever when it is asked to stop."""
+    heads = writer(tmp_path, key, journal)
+    heads.write()
+    running = asyncio.create_task(heads.run())
+    await asyncio.sleep(0.01)
+    heads.heard(Recorded(seq=0, ts_us=0, actor=ENGINE, event=Story.charter()))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+    done, _ = await asyncio.wait({running}, timeout=5)
+    running.cancel()
+    assert done == {running}
+
+
 async def test_the_moments_of_a_session_are_signed_at_once(
     tmp_path: Path, key: Path, journal: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
