@@ -20,9 +20,10 @@ from typing import Any
 import structlog
 from msgspec import structs
 
+from engine.background import Background
 from engine.contracts import event as ev
 from engine.contracts import requests as rq
-from engine.contracts.errors import PeakError, Refused
+from engine.contracts.errors import Refused
 from engine.contracts.people import ENGINE, Actor, Role, automaton
 from engine.contracts.replies import Submitted
 from engine.contracts.session import SessionState
@@ -50,7 +51,6 @@ _TEXT_LIMIT = 500
 _NAME_LIMIT = 64
 _DAY_US = 86_400_000_000
 _SETTLE_SECONDS = 10.0
-_COMPARE_TRIES = 10
 
 
 class Host:
@@ -66,7 +66,8 @@ class Host:
         self.meter = Metrics()
         self.stopping = asyncio.Event()
         self._watchers: set[asyncio.Event] = set()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._background = Background(self._on_fault)
+        self._spawn = self._background.spawn
         self._journal: Journal | None = None
         self._rebuilt = ""
 
@@ -100,8 +101,6 @@ class Host:
         acts = HostActs(
             self._spawn,
             self._wake,
-            self._store_differs,
-            self._rebuild_store,
             lambda: self.phase == "recovering",
         )
         self.parts = Parts(setup, self.core, self.store, self.readings, self.markets, acts)
@@ -114,6 +113,7 @@ class Host:
         await self.parts.upheld.latch()
         await self.parts.latch.hold()
         await self._record_start(state, records.restored)
+        await self.parts.upheld.grants(self.parts.limits_in_force)
         await self.parts.upheld.approval()
         if opened.repaired is not None:
             await self.parts.ops.raise_alarm("JOURNAL_REPAIRED", opened.repaired.saved_as)
@@ -175,12 +175,6 @@ class Host:
         if self.core.state.latch.is_set:
             self._spawn(self.parts.kill.resume(self.core.state.latch.kill_id), "kill-resume")
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name=name)
-        task.add_done_callback(self._on_task_done)
-        self._tasks = [*(one for one in self._tasks if not one.done()), task]
-        return task
-
     def _on_illegal(self, recorded: ev.Recorded, illegal: Illegal) -> None:
         """The venue's word and our ledger do not fit together: a person must look (I2)."""
         text = f"{ev.kind_of(recorded.event)}: {illegal.code} {illegal.reason}"
@@ -197,18 +191,15 @@ class Host:
         press = self.press_kill("JOURNAL: it cannot be written", "red-flag", wall_us(), ENGINE)
         self._spawn(_forget(press), "kill-journal-failed")
 
-    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+    def _on_fault(self, part: str, error: BaseException) -> None:
         """A part that died is a fault of ours: say so, halt, and let nothing trade on (I12)."""
-        if task.cancelled() or task.exception() is None:
-            return
-        error = task.exception()
-        _log.error("part failed", part=task.get_name(), error=repr(error), exc_info=error)
+        _log.error("part failed", part=part, error=repr(error), exc_info=error)
         if isinstance(error, JournalFailed):
             return  # told and acted upon by `_on_journal_failed`
         if self.phase != "halted" and not self.stopping.is_set():
             self.phase = "halted"
             self._wake()
-            self._tasks.append(asyncio.create_task(self._halt(task.get_name(), str(error))))
+            self._background.spawn_last(self._halt(part, str(error)), "halt")
 
     async def _halt(self, part: str, cause: str) -> None:
         await self.parts.ops.raise_alarm("ENGINE_FAULT", f"{part}: {cause}"[:300])
@@ -265,9 +256,7 @@ class Host:
     async def stop(self) -> None:
         """Take everything down in order; what rests stays with the watchdog's rule if trading."""
         self.stopping.set()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.end()
         await self.parts.kill.close()
         await self.parts.wind_down.close()
         await self.parts.recording.close()
@@ -335,7 +324,7 @@ class Host:
     def kill_by_signal(self) -> None:
         """SIGUSR1: whoever may signal this process may stop everything."""
         press = self.press_kill("SIGUSR1", "signal", wall_us(), automaton("signal"))
-        self._tasks.append(asyncio.create_task(_forget(press), name="kill-by-signal"))
+        self._background.spawn_last(_forget(press), "kill-by-signal")
 
     async def resume(self, reason: str, actor: Actor) -> None:
         """Take orders again after a pause, if the approval still stands."""
@@ -429,28 +418,6 @@ class Host:
     def metrics(self) -> bytes:
         """The metrics in Prometheus text form."""
         return self.meter.render()
-
-    async def _rebuild_store(self) -> bool:
-        """Make a store that failed again from the journal. False when that failed too."""
-        try:
-            aligned = await self.store.align(self.core.journal)
-        except PeakError as error:
-            _log.error("store not rebuilt", cause=error.line())
-            return False
-        reason = aligned.reason or "it had failed"
-        await self.core.record(ENGINE, ev.StoreRebuilt(reason=reason, events=aligned.events))
-        await self.parts.ops.raise_alarm("STORE_REBUILT", reason)
-        return True
-
-    async def _store_differs(self) -> str | None:
-        """Compare while events keep coming: a difference counts once the journal stood still."""
-        for _ in range(_COMPARE_TRIES):
-            size = self.core.journal.size
-            await self.store.flushed(size - 1)
-            reason = await self.store.compare(self.core.journal)
-            if reason is None or size == self.core.journal.size:
-                return reason
-        return reason
 
     # --- who watches ------------------------------------------------------------------------------
 

@@ -7,9 +7,10 @@ has changed since it was signed and the approval needs the checks' venue, is tie
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.background import Spawn
 from engine.contracts.documents import Purpose
 from engine.contracts.events.kill import WatchdogEnded
 from engine.contracts.people import ENGINE
@@ -27,7 +28,7 @@ from engine.execution.drill_desk import DrillDesk
 from engine.execution.guard import Attendance, Guard, GuardActs
 from engine.execution.kill.latch_holds import LatchHolds
 from engine.execution.kill.latch_keeper import LatchKeeper
-from engine.execution.kill.switch import KillSwitch, Spawn
+from engine.execution.kill.switch import KillSwitch
 from engine.execution.limits.breaker_desk import BreakerDesk
 from engine.execution.limits.facts import FactsBuilder, Readings
 from engine.execution.limits.in_force import EvidenceInForce, InForce, LimitsInForce
@@ -47,6 +48,7 @@ from engine.execution.records.heads_writer import HeadsWriter
 from engine.execution.records.market_recording import MarketRecording
 from engine.execution.records.pack_desk import PackDesk, PackSources
 from engine.execution.records.revision_desk import RevisionDesk
+from engine.execution.records.store_care import StoreCare
 from engine.execution.session_desk import SessionDesk
 from engine.execution.settle.given_up import GivenUp
 from engine.execution.settle.orphan_desk import OrphanDesk
@@ -67,8 +69,6 @@ class HostActs:
 
     spawn: Spawn
     wake: Callable[[], None]
-    store_differs: Callable[[], Awaitable[str | None]]
-    rebuild_store: Callable[[], Awaitable[bool]]
     recovering: Callable[[], bool]
 
 
@@ -88,6 +88,7 @@ class Parts:
         self._core = core
         settings = setup.settings
         self.ops = OpsDesk(core, setup.paths.snapshots)
+        self.store_care = StoreCare(core, store, self.ops.raise_alarm)
         self.venue = BinanceVenue(setup.venue_options)
         self.kill_venue = BinanceVenue(setup.venue_options)
         self.refusals = RefusalAlarms(self.ops.raise_alarm, acts.spawn)
@@ -162,7 +163,7 @@ class Parts:
             markets,
             readings,
             self.facts,
-            acts.store_differs,
+            self.store_care.differs,
             lambda: self.watchdog.status,
         )
         probes = Probes(
@@ -279,7 +280,7 @@ class Parts:
                 key_refused_since_us=self.venue.key_refused_since_us,
                 key_changed=setup.key_changed,
                 store_failed=lambda: store.failed is not None,
-                rebuild_store=acts.rebuild_store,
+                rebuild_store=self.store_care.rebuild,
                 unsettled=lambda: self.settler.unsettled,
                 recovering=acts.recovering,
             ),

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
+from engine.background import Spawn
 from engine.contracts.people import Actor, automaton
 from engine.contracts.session import SessionState
 from engine.execution.core import Core
-from engine.execution.kill.switch import KillSwitch, Spawn
+from engine.execution.kill.switch import KillSwitch
 from engine.execution.pipeline import OrderDesk
 from engine.execution.session_desk import SessionDesk
 from engine.governance.transitions import Cause

@@ -19,8 +19,8 @@ from engine.governance.verdict import SignatureVerdict
 from engine.signatures.check import Checker
 
 if TYPE_CHECKING:
+    from engine.background import Spawn
     from engine.execution.core import Core
-    from engine.execution.kill.switch import Spawn
 
 VERIFIERS_DISAGREE = "VERIFIERS_DISAGREE"
 #: Codes of refusals that are alarms too.

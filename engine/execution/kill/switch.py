@@ -17,12 +17,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 
+from engine.background import Spawn
 from engine.contracts.event import AnyEvent, KillLatched, KillStage, KillVerdict, SessionMoved
 from engine.contracts.people import ENGINE, Actor
 from engine.contracts.session import END_STATES, SessionState
@@ -51,9 +52,6 @@ _TOLD_AGAIN_US = 5_000_000
 _BLIND_PAUSE_SECONDS = 1.0
 
 _US_PER_SECOND = 1_000_000
-
-#: Starts a task whose failure is a fault of the engine, and says so.
-Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
 
 #: States that a kill moves to `killed`.
 _KILLABLE = frozenset(SessionState) - END_STATES - {SessionState.KILLED}
