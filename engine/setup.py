@@ -222,6 +222,7 @@ class Setup:
             ceiling=settings.limits.to_limits(),
             window_max_us=settings.session.window_max_minutes * _US_PER_MINUTE,
             attendance_max_seconds=settings.session.attendance_seconds,
+            allow_same_uid=settings.allow_same_uid,
         )
 
     def approval_terms(self, hostname: str) -> ApprovalTerms:

@@ -402,5 +402,6 @@ def _open_manual(view: StateView, role: str) -> list[ItemView]:
     return [
         row
         for row in rows
-        if row.kind is ItemKind.MANUAL and row.role == role and row.result is ItemResult.OPEN
+        if row.kind is ItemKind.MANUAL and row.role == role
+        if row.result is ItemResult.OPEN and not row.by
     ]

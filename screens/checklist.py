@@ -33,11 +33,16 @@ def items_of(session: SessionView | None, role: str) -> tuple[ItemView, ...]:
 
 
 def first_open(items: Sequence[ItemView]) -> str:
-    """The id of the first item that is not passed, or of the last one."""
+    """The id of the first item that waits for this person, or of the last one."""
     for item in items:
-        if item.result is not ItemResult.PASS:
+        if item.result is not ItemResult.PASS and not waits_for_other(item):
             return item.id
     return items[-1].id if items else ""
+
+
+def waits_for_other(item: ItemView) -> bool:
+    """Whether it was answered blind and the other has not answered yet."""
+    return item.result is ItemResult.OPEN and bool(item.by)
 
 
 def item_rows(items: Sequence[ItemView], selected: str, width: int) -> list[Content]:
@@ -83,7 +88,7 @@ def tally(session: SessionView | None, role: str) -> Content:
     other = "reviewer" if role == "operator" else "operator"
     theirs = items_of(session, other)
     passed = sum(item.result is ItemResult.PASS for item in mine)
-    answered = sum(item.result is not ItemResult.OPEN for item in theirs)
+    answered = sum(item.result is not ItemResult.OPEN or bool(item.by) for item in theirs)
     words = f"{passed} of {len(mine)} passed"
     if theirs:
         words += f" · {other} {answered} of {len(theirs)} answered"

@@ -51,7 +51,9 @@ _PHRASES: dict[type[ev.Event], Callable[[Any], str]] = {
         f"checklist {e.checklist.runbook} version {e.checklist.version} started"
     ),
     ev.ItemAnswered: lambda e: (
-        f"checklist {e.item_id} ({e.role}): {e.value} -> {e.result.value.upper()} {e.detail}"
+        f"checklist {e.item_id} ({e.role}): answered blind, commitment {e.commitment}"
+        if e.commitment
+        else f"checklist {e.item_id} ({e.role}): {e.value} -> {e.result.value.upper()} {e.detail}"
     ),
     ev.ReviewerJoined: lambda e: f"reviewer {e.reviewer} joined",
     ev.GoRequested: lambda e: (
@@ -109,6 +111,10 @@ _PHRASES: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.BreakerTripped: lambda e: (
         f"BREAKER {e.name} tripped: {to_text(e.value)} {e.unit} is over {to_text(e.limit)},"
         f" {e.action}; lifted by {e.lifted_by}"
+    ),
+    ev.EquityPeaked: lambda e: (
+        f"equity at its peak: {to_text(e.equity)}, "
+        + ", ".join(f"{symbol} at {to_text(mark)}" for symbol, mark in sorted(e.marks.items()))
     ),
     ev.KillLatched: lambda e: f"KILL latched from {e.source}: {e.reason}",
     ev.KillStage: lambda e: f"kill: {e.stage} after {e.elapsed_us} µs {e.detail}",

@@ -110,11 +110,13 @@ def checklist(records: Sequence[ev.Recorded]) -> bytes:
                 answers.setdefault(answered.item_id, []).append(
                     {
                         "at": stamp(record.ts_us),
-                        "by": record.actor.name,
+                        "by": answered.by or record.actor.name,
+                        "commitment": answered.commitment,
                         "detail": answered.detail,
                         "proof": record.actor.proof,
                         "result": answered.result.value,
                         "role": answered.role,
+                        "salt": answered.salt,
                         "seq": record.seq,
                         "value": answered.value,
                     }

@@ -13,6 +13,9 @@ from engine.contracts.view import ItemView
 from engine.governance.checklist import CRITICAL_AGE_US, answer_roles, is_shared
 from engine.governance.session import Session, disagree
 
+#: What is said of a blind answer while the other's is missing.
+WAITS = "answered; shown when both have"
+
 
 def checklist_blockers(session: Session, now_us: int) -> tuple[str, ...]:
     """Every reason why the checklist does not allow go, one line each; empty means ready.
@@ -35,7 +38,9 @@ def _item_blockers(session: Session, item: ChecklistItem, now_us: int) -> list[s
     for role in answer_roles(item):
         answer = session.answers.get((item.id, role))
         whose = "probe" if item.kind is ItemKind.AUTO else role
-        if answer is None or answer.result is ItemResult.OPEN:
+        if answer is None and (item.id, role) in session.blind:
+            lines.append(f"{item.id}: answered blind by the {role}; the other has not yet")
+        elif answer is None or answer.result is ItemResult.OPEN:
             lines.append(f"{item.id}: no answer from the {whose}; {_remedy(item)}")
         elif answer.result is not ItemResult.PASS:
             lines.append(f"{item.id}: failed ({whose}: {answer.value}); put it right, then again")
@@ -55,8 +60,9 @@ def _remedy(item: ChecklistItem) -> str:
 def visible_items(session: Session, role: str) -> tuple[ItemView, ...]:
     """One row per item and answering role, as `role` may see it.
 
-    The other role's answer on a shared item is shown as open and without its value until both
-    have answered; for any other viewer than the two roles both are hidden that long.
+    An answer on a shared item is shown as open and without its value until both have answered: the
+    engine has told nobody more than its commitment. One of a journal before that rule is hidden
+    from the other that long.
     """
     if session.checklist is None:
         return ()
@@ -81,10 +87,13 @@ def _view(session: Session, item: ChecklistItem, whose: str, viewer: str) -> Ite
         shared=shared,
         critical=item.critical,
     )
+    sealed = session.blind.get((item.id, whose))
+    if sealed is not None:
+        return msgspec.structs.replace(shown, detail=WAITS, by=sealed.by, answered_us=sealed.at_us)
     if answer is None:
         return shown
     if shared and whose != viewer and not complete:
-        return msgspec.structs.replace(shown, detail="answered; shown when both have", by=answer.by)
+        return msgspec.structs.replace(shown, detail=WAITS, by=answer.by)
     differs = shared and complete and disagree(session, item)
     return msgspec.structs.replace(
         shown,

@@ -16,8 +16,9 @@ A runbook is Markdown with TOML front matter between two `+++` lines:
     +++
 
 Promises: automatic items are answered by an automaton only; items that both answer stay hidden
-from the other until both have answered; answers of both must be equal after `strip` and
-`casefold`; whatever is open, failed, different or old is a blocker (I12).
+from the other until both have answered, in the journal too (`commitment_of`); answers of both must
+be equal after `strip` and `casefold`; whatever is open, failed, different or old is a blocker
+(I12).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Any
 
 import msgspec
 
-from engine.contracts.canonical import sha256_hex
+from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.errors import InputError
 from engine.contracts.people import Role
 from engine.contracts.session import Checklist, ChecklistItem, ItemKind, ItemResult
@@ -132,3 +133,22 @@ def answer_roles(item: ChecklistItem) -> tuple[str, ...]:
 def is_shared(item: ChecklistItem) -> bool:
     """Whether both people answer it, each from own readings."""
     return len(answer_roles(item)) > 1
+
+
+def commitment_of(
+    session_id: str, item_id: str, role: str, *, by: str, value: str, salt: str
+) -> str:
+    """What is told of a blind answer before it is opened: sha256 over all of it and a salt.
+
+    Without the salt (256 random bits) no list of likely answers finds the value.
+    """
+    document = {
+        "by": by,
+        "item": item_id,
+        "role": role,
+        "salt": salt,
+        "session": session_id,
+        "type": "peakctl-blind-answer-1",
+        "value": value,
+    }
+    return sha256_hex(canonical(document) + b"\n")

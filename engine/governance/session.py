@@ -40,6 +40,15 @@ class Answer:
     at_us: int
 
 
+@dataclass(frozen=True, slots=True)
+class SealedAnswer:
+    """A blind answer before it is opened; `at_us` is the journal's time, µs UTC."""
+
+    commitment: str
+    by: str
+    at_us: int
+
+
 @dataclass(slots=True)
 class GoState:
     """The last go request: `stage` is none, requested, signed, go, no_go or void.
@@ -107,6 +116,8 @@ class Session:
     created_by: str
     checklist: Checklist | None = None
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
+    #: blind answers that wait for the other's, by item and role
+    blind: dict[tuple[str, str], SealedAnswer] = field(default_factory=dict)
     reviewer_nonce: str = ""
     reviewer_signals: dict[str, str] = field(default_factory=dict)
     go: GoState = field(default_factory=GoState)

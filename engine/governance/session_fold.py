@@ -13,6 +13,7 @@ from engine.contracts.event import (
     AnyEvent,
     BreakAnswered,
     ChecklistStarted,
+    EngineStarted,
     GoDecided,
     GoRequested,
     GoSigned,
@@ -43,13 +44,14 @@ from engine.contracts.session import (
     ItemKind,
     SessionState,
 )
-from engine.governance.checklist import answer_roles, is_shared
+from engine.governance.checklist import answer_roles, commitment_of, is_shared
 from engine.governance.revisions import fold_revision
 from engine.governance.session import (
     Answer,
     GoState,
     PackState,
     ReconState,
+    SealedAnswer,
     Session,
     disagree,
     is_nonce,
@@ -64,6 +66,7 @@ _FOLDED = frozenset(
     {
         BreakAnswered,
         ChecklistStarted,
+        EngineStarted,
         GoDecided,
         GoRequested,
         GoSigned,
@@ -120,6 +123,10 @@ class SessionFold:
             return
         if isinstance(event, SessionChartered):
             self._charter(event, recorded)
+            return
+        if isinstance(event, EngineStarted):
+            if self.current is not None:
+                self.current.blind.clear()  # what they were made of died with the engine
             return
         session = self._sessions.get(getattr(event, "session_id", ""))
         if session is not None:
@@ -243,8 +250,14 @@ def _answer(session: Session, event: ItemAnswered, actor: Actor, ts_us: int) -> 
     item = session.item(event.item_id)
     if item is None or session.state not in _ANSWERING:
         return
+    if event.salt:
+        _open_blind(session, event)
+        return
     role = _answering_role(session.charter, item, event.role, actor)
     if role is None:
+        return
+    if event.commitment:
+        _seal_blind(session, item, role, SealedAnswer(event.commitment, actor.name, ts_us))
         return
     if is_shared(item) and _both_answered(session, item) and disagree(session, item):
         # Both have seen both answers: whoever reads again starts a new blind round.
@@ -252,6 +265,36 @@ def _answer(session: Session, event: ItemAnswered, actor: Actor, ts_us: int) -> 
             session.answers.pop((item.id, other), None)
     session.answers[item.id, role] = Answer(
         value=event.value, result=event.result, detail=event.detail, by=actor.name, at_us=ts_us
+    )
+
+
+def _seal_blind(session: Session, item: ChecklistItem, role: str, sealed: SealedAnswer) -> None:
+    """The first answer of a blind round; it ends the round before, of which both know both."""
+    if not is_shared(item):
+        return
+    if _both_answered(session, item):
+        for other in item.roles:
+            session.answers.pop((item.id, other), None)
+    session.answers.pop((item.id, role), None)
+    session.blind[item.id, role] = sealed
+
+
+def _open_blind(session: Session, event: ItemAnswered) -> None:
+    """What was sealed is told; whoever tells it, the commitment proves it."""
+    key = event.item_id, event.role
+    sealed = session.blind.get(key)
+    told = commitment_of(
+        session.id, event.item_id, event.role, by=event.by, value=event.value, salt=event.salt
+    )
+    if sealed is None or (sealed.commitment, sealed.by) != (told, event.by):
+        return
+    del session.blind[key]
+    session.answers[key] = Answer(
+        value=event.value,
+        result=event.result,
+        detail=event.detail,
+        by=sealed.by,
+        at_us=sealed.at_us,
     )
 
 

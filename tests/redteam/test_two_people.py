@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ import pytest
 from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.documents import Namespace
 from engine.contracts.errors import ConfigError, InputError, Refused
+from engine.governance.checklist import commitment_of
 from engine.governance.packet import packet_lines, parse_packet
 from engine.governance.people import parse_roster
 from engine.governance.wordlist import short_code
 from peakctl.ceremony import new_nonce
+from peakctl.client.raw_http import exchange
 from peakctl.signing import signals
 from peakctl.workspace import Workspace
 from tests.faults.conftest import Field
@@ -347,3 +350,38 @@ async def _kill_before_the_decision(field: Field) -> None:
         await field.cosign(packet)
     assert not field.events("go.decided")[1:]
     assert short_code(sha256_hex(packet.encode()))
+
+
+def test_the_others_blind_answer_is_read_before_the_own_one(fresh: Desk) -> None:
+    """Journal, state in every role, store and snapshot have the commitment and nothing more."""
+    item, secret = "max_notional_read", "73918.27364"
+
+    def answer(person: str, role: str, words: str) -> None:
+        body = {"person": person, "role": role, "item_id": item, "answer": words}
+        assert fresh.post("checklist/answer", **body).status == 200
+
+    def told() -> str:
+        start = max(fresh.state()["engine"]["events"] - 40, 0)
+        deadline = time.monotonic() + 60
+        _, lines = exchange(fresh.place.socket, "GET", f"/v1/journal?from={start}", deadline)
+        views = [fresh.get(f"state?role={role}").body for role in ("operator", "reviewer", "")]
+        views.append(fresh.post("store/query", person="bob", sql="SELECT * FROM checklists").body)
+        return json.dumps(views) + lines.decode()
+
+    answer("alice", "operator", secret)
+    seen = told()
+    assert secret not in seen
+    row = json.loads(next(x for x in reversed(seen.splitlines()) if "checklist.answered" in x))
+    assert len(row["data"]["commitment"]) == 64
+    assert row["data"]["result"] == "open"
+    for role, words in (("operator", secret), ("reviewer", secret)):  # nothing to guess it by
+        guess = {"by": "alice", "value": words, "salt": ""}
+        made = commitment_of(fresh.session()["id"], item, role, **guess)
+        assert made != row["data"]["commitment"]
+    answer("bob", "reviewer", "50000")
+    assert told().count(secret) >= 3
+    rows = [one for one in fresh.session()["checklist"] if one["id"] == item]
+    assert all("differs" in one["detail"] for one in rows)
+    for person, role in (("bob", "reviewer"), ("alice", "operator")):
+        answer(person, role, "50000")
+    assert {one["result"] for one in fresh.session()["checklist"] if one["id"] == item} == {"pass"}

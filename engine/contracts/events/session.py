@@ -23,7 +23,12 @@ class ChecklistStarted(Event, frozen=True, kw_only=True, tag="checklist.started"
 
 
 class ItemAnswered(Event, frozen=True, kw_only=True, tag="checklist.answered"):
-    """One item was probed or answered. `value` is the reading or the person's words."""
+    """One item was probed or answered. `value` is the reading or the person's words.
+
+    The first answer to an item that both give is blind: at first only its `commitment` is told
+    (`value` empty, `result` open), and with the other's answer it is opened: `salt` and `by` are
+    what the commitment was made of beside the value.
+    """
 
     session_id: str
     item_id: str
@@ -31,6 +36,9 @@ class ItemAnswered(Event, frozen=True, kw_only=True, tag="checklist.answered"):
     value: str
     result: ItemResult
     detail: str = ""
+    commitment: str = ""
+    salt: str = ""
+    by: str = ""
 
 
 class ReviewerJoined(Event, frozen=True, kw_only=True, tag="review.joined"):
@@ -120,6 +128,17 @@ class BreakerTripped(Event, frozen=True, kw_only=True, tag="breaker.tripped"):
     limit: Decimal
     unit: str
     lifted_by: str
+
+
+class EquityPeaked(Event, frozen=True, kw_only=True, tag="equity.peaked"):
+    """Between two fills the session's equity rose to a new peak: what is held, at these marks.
+
+    Quote; a drawdown is measured from it, before and after a restart.
+    """
+
+    session_id: str
+    equity: Decimal
+    marks: dict[str, Decimal]
 
 
 class NoteAdded(Event, frozen=True, kw_only=True, tag="note.added"):

@@ -8,6 +8,6 @@ SELECT
     data ->> '$.value' AS value,
     data ->> '$.result' AS result,
     data ->> '$.detail' AS detail,
-    actor_name AS answered_by
+    coalesce(nullif(data ->> '$.by', ''), actor_name) AS answered_by
 FROM events
-WHERE kind = 'checklist.answered';
+WHERE kind = 'checklist.answered' AND coalesce(data ->> '$.commitment', '') = '';

@@ -14,6 +14,7 @@ from engine.contracts.event import (
     AnyEvent,
     BreakAnswered,
     ChecklistStarted,
+    EngineStarted,
     GoDecided,
     GoRequested,
     GoSigned,
@@ -37,7 +38,7 @@ from engine.contracts.event import (
 from engine.contracts.people import ENGINE, Actor, Role
 from engine.contracts.session import ItemResult, SessionState
 from engine.governance.blockers import checklist_blockers, visible_items
-from engine.governance.checklist import parse_runbook
+from engine.governance.checklist import commitment_of, parse_runbook
 from engine.governance.latch import LatchFold
 from engine.governance.packet import build_packet
 from engine.governance.session import checklist_document
@@ -465,3 +466,43 @@ def test_an_abstention_voids_the_request_and_uses_its_nonces_up(pen, words) -> N
     assert session.state == "go_nogo", "nothing is live without a GO"
     pen.move("go_nogo", "checklist", "go_void")
     assert session.state == "checklist"
+
+
+def test_a_blind_answer_is_a_commitment_until_both_are_in(pen, words) -> None:
+    salt = "5" * 64
+    told = {"by": "alice", "value": "100 USDT", "salt": salt}
+    made = commitment_of(words.sid, "balance", "operator", **told)
+
+    def write(actor: Any, **fields: Any) -> None:
+        base = {"session_id": words.sid, "item_id": "balance", "role": "operator", "value": ""}
+        pen.write(ItemAnswered(**{**base, "result": ItemResult.OPEN, **fields}), actor)
+
+    pen.checklist()
+    write(words.bob, commitment=made)
+    assert not pen.fold.current.blind, "sealed by nobody who may answer it"
+    write(words.alice, commitment=made)
+    view = next(v for v in visible_items(pen.fold.current, "operator") if v.id == "balance")
+    assert (view.value, view.result, view.by) == ("", "open", "alice")
+    assert any("blind" in line for line in checklist_blockers(pen.fold.current, pen.now))
+    for wrong in ({"value": "99 USDT"}, {"by": "bob"}, {"salt": "6" * 64}, {"role": "reviewer"}):
+        write(words.bob, result=ItemResult.PASS, **{**told, **wrong})
+        assert pen.fold.current.answers == {}, wrong
+    write(words.bob, result=ItemResult.PASS, **told)
+    pen.answer("balance", "reviewer", "100 usdt", words.bob)
+    assert {key[1] for key in pen.fold.current.answers} == {"operator", "reviewer"}
+    assert pen.fold.current.answers["balance", "operator"].by == "alice"
+    write(words.alice, commitment=made)
+    assert pen.fold.current.answers == {}, "reading again is a new round for both"
+    pen.write(
+        EngineStarted(
+            version="1",
+            pid=1,
+            hostname="h",
+            boot_id="b",
+            environment="dev",
+            config_sha256="",
+            code_sha256="",
+            python="3",
+        )
+    )
+    assert not pen.fold.current.blind, "what it was made of died with the engine"
