@@ -70,7 +70,7 @@ class StandingLimits:
             self._set(event, recorded)
 
     def _set(self, event: LimitTightened | LimitLoosened, recorded: Recorded) -> None:
-        if event.name not in NAMES or not _counts(event.name, event.after):
+        if not is_limit(event.name, event.after):
             return
         self.by_name[event.name] = Standing(
             value=event.after,
@@ -144,6 +144,11 @@ def parse_limit(name: str, text: str) -> Decimal:
         most = f", at most {_LONGEST_S}" if name in LONGER_IS_TIGHTER else ""
         raise InputError(what=f"a limit is 0 or more{most}", where=f"limits.{name}")
     return value
+
+
+def is_limit(name: str, value: Decimal) -> bool:
+    """Whether there is a limit of this name, and it can have this value."""
+    return name in NAMES and _counts(name, value)
 
 
 def _counts(name: str, value: Decimal) -> bool:

@@ -13,6 +13,7 @@ import os
 import socket
 import tomllib
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,27 @@ import msgspec
 import pytest
 from msgspec import structs
 
+from config.ladder import load_ladder
+from config.settings import load
 from engine.contracts import event as ev
 from engine.contracts.canonical import sha256_hex
 from engine.contracts.documents import Namespace, Purpose
 from engine.contracts.errors import InputError, Refused
 from engine.contracts.event import AnyEvent, LatchReleased
-from engine.contracts.order import OrderType, Side
+from engine.contracts.order import OrderIntent, OrderType, Side
 from engine.contracts.people import ENGINE, Actor, Role, person
-from engine.contracts.session import SessionState
+from engine.contracts.session import Environment, SessionState
 from engine.execution.consent.upheld import CODE, Upheld
 from engine.execution.core import Core, State
 from engine.execution.kill.latch_file import LatchMark, latch_present, read_latch, write_latch
-from engine.governance.dual_document import DualContent, Signer, build_dual, document_type
+from engine.execution.limits.in_force import LimitsInForce
+from engine.governance.dual_document import (
+    DualContent,
+    Signer,
+    build_dual,
+    document_type,
+    namespace_of,
+)
 from engine.governance.people import Roster, parse_roster
 from engine.governance.shapes import Head
 from engine.governance.transitions import Cause
@@ -42,6 +52,7 @@ from engine.signatures.check import Checker
 from peakctl.ceremony import cosign_document
 from peakctl.commands.evidence import verify
 from peakctl.founding import create_demo
+from peakctl.tools import draft_charter
 from peakctl.workspace import Workspace
 from tests.faults.conftest import FAST, SMALL, SYMBOL, Field, merged
 from tests.redteam.conftest import Desk, keygen_sign
@@ -157,6 +168,7 @@ class Past:
         self.folder = folder
         self.latch = folder / "latch"
         self.alarms: list[str] = []
+        self._numbers = itertools.count(1)
         self._ticks = itertools.count(1_900_000_000_000_000, 1000)
         self.roster: Roster = parse_roster(tomllib.loads(place.people_file.read_text()))
 
@@ -164,11 +176,18 @@ class Past:
         self, events: Sequence[AnyEvent], *, state: Callable[[State], State] | None = None
     ) -> bool:
         """Whether the latch is set once a start has looked at this past."""
-        return asyncio.run(self._started(events, state))
+        core = asyncio.run(self._started(events, state))
+        return core.state.latch.is_set or latch_present(self.latch)
+
+    def upheld(
+        self, events: Sequence[AnyEvent], *, state: Callable[[State], State] | None = None
+    ) -> State:
+        """The state that a start goes on with."""
+        return asyncio.run(self._started(events, state)).state
 
     async def _started(
         self, events: Sequence[AnyEvent], state: Callable[[State], State] | None
-    ) -> bool:
+    ) -> Core:
         journal = Journal.open(
             self.folder / "journal",
             commit_interval_ms=0,
@@ -182,8 +201,14 @@ class Past:
                     folded.apply(recorded)
             core = Core(journal, folded if state is None else state(folded))
             checker = Checker(self.place.allowed_signers, self.place.revoked_keys)
-            await Upheld(core, self.roster, checker, self.latch, self._alarm).latch()
-            return core.state.latch.is_set or latch_present(self.latch)
+            upheld = Upheld(core, self.roster, checker, self.latch, self._alarm)
+            await upheld.latch()
+            steps = load_ladder(None, Environment.DEV)
+            ceiling = load(self.place.root, {}).settings.limits.to_limits()
+            limits = LimitsInForce(core.state, Environment.DEV, ceiling, steps)
+            await upheld.grants(limits)
+            await upheld.approval()
+            return core
         finally:
             journal.close()
 
@@ -205,6 +230,59 @@ class Past:
             reviewer_signature=reviewer,
             reason="it is over",
         )
+
+    def granted(
+        self, purpose: Purpose, subject: dict[str, str], signed: Sequence[Role], **changes: Any
+    ) -> tuple[list[Any], str]:
+        """The events of a grant, signed with the keys of these roles; and its document's hash."""
+        number = next(self._numbers)
+        said = structs.replace(
+            self.content(""),
+            **{
+                "type": document_type(purpose),
+                "purpose": purpose.value,
+                "subject": subject,
+                "request_id": f"r{number}",
+                "nonce": f"{number:064x}",
+                "issued_at": 1_900_000_000_000_000,
+                **changes,
+            },
+        )
+        document = build_dual(said)
+        about = {"request_id": said.request_id, "purpose": purpose.value, "session_id": ""}
+        digest = sha256_hex(document)
+        asked = ev.DualRequested(
+            **about, document=document.decode(), document_sha256=digest, expires_us=said.expires_at
+        )
+        both = [
+            ev.DualSigned(
+                **about,
+                role=role.value,
+                person=said.signer(role).person,
+                document_sha256=digest,
+                signature=keygen_sign(
+                    self.place.key_of(key.value), document, namespace_of(purpose, role)
+                ),
+                fingerprint=said.signer(role).fingerprint,
+                signals={},
+            )
+            for role, key in zip(Role, signed, strict=True)
+        ]
+        people = {"operator": said.operator.person, "reviewer": said.reviewer.person}
+        granted = ev.DualGranted(
+            **about, document_sha256=digest, reason="r", signals={}, measured={}, **people
+        )
+        return [asked, *both, granted], digest
+
+    @property
+    def session_id(self) -> str:
+        """The open session's."""
+        return "s" * 12
+
+    def chartered(self) -> AnyEvent:
+        """An open session."""
+        charter = draft_charter(self.place, "alice")
+        return ev.SessionChartered(session_id=self.session_id, charter=charter)
 
     def content(self, kill_id: str, **changes: Any) -> DualContent:
         signers = {
@@ -303,6 +381,133 @@ def test_i4_a_latch_file_of_a_kill_that_was_released_long_ago(past: Past) -> Non
     found = read_latch(past.latch)
     assert found is not None
     assert found.kill_id != "k1"
+
+
+# --- what else two people must have granted -------------------------------------------------------
+
+NAME, OTHER = "max_order_notional", "max_position"
+TIGHT = ev.LimitTightened(
+    session_id="", name=NAME, before=Decimal(900), after=Decimal(30), reason="r"
+)
+
+
+def _wide(sha256: str) -> AnyEvent:
+    return ev.LimitLoosened(
+        session_id="",
+        name=NAME,
+        before=Decimal(30),
+        after=Decimal(900),
+        reason="r",
+        document_sha256=sha256,
+    )
+
+
+def _up(sha256: str) -> AnyEvent:
+    return ev.LadderStepped(
+        session_id="",
+        environment="dev",
+        before=0,
+        after=1,
+        step="s1",
+        cause="up",
+        reason="r",
+        document_sha256=sha256,
+    )
+
+
+LOOSEN = {"name": NAME, "value": "900"}
+UP = {"environment": "dev", "step": "s1"}
+BOTH = (Role.OPERATOR, Role.REVIEWER)
+ALONE = (Role.OPERATOR, Role.OPERATOR)
+
+
+def test_what_two_people_granted_stands_over_a_start(past: Past) -> None:
+    """So that the others say something."""
+    loosen, wide = past.granted(Purpose.LOOSEN, LOOSEN, BOTH)
+    climb, up = past.granted(Purpose.STEP_UP, UP, BOTH)
+    state = past.upheld([TIGHT, *loosen, _wide(wide), *climb, _up(up)])
+    assert (state.limits.by_name[NAME].value, state.ladder.place("dev").step) == (900, 1)
+    assert not past.alarms
+
+
+def test_a_loosening_and_a_step_are_granted_by_hand(past: Past) -> None:
+    """One person's key in both places, and lines that claim the grants."""
+    loosen, wide = past.granted(Purpose.LOOSEN, LOOSEN, ALONE)
+    climb, up = past.granted(Purpose.STEP_UP, UP, ALONE)
+    later = [ev.NoteAdded(session_id="", text="x")] * 9
+    state = past.upheld([TIGHT, *loosen, _wide(wide), *climb, _up(up), *later])
+    assert (state.limits.by_name[NAME].value, state.ladder.place("dev").step) == (30, 0)
+    assert past.alarms == [CODE]
+
+
+@pytest.mark.parametrize("how", ["withdrawn", "spent", "late", "other value", "other purpose"])
+def test_a_true_grant_is_used_for_more_than_it_says(past: Past, how: str) -> None:
+    subject = {**LOOSEN, "value": "800"} if how == "other value" else LOOSEN
+    purpose = Purpose.STEP_UP if how == "other purpose" else Purpose.LOOSEN
+    old = {"issued_at": 1_899_000_000_000_000, "expires_at": 1_899_000_100_000_000}
+    events, wide = past.granted(purpose, subject, BOTH, **(old if how == "late" else {}))
+    told = [TIGHT, *events, _wide(wide)]
+    if how == "withdrawn":
+        said = {"request_id": events[0].request_id, "purpose": purpose.value, "session_id": ""}
+        gone = {"document_sha256": wide, "code": "EXPIRED", "reason": "r"}
+        told.insert(3, ev.DualWithdrawn(**said, **gone))
+    elif how == "spent":
+        told += [TIGHT, _wide(wide)]
+    assert past.upheld(told).limits.by_name[NAME].value == 30
+
+
+def test_a_checkpoint_whose_state_knows_of_no_tightening_and_of_a_step(past: Past) -> None:
+    """The state is the attacker's; the lines are not."""
+
+    def forged(_true: State) -> State:
+        made = State()
+        made.ladder.place("dev").step = 3
+        return made
+
+    bad = structs.replace(TIGHT, name=OTHER, after=Decimal("NaN"))
+    state = past.upheld([TIGHT, bad, structs.replace(TIGHT, after=Decimal(20))], state=forged)
+    assert (state.limits.by_name[NAME].value, state.ladder.place("dev").step) == (20, 0)
+    assert OTHER not in state.limits.by_name
+
+
+@pytest.mark.parametrize("signed", [BOTH, ALONE])
+def test_an_order_of_a_stranger_is_adopted_by_hand(past: Past, signed: Sequence[Role]) -> None:
+    """An order that two people did not take in stands in the ledger: nothing goes on."""
+    order = OrderIntent(
+        client_order_id="theirs",
+        symbol=SYMBOL,
+        side=Side.BUY,
+        type=OrderType.LIMIT,
+        quantity=Decimal(1),
+        price=Decimal(1),
+    )
+    subject = {"symbol": SYMBOL, "client_order_id": "theirs", "venue_order_id": "7"}
+    events, _ = past.granted(Purpose.ADOPT, subject, signed)
+    adopted = ev.OrphanAdopted(
+        session_id=past.session_id, intent=order, venue_order_id="7", owner="alice", reason="r"
+    )
+    assert past.started([past.chartered(), *events, adopted]) is (signed is ALONE)
+
+
+@pytest.mark.parametrize("signed", [BOTH, ALONE])
+def test_a_red_break_is_closed_by_hand(past: Past, signed: Sequence[Role]) -> None:
+    run = ev.ReconRun(
+        session_id=past.session_id,
+        run_id="run",
+        compared={},
+        breaks={"red": 1},
+        report="{}",
+        report_sha256=sha256_hex(b"{}"),
+    )
+    subject = {"run_id": "run", "report_sha256": run.report_sha256, "break b1": "so it was"}
+    events, _ = past.granted(Purpose.CLOSE_BREAK, subject, signed)
+    answered = ev.BreakAnswered(
+        session_id=past.session_id, run_id="run", break_id="b1", answer="x", grant_id="r1"
+    )
+    state = past.upheld([past.chartered(), run, *events, answered])
+    recon = state.sessions.current.recon if state.sessions.current else None
+    assert recon is not None
+    assert recon.granted == ({"b1"} if signed is BOTH else set())
 
 
 @pytest.mark.parametrize("what", ["fifo", "link to a device", "folder"])

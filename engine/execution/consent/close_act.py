@@ -24,7 +24,8 @@ from engine.reconcile.report import Break, Report
 
 _MOST = 40
 _FACT_LIMIT = 800
-_BREAK = "break "
+#: Before the name of each break in the signed subject.
+BREAK = "break "
 
 
 class CloseBreakAct(Act):
@@ -50,7 +51,7 @@ class CloseBreakAct(Act):
         return {
             "run_id": recon.run_id,
             "report_sha256": recon.sha256,
-            **{f"{_BREAK}{one}": _words(red[one]) for one in ids},
+            **{f"{BREAK}{one}": _words(red[one]) for one in ids},
         }
 
     def check(self, state: State, subject: Mapping[str, str]) -> None:
@@ -60,7 +61,7 @@ class CloseBreakAct(Act):
             raise _no("REPORT_CHANGED", "the report is another one", "ask anew")
         red = _red(recon)
         for one in break_ids(subject):
-            if one not in red or _words(red[one]) != subject[f"{_BREAK}{one}"]:
+            if one not in red or _words(red[one]) != subject[f"{BREAK}{one}"]:
                 raise _no("NO_SUCH_BREAK", f"{one} is no red break of the report", "ask anew")
             if one in recon.granted:
                 raise _no("CLOSED", f"break {one} is closed already", "name the others")
@@ -81,7 +82,7 @@ class CloseBreakAct(Act):
 
 def break_ids(subject: Mapping[str, str]) -> tuple[str, ...]:
     """The breaks that a signed subject names."""
-    return tuple(name.removeprefix(_BREAK) for name in subject if name.startswith(_BREAK))
+    return tuple(name.removeprefix(BREAK) for name in subject if name.startswith(BREAK))
 
 
 def _present(state: State, run_id: str) -> ReconState:
