@@ -35,17 +35,27 @@ class PackSigner(Protocol):
         ...
 
 
-async def sign_pack(client: PackSigner, role: Role, sign: Sign, pack: PackView) -> StateView:
-    """Sign the tag manifest, the runlog and the incidents. Raises IntegrityError, AnswerNo."""
+async def listed_reports(client: PackSigner, pack: PackView) -> dict[str, bytes]:
+    """The reports that a person signs beside the tag manifest, under the hashes of its lists.
+
+    Raises IntegrityError.
+    """
     tagmanifest = pack.tagmanifest.encode("ascii")
-    sha256 = hashlib.sha256(tagmanifest).hexdigest()
-    if sha256 != pack.tagmanifest_sha256:
+    if hashlib.sha256(tagmanifest).hexdigest() != pack.tagmanifest_sha256:
         raise IntegrityError(what="the manifest's hash differs from the engine's", where="pack")
     manifest = await client.pack_document(_MANIFEST)
     _named(manifest, _MANIFEST, tagmanifest)
     reports = {name: await client.pack_document(name) for name in SIGNED_REPORTS}
     for name, content in reports.items():
         _named(content, name, manifest)
+    return reports
+
+
+async def sign_pack(client: PackSigner, role: Role, sign: Sign, pack: PackView) -> StateView:
+    """Sign the tag manifest, the runlog and the incidents. Raises IntegrityError, AnswerNo."""
+    reports = await listed_reports(client, pack)
+    tagmanifest = pack.tagmanifest.encode("ascii")
+    sha256 = hashlib.sha256(tagmanifest).hexdigest()
     signature = await sign(_NAMESPACES[role], tagmanifest)
     documents = {
         name: await sign(SIGNED_REPORTS[name][role], content) for name, content in reports.items()

@@ -6,12 +6,13 @@ Sessions are folded from the journal's files, so these commands work with and wi
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.contracts.errors import AnswerNo, InputError
+from engine.contracts.errors import AnswerNo, InputError, WorkspaceError
 from peakctl.commands import completions
 from peakctl.commands.files import text_of
 from peakctl.commands.options import (
@@ -48,10 +49,21 @@ def fold_sessions(journal: Path) -> SessionFold:
     from engine.governance.session_fold import SessionFold  # noqa: PLC0415
     from engine.journal.chain import decode_line  # noqa: PLC0415
 
+    _require_readable(journal)
     fold = SessionFold()
     for where, line in journal_lines(journal):
         fold.apply(decode_line(line, where)[0])
     return fold
+
+
+def _require_readable(journal: Path) -> None:
+    """Raise WorkspaceError where the journal's files are another user's: the engine has views."""
+    if journal.is_dir() and not os.access(journal, os.R_OK | os.X_OK):
+        raise WorkspaceError(
+            what="only the workspace's owner may read the journal's files",
+            where=str(journal),
+            todo='ask the engine: `peakctl store query "SELECT * FROM sessions"`, `peakctl status`',
+        )
 
 
 def session_of(fold: SessionFold, session_id: str) -> Session:

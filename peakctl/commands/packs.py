@@ -16,24 +16,25 @@ import typer
 from typer.core import TyperGroup
 
 from engine.contracts.documents import Namespace
-from engine.contracts.errors import AnswerNo, InputError, IntegrityError, Refused
+from engine.contracts.errors import AnswerNo, InputError, IntegrityError
 from engine.contracts.people import Role
 from peakctl.commands import completions
 from peakctl.commands.options import (
     JsonOption,
     KeyOption,
     PersonOption,
+    ReasonOption,
     WorkspaceOption,
     key_of,
     roster_of,
     visited,
     whoami,
 )
-from peakctl.commands.output import complain, say, say_json, table
+from peakctl.commands.output import complain, say, say_json, table, utc
 from peakctl.commands.running import run
 
 if TYPE_CHECKING:
-    from engine.contracts.view import RevisionView, StateView
+    from engine.contracts.view import PackView, RevisionView
     from peakctl.client.client import EngineClient
     from peakctl.signing import Signer
     from peakctl.workspace import Workspace
@@ -88,7 +89,8 @@ def show(
             complain(f"{place.sessions / name}: left by a writing that did not come to its end")
         raise AnswerNo(what="no pack yet", where=session.id, todo="write it after reconciling")
     folder = place.sessions / Path(found.folder).name
-    unsealed = [name for name in aside if name != f"{folder.name}.partial"]
+    waiting = {folder.name, *(one.folder for one in session.revisions if one.stage != "sealed")}
+    unsealed = [name for name in aside if name.removesuffix(".partial") not in waiting]
     if json:
         say_json(
             {
@@ -101,12 +103,27 @@ def show(
             }
         )
     else:
-        say(f"{found.stage}  {folder}", f"tag manifest {found.tagmanifest_sha256}")
-        say(*(f"revision {one.number} {one.stage}  {one.folder}" for one in session.revisions))
+        say(
+            f"{found.stage}  {_lies_at(folder, found.stage)}",
+            f"tag manifest {found.tagmanifest_sha256}",
+            f"signed by {', '.join(found.signed_by) or 'nobody yet'}",
+        )
+        for one in session.revisions:
+            lies = _lies_at(place.sessions / one.folder, one.stage)
+            say(f"revision {one.number} {one.stage}  {lies}")
         say(*(f"set aside: {place.sessions / name}" for name in unsealed))
     if found.stage != "sealed":
-        raise AnswerNo(what=f"the pack is {found.stage}", where=session.id, todo="both must sign")
+        raise AnswerNo(
+            what=f"the pack is {found.stage}",
+            where=session.id,
+            todo=f"both must sign: F7, or `peakctl pack sign {session.id}`",
+        )
     return 0
+
+
+def _lies_at(folder: Path, stage: str) -> str:
+    """Where the files are: under their last name only once both have signed."""
+    return str(folder) if stage == "sealed" else f"{folder}.partial"
 
 
 def sign(
@@ -115,20 +132,27 @@ def sign(
     person: PersonOption = "",
     key: KeyOption = None,
 ) -> int:
-    """Sign the written pack, or the open revision of a sealed one, as one of its two people."""
+    """Sign the written pack, or the open revision of a sealed one, as one of its two people.
+
+    A pack takes three signatures of each: tag manifest, runlog, incidents.
+    """
     from peakctl.client.client import EngineClient  # noqa: PLC0415
-    from peakctl.commands.ledger import fold_sessions, session_of  # noqa: PLC0415
 
     place = visited(workspace)
-    session = session_of(fold_sessions(place.journal), session_id)
     me, role, signer = _me(place, person, key)
 
     async def work() -> None:
+        # The engine says what there is to sign: the reviewer may not read the journal's files.
         async with EngineClient(place.socket, me, role.value) as client:
-            if session.pack is not None and session.pack.stage == "written":
-                await _sign_pack(client, role, signer)
+            session = (await client.state()).session
+            newest = session.id if session is not None else ""
+            pack = session.pack if session is not None and session_id in {"", newest} else None
+            if pack is not None and pack.stage == "written":
+                await _sign_pack(client, place, pack, role, signer)
+            elif session_id or newest:
+                await _sign_revision(client, session_id or newest, role, signer)
             else:
-                await _sign_revision(client, session.id, role, signer)
+                raise InputError(what="no session is named", todo="name the sealed pack's session")
 
     run(work())
     return 0
@@ -138,7 +162,7 @@ def revise(
     session_id: Annotated[
         str, typer.Argument(metavar="SESSION", autocompletion=completions.sessions, help="Its id.")
     ],
-    reason: Annotated[str, typer.Option(help="Why the pack is not the last word.")],
+    reason: ReasonOption = "",
     lessons: Annotated[
         list[str] | None, typer.Option(help="A lesson, one to three times; replaces the old ones.")
     ] = None,
@@ -151,6 +175,8 @@ def revise(
     """Write a revision beside a sealed pack and sign it; the other one signs it after you."""
     from peakctl.client.client import EngineClient  # noqa: PLC0415
 
+    if not reason.strip():
+        raise InputError(what="there is no reason", where="--reason", todo="say why")
     place = visited(workspace)
     me, role, signer = _me(place, person, key)
 
@@ -177,19 +203,29 @@ def _me(place: Workspace, person: str, key: Path | None) -> tuple[str, Role, Sig
     return me, found.role, Signer(key_of(place, key, found.role.value))
 
 
-async def _sign_pack(client: EngineClient, role: Role, signer: Signer) -> StateView:
-    from peakctl.client.pack_signing import sign_pack  # noqa: PLC0415
+async def _sign_pack(
+    client: EngineClient, place: Workspace, pack: PackView, role: Role, signer: Signer
+) -> None:
+    """Say what each of the signatures is over, then make them."""
+    from peakctl.client.pack_signing import listed_reports, sign_pack  # noqa: PLC0415
 
-    view = await client.state()
-    pack = view.session.pack if view.session else None
-    if pack is None or not pack.tagmanifest:
-        raise Refused(what="there is no written pack to sign", todo="write it first")
-    say(f"signing as {role.value}: tag manifest {pack.tagmanifest_sha256}, runlog, incidents")
+    reports = await listed_reports(client, pack)
+    say(
+        f"signing as {role.value}, {1 + len(reports)} signatures; a key with a passphrase or a"
+        " touch asks for each:",
+        f"{_TAGMANIFEST}  sha256 {pack.tagmanifest_sha256}",
+        *(f"{name}  sha256 {hashlib.sha256(said).hexdigest()}" for name, said in reports.items()),
+    )
 
     async def signed(namespace: Namespace, message: bytes) -> str:
         return await asyncio.to_thread(signer.sign, message, namespace)
 
-    return await sign_pack(client, role, signed, pack)
+    state = await sign_pack(client, role, signed, pack)
+    after = state.session.pack if state.session is not None else None
+    if after is not None and after.stage == "sealed":
+        say(f"sealed; check it: peakctl verify {place.sessions / Path(after.folder).name}")
+    else:
+        say("signed; the pack is sealed when the other one has signed, too")
 
 
 async def _sign_revision(
@@ -215,13 +251,26 @@ async def _sign_revision(
         )
     if not quiet:
         said: dict[str, Any] = plain_json.loads(document)
-        say(*table((name, str(said[name])) for name in sorted(said) if said[name]))
+        say(*table(_readable(said)), f"signing as {role.value}: tag manifest {sha256}")
     signature = await asyncio.to_thread(signer.sign, tagmanifest, _REVISION_NAMESPACES[role])
     await client.sign_revision(session_id, sha256, signature)
     done = await client.revision(session_id)
     if not quiet:
         say(f"revision {done.number} {done.stage}, signed by {', '.join(done.signed_by)}")
     return done
+
+
+def _readable(said: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a revision says, for people: one row a lesson, the time as a time."""
+    rows: list[tuple[str, str]] = []
+    for name in sorted(said):
+        if name == "at_us":
+            rows.append(("at", utc(int(said[name]))))
+        elif isinstance(said[name], list):
+            rows += [(f"{name} {n}", str(one)) for n, one in enumerate(said[name], 1)]
+        elif said[name]:
+            rows.append((name, str(said[name])))
+    return rows
 
 
 def _line(content: bytes, name: str) -> bytes:
