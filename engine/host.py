@@ -110,6 +110,7 @@ class Host:
         self.core.listen(self.parts.refusals.heard)
         self.core.listen(self.parts.ladder.heard)
         self.core.listen(self.parts.audit.heard)
+        self.core.listen(self.parts.drill_audit.heard)
         await self.parts.upheld.latch()
         await self.parts.latch.hold()
         await self._record_start(state, records.restored)
@@ -172,6 +173,7 @@ class Host:
         self._spawn(self.parts.heads_writer.run(), "heads")
         self._spawn(self.parts.ladder.run(), "ladder")
         self._spawn(self.parts.audit.run(), "evidence-audit")
+        self._spawn(self.parts.drill_audit.run(), "drill-audit")
         if self.core.state.latch.is_set:
             self._spawn(self.parts.kill.resume(self.core.state.latch.kill_id), "kill-resume")
 

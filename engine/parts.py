@@ -24,6 +24,7 @@ from engine.execution.consent.release_act import ReleaseAct
 from engine.execution.consent.signature_watch import FirstUse, RefusalAlarms
 from engine.execution.consent.upheld import Upheld
 from engine.execution.core import Core
+from engine.execution.drill_audit import DrillAudit
 from engine.execution.drill_desk import DrillDesk
 from engine.execution.guard import Attendance, Guard, GuardActs
 from engine.execution.kill.latch_holds import LatchHolds
@@ -98,6 +99,7 @@ class Parts:
             core.state, environment, settings.limits.to_limits(), setup.ladder
         )
         self.audit = EvidenceAudit(core, setup.roster, setup.checker)
+        self.drill_audit = DrillAudit(core, setup.paths.drills, setup.drill_terms)
         self.upheld = Upheld(
             core, setup.roster, setup.checker, setup.paths.latch, self.ops.raise_alarm
         )
@@ -107,6 +109,7 @@ class Parts:
             environment,
             setup.drill_terms,
             self.audit.sound,
+            held=self.drill_audit.why_not,
         )
         self.facts = FactsBuilder(
             core.state,
@@ -186,7 +189,9 @@ class Parts:
         self.ladder = LadderDesk(
             core, self.session, self.limits_in_force, environment, self.ops.raise_alarm
         )
-        self.drills = DrillDesk(core, self.session, setup.paths.drills, setup.drill_terms)
+        self.drills = DrillDesk(
+            core, self.session, setup.paths.drills, setup.drill_terms, self.drill_audit.looked
+        )
         self.latch = LatchKeeper(core, readings, holds, self.kill)
         self.changes = ChangeDesk(
             core, self.session, setup.roster, setup.plans, self.ops.raise_alarm

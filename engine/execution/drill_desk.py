@@ -10,7 +10,9 @@ was handed in before is refused, so that a pass cannot be told twice.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -36,6 +38,7 @@ from engine.execution.session_desk import SessionDesk
 from engine.journal.chain import decode_line
 from engine.journal.segments import lines_in, open_segment, segment_paths
 from engine.journal.verify import verify_journal
+from engine.ops.drill_traces import Traces
 from engine.ops.drills import DrillTerms, judge, missing_traces
 
 #: A drill's journal in its folder.
@@ -58,6 +61,7 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
     codes: frozenset[str]
     tagmanifest_sha256: str
     kinds: dict[str, int]
+    traces: Traces
 
 
 class DrillDesk:
@@ -69,7 +73,10 @@ class DrillDesk:
         session: SessionDesk,
         folder: Path,
         terms: Callable[[], DrillTerms],
+        looked: Callable[[str], None] = lambda _head: None,
     ) -> None:
+        """`looked` is told the head of each journal that was read and judged."""
+        self._looked = looked
         self._core = core
         self._session = session
         self._folder = folder
@@ -80,7 +87,7 @@ class DrillDesk:
         self._session.require(actor, *Role)
         terms = self._terms()
         _refuse_words(request, terms)
-        folder = self._folder / request.drill_id / JOURNAL
+        folder = self._folder / request.drill_id / JOURNAL  # an id, `_refuse_words` has looked
         left = await asyncio.to_thread(read_left, folder)
         told = judged(request, left, terms)
 
@@ -94,20 +101,29 @@ class DrillDesk:
                 )
             return [told]
 
+        self._looked(left.head)
         await self._core.decide(actor, decide)
         rows = self._core.state.drills.last(terms, wall_us())
         return next(drill_view(one, wall_us()) for one in rows if one.name == request.name)
+
+
+def drill_folder(folder: Path, drill_id: str) -> Path | None:
+    """Where a drill of this id lies; None for what is no id."""
+    return folder / drill_id if _DRILL_ID.fullmatch(drill_id) else None
 
 
 def judged(request: DrillRequest, left: Left, terms: DrillTerms) -> DrillFinished:
     """The result as the criteria in force and the drill's own journal have it. Pure."""
     criteria = terms.criteria[request.name]
     missing = missing_traces(request.name, left.kinds)
-    fault = request.fault
-    if missing:
-        fault = f"its journal does not tell of {', '.join(missing)}" + (f"; {fault}" * bool(fault))
+    faults = []
     if len(left.codes) != 1:
-        fault = f"{len(left.codes)} versions of the code ran in it" + (f"; {fault}" * bool(fault))
+        faults.append(f"{len(left.codes)} versions of the code ran in it")
+    if missing:
+        faults.append(f"its journal does not tell of {', '.join(missing)}")
+    if too_good := left.traces.too_good(request.measured):
+        faults.append(f"told better than its journal has it: {'; '.join(too_good)}")
+    fault = "; ".join([*faults, *([request.fault] if request.fault else [])])
     result = judge(request.name, criteria, request.measured, fault)
     return DrillFinished(
         drill_id=request.drill_id,
@@ -134,6 +150,7 @@ def read_left(folder: Path) -> Left:
             where=str(folder),
             todo="run it with peakctl drill run, in this workspace",
         )
+    _refuse_strangers(folder)
     report = verify_journal(folder)
     if not report.ok or report.size == 0:
         first = report.findings[0] if report.findings else None
@@ -144,11 +161,13 @@ def read_left(folder: Path) -> Left:
             code="DRILL_JOURNAL",
         )
     kinds: Counter[str] = Counter()
+    traces = Traces()
     codes: set[str] = set()
     times: list[int] = []
     version = manifest = ""
     for recorded in _events(folder):
         kinds[kind_of(recorded.event)] += 1
+        traces.apply(recorded.event)
         times = [*times[:1], recorded.ts_us]
         if isinstance(recorded.event, EngineStarted):
             codes.add(recorded.event.code_sha256)
@@ -164,7 +183,23 @@ def read_left(folder: Path) -> Left:
         codes=frozenset(codes),
         tagmanifest_sha256=manifest,
         kinds=dict(kinds),
+        traces=traces,
     )
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """What another Unix user wrote, or may write, is no drill of this desk. Raises Refused."""
+    for path in (folder.parent, folder, *folder.iterdir()):
+        facts = path.lstat()
+        if facts.st_uid != os.getuid() or (
+            facts.st_mode & stat.S_IWOTH and not stat.S_ISLNK(facts.st_mode)
+        ):
+            raise Refused(
+                what="the drill's journal is not this desk's own",
+                where=str(path),
+                todo="run the drill as the user whom the engine runs as, with umask 022 or less",
+                code="DRILL_JOURNAL",
+            )
 
 
 def _events(folder: Path) -> Iterator[Recorded]:

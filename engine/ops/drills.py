@@ -13,7 +13,7 @@ pass away.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -34,6 +34,10 @@ TRACES: dict[str, Mapping[str, int]] = {
     "orphan_order": {"orphan.found": 1, "alarm.raised": 1, "kill.verdict": 1},
     "full_session": {"order.filled": 1, "recon.signed": 2, "pack.signed": 2, "pack.sealed": 1},
 }
+
+
+#: Why what a drill left does not bear its result out; "" when it does.
+Held = Callable[[DrillFinished], str]
 
 
 class Criterion(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,20 +155,34 @@ class DrillBook:
         if before is None or event.ended_us >= before[0].ended_us:
             self._last[event.name] = (event, recorded.actor.name)
 
-    def last(self, terms: DrillTerms, now_us: int) -> tuple[LastDrill, ...]:
-        """Every drill that has criteria, with its last result and whether it counts."""
+    @property
+    def newest(self) -> tuple[DrillFinished, ...]:
+        """The last result of each drill that was ever handed in."""
+        return tuple(event for event, _ in self._last.values())
+
+    def last(
+        self, terms: DrillTerms, now_us: int, held: Held | None = None
+    ) -> tuple[LastDrill, ...]:
+        """Every drill that has criteria, with its last result and whether it counts.
+
+        `held` says why what a drill left does not bear its result out, "" when it does.
+        """
         rows = []
         for name in terms.criteria:
             event, by = self._last.get(name, (None, ""))
             reason = "never run" if event is None else why_not(event, terms, now_us)
+            if event is not None and held is not None and not reason:
+                reason = held(event)
             rows.append(LastDrill(name=name, told=event, by=by, why_not=reason))
         return tuple(rows)
 
-    def counting(self, terms: DrillTerms, now_us: int) -> frozenset[str] | None:
+    def counting(
+        self, terms: DrillTerms, now_us: int, held: Held | None = None
+    ) -> frozenset[str] | None:
         """Names of the drills that count; None when our own code is not known."""
         if not terms.code_sha256:
             return None
-        return frozenset(one.name for one in self.last(terms, now_us) if one.counts)
+        return frozenset(one.name for one in self.last(terms, now_us, held) if one.counts)
 
 
 def why_not(event: DrillFinished, terms: DrillTerms, now_us: int) -> str:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -22,13 +23,16 @@ from config.drills import load_criteria
 from config.ladder import load_ladder
 from config.settings import load
 from engine.contracts import event as ev
+from engine.contracts.decision import Decision, Verdict
 from engine.contracts.documents import Purpose
 from engine.contracts.errors import ConfigError
+from engine.contracts.order import OrderIntent, OrderType, Side
 from engine.contracts.people import ENGINE, Actor, Role
 from engine.contracts.session import Environment, Mode
-from engine.execution.core import State
+from engine.execution.core import Core, State
+from engine.execution.drill_audit import DrillAudit
 from engine.journal.writer import Journal
-from engine.ops.drills import TRACES
+from engine.ops.drills import TRACES, DrillTerms
 from tests.engine.governance.stories import (
     ALICE,
     KEYS,
@@ -433,6 +437,74 @@ def test_measures_that_do_not_reach_what_they_must(desk: Desk) -> None:
     assert not answer.body["passed"]
     assert counting(desk) == []
     assert set(TRACES) == set(load_criteria(None))
+
+
+def test_a_drill_told_better_than_its_journal_has_it(desk: Desk) -> None:
+    """A true journal of a bad kill, with the measures of a good one."""
+    order = OrderIntent(
+        client_order_id="c1",
+        symbol="BTCUSDT",
+        side=Side.BUY,
+        type=OrderType.LIMIT,
+        quantity=Decimal(1),
+        price=Decimal(1),
+    )
+    meant = ev.OrderIntended(
+        session_id="s",
+        intent=order,
+        intent_sha256="0" * 64,
+        owner="alice",
+        decision=Decision(verdict=Verdict.ALLOW, checks=()),
+    )
+    latched = ev.KillLatched(kill_id="k", session_id="s", reason="r", source="t", pressed_us=1)
+    verdict = ev.KillVerdict(
+        kill_id="k",
+        verdict="UNCONFIRMED",
+        elapsed_us=90_000_000,
+        canceled=19,
+        open_orders=("c1",),
+        positions={},
+    )
+    run = started(_code_of(desk))
+    left(desk, "f30000000000", run, *([meant] * 20), latched, verdict, meant, run)
+    honest = record(desk, "f30000000000", other={"measured": {"proven_ms": 95_000}})
+    assert "better than its journal" not in honest.body["fault"]
+    left(desk, "f40000000000", run, *([meant] * 20), latched, meant, verdict, run)
+    fault = record(desk, "f40000000000").body["fault"]
+    for words in ("proven_ms 5000, at least 90000", "open_at_venue 0, at least 1", "through 0, at"):
+        assert words in fault
+    assert counting(desk) == []
+
+
+def test_a_drills_journal_that_others_may_write(desk: Desk) -> None:
+    folder = left(desk, "f50000000000", started(_code_of(desk)), ev.EngineStopped(reason="o"))
+    (folder / "000001.jsonl").chmod(0o666)
+    assert record(desk, "f50000000000").code == "DRILL_JOURNAL"
+
+
+def test_a_drills_result_is_written_into_the_journal_by_hand(tmp_path: Path) -> None:
+    """All is as it must be, but for the drill."""
+    criteria = {"orphan_order": load_criteria(None)["orphan_order"]}
+    terms = DrillTerms(criteria=criteria, max_age_us=10**12, code_sha256="c" * 64)
+    forged = ev.DrillFinished(
+        drill_id="0123456789ab",
+        name="orphan_order",
+        passed=True,
+        measured={name: str(value) for name, value in perfect("orphan_order").items()},
+        code_sha256=terms.code_sha256,
+        started_us=MONDAY,
+        ended_us=MONDAY + 1,
+        journal_size=100,
+        journal_head="d" * 64,
+    )
+    state = told((forged, ALICE))
+    assert state.drills.counting(terms, MONDAY + 2) == {"orphan_order"}
+    audit = DrillAudit(cast("Core", SimpleNamespace(state=state)), tmp_path, lambda: terms)
+    assert not state.drills.counting(terms, MONDAY + 2, audit.why_not), "not looked at yet"
+
+    asyncio.run(audit.look())
+    assert not state.drills.counting(terms, MONDAY + 2, audit.why_not)
+    assert "there is no journal of this drill" in audit.why_not(forged)
 
 
 def _code_of(desk: Desk) -> str:

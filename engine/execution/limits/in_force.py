@@ -25,7 +25,7 @@ from engine.governance.ladder import Asks, Step, shown, since, standing
 from engine.governance.locks import REQUIRED_DRILLS, Promotion
 from engine.governance.promotion import promotion_rows
 from engine.governance.session import Session
-from engine.ops.drills import DrillTerms, LastDrill
+from engine.ops.drills import DrillTerms, Held, LastDrill
 from engine.reconcile.watch import UNKNOWN
 from engine.risk.standing import Effective, capped, effective
 
@@ -84,8 +84,13 @@ class EvidenceInForce:
         drills: Callable[[], DrillTerms],
         sound: Callable[[], frozenset[str] | None],
         now_us: Callable[[], int] = wall_us,
+        held: Held | None = None,
     ) -> None:
-        """`sound`: the sealed sessions whose signatures hold, None while that is not known."""
+        """`sound`: the sealed sessions whose signatures hold, None while that is not known.
+
+        `held`: whether what a drill left bears its result out; None: the results as they are told.
+        """
+        self._held = held
         self._state = state
         self._limits = limits
         self._environment = environment
@@ -141,7 +146,8 @@ class EvidenceInForce:
         """The last result of every drill, and whether it counts."""
         now_us = self._now_us()
         return tuple(
-            drill_view(one, now_us) for one in self._state.drills.last(self._drills(), now_us)
+            drill_view(one, now_us)
+            for one in self._state.drills.last(self._drills(), now_us, self._held)
         )
 
     def _shown(self, asks: Asks) -> tuple[EvidenceRow, ...]:
@@ -158,7 +164,7 @@ class EvidenceInForce:
         return shown(asks, found, missing, self.promotion().open_breaks)
 
     def _counting(self) -> frozenset[str] | None:
-        return self._state.drills.counting(self._drills(), self._now_us())
+        return self._state.drills.counting(self._drills(), self._now_us(), self._held)
 
     def _confirmed_red(self) -> int | None:
         watch = self._state.recon_watch
