@@ -42,8 +42,12 @@ async def test_a_pack_is_interrupted_sealed_revised_and_followed_by_another(fiel
         await field.client.sign_pack(again.tagmanifest_sha256, "x", {})
     with pytest.raises(Refused, match="has no sealed pack"):
         await field.client.revise_pack((await field.state()).session.id, "too early", ("x",))
-    for seat in (field.operator, field.reviewer):
-        await seat.sign_pack(again)
+    code, said, _ = await field.peakctl("pack", "sign", "--person", "alice")
+    assert (code, "3 signatures" in said, "when the other one has signed" in said) == (0, 1, 1)
+    for name in ("tagmanifest-sha256.txt", "data/reports/runlog.md", "data/reports/incidents.md"):
+        assert f"{name}  sha256 " in said
+    code, said, _ = await field.peakctl("pack", "sign", "--person", "bob")
+    assert (code, f"peakctl verify {place.sessions / first.folder}" in said) == (0, True), said
     view = await field.until_session("sealed")
     assert view.session is not None
     pack = place.sessions / first.folder
