@@ -106,6 +106,7 @@ from engine.contracts.events.session import (
     AttendanceRegained,
     BreakerTripped,
     ChecklistStarted,
+    EquityPeaked,
     GoDecided,
     GoRequested,
     GoSigned,
@@ -144,6 +145,7 @@ __all__ = [
     "EngineRecovered",
     "EngineStarted",
     "EngineStopped",
+    "EquityPeaked",
     "Event",
     "GoDecided",
     "GoRequested",
@@ -238,6 +240,7 @@ AnyEvent = (
     | ApprovalRefused
     | SessionMoved
     | BreakerTripped
+    | EquityPeaked
     | NoteAdded
     | AttendanceLost
     | AttendanceRegained

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from engine.contracts.event import AnyEvent
+from engine.contracts.money import to_text
 from engine.contracts.people import ENGINE
 from engine.contracts.session import SessionState
 from engine.execution.clock import monotonic_us, wall_us
@@ -21,6 +22,7 @@ from engine.execution.limits.facts import FactsBuilder, Readings
 from engine.execution.market import Market
 from engine.governance.latch import LatchState
 from engine.governance.session import Session
+from engine.risk.breakers import OF_SESSION
 
 _MIB = 1 << 20
 _LASTS_US = 3_000_000
@@ -119,15 +121,20 @@ class Conditions:
             for symbol in charter.instruments
             if symbol not in self._markets or self._markets[symbol].stale
         ]
-        profit = self._facts.session_pnl()
-        limit = self._facts.limits(session).max_session_loss
-        lost = profit is not None and -profit >= limit
         left_us = charter.window_until_us - wall_us()
         return {
             "MARKET_STALE": ", ".join(stale),
-            "SESSION_LOSS": f"limit {limit}" if lost else "",
+            "SESSION_LOSS": self._lost(),
             "WINDOW_END": "less than five minutes" if left_us < _WINDOW_NOTICE_US else "",
         }
+
+    def _lost(self) -> str:
+        """The session's loss, realised or marked, that has reached its limit; "" when none has."""
+        for one in self._facts.breakers():
+            row, limit = one.breaker, one.breaker.limit
+            if row.name in OF_SESSION and one.used is not None and one.used >= limit:
+                return f"{row.text}: {to_text(one.used)} of {to_text(limit)} {row.unit}"
+        return ""
 
     def _disk_text(self) -> str:
         try:

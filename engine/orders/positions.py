@@ -186,13 +186,18 @@ def net_profit(
 
     `mark` is needed unless flat. Fees in a third asset need its price in quote in `fee_marks`.
     """
-    profit = position.realized
-    if position.quantity:
-        if mark is None:
-            return None
-        profit = add(profit, unrealized(position, mark))
+    realized = net_realized(position, fee_marks)
+    if not position.quantity or realized is None:
+        return realized
+    return None if mark is None else add(realized, unrealized(position, mark))
+
+
+def net_realized(
+    position: Position, fee_marks: Mapping[str, Decimal] | None = None
+) -> Decimal | None:
+    """Realized less all fees, in quote; None when a fee has no price (I12)."""
     fees, unpriced = fees_in_quote(position, fee_marks or {})
-    return None if unpriced else subtract(profit, fees)
+    return None if unpriced else subtract(position.realized, fees)
 
 
 def fees_in_quote(

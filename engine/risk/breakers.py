@@ -2,8 +2,9 @@
 
 A breaker is a row of data. What it is measured by is a fold of the journal (`losses`) and the
 marks of this moment, so a restart measures nothing anew. At the limit is allowed, one unit over
-trips. A measure that is not known trips nothing, and reads as used up: an order that needs the
-same prices is blocked by its own checks (I12).
+trips. A measure that is not known trips nothing and reads as used up; every order is judged by the
+readings of its own moment (check BREAKERS), and neither one over its limit nor one that is not
+known lets it leave (I12).
 
 The drawdown from the peak of equity stops hard at 20 %. That number is here and not in any
 configuration, which can only make it tighter.
@@ -12,15 +13,15 @@ configuration, which can only make it tighter.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from enum import StrEnum
 
 import msgspec
 
-from engine.contracts.money import ZERO
+from engine.contracts.money import ZERO, plain
 from engine.contracts.session import BreakerTerms
 from engine.contracts.view import HeadroomView
-from engine.orders.exact import add, share, subtract
+from engine.orders.exact import EXACT, add, multiply, subtract
 from engine.risk.exposure import BPS
 from engine.risk.headroom import headroom_row
 from engine.risk.losses import LossBook
@@ -29,6 +30,7 @@ HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 WEEK_US = 7 * DAY_US
 
+_CENT = Decimal("0.01")
 #: Hard stop: basis points of the peak.
 HARD_DRAWDOWN_BPS = 2_000
 
@@ -52,6 +54,14 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
     lifted_by: str
 
 
+class SessionLoss(msgspec.Struct, frozen=True, kw_only=True):
+    """The session's own limit and what it has earned after fees, quote; None is not known."""
+
+    limit: Decimal
+    realised: Decimal | None
+    marked: Decimal | None
+
+
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """A breaker and where it stands; `used` None is not known."""
 
@@ -71,14 +81,22 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _RESUMER = "operator, by resuming"
+_LATER = "operator, by resuming once it is inside its limit again"
 _TWO = "operator and reviewer, by releasing the latch"
 
 
-def breakers(terms: BreakerTerms, quote: str) -> tuple[Breaker, ...]:
-    """Every breaker under these terms."""
+#: Those of one session stand with the limits, and have one check of their own.
+OF_SESSION = ("SESSION_LOSS", "SESSION_LOSS_MARKED")
+
+
+def breakers(terms: BreakerTerms, quote: str, session_loss: Decimal) -> tuple[Breaker, ...]:
+    """Every breaker under these terms; `session_loss` is the limit of the session, quote."""
     drawdown = Decimal(min(terms.max_drawdown_bps, HARD_DRAWDOWN_BPS))
     day, week = terms.max_day_loss, terms.max_week_loss
+    session, marked = OF_SESSION
     rows = (
+        (session, "loss of the session, realised", 0, session_loss, quote, Action.PAUSE),
+        (marked, "loss of the session, marked", 0, session_loss, quote, Action.PAUSE),
         ("DAY_LOSS", "loss of 24 h, realised", DAY_US, day, quote, Action.PAUSE),
         ("DAY_LOSS_MARKED", "loss of 24 h, marked", DAY_US, day, quote, Action.PAUSE),
         ("WEEK_LOSS", "loss of 7 days, realised", WEEK_US, week, quote, Action.PAUSE),
@@ -97,18 +115,33 @@ def breakers(terms: BreakerTerms, quote: str) -> tuple[Breaker, ...]:
             limit=Decimal(limit),
             unit=unit,
             action=action,
-            lifted_by=_RESUMER if action is Action.PAUSE else _TWO,
+            lifted_by=_lifted_by(action, unit, quote),
         )
         for name, text, look_back_us, limit, unit, action in rows
     )
 
 
+def _lifted_by(action: Action, unit: str, quote: str) -> str:
+    if action is Action.KILL:
+        return _TWO
+    return _LATER if unit == quote else _RESUMER
+
+
 def readings(
-    book: LossBook, terms: BreakerTerms, quote: str, marks: Mapping[str, Decimal], now_us: int
+    book: LossBook,
+    terms: BreakerTerms,
+    quote: str,
+    marks: Mapping[str, Decimal],
+    now_us: int,
+    session: SessionLoss,
 ) -> tuple[Reading, ...]:
     """Where every breaker stands. `marks` is the price of each symbol that has one, quote."""
     unrealised = book.unrealised(marks)
-    measured = {
+    measured: dict[str, Decimal | None] = {
+        name: None if earned is None else _loss(earned)
+        for name, earned in zip(OF_SESSION, (session.realised, session.marked), strict=True)
+    }
+    measured |= {
         "DRAWDOWN": _drawdown_bps(book, unrealised),
         "LOSSES_IN_A_ROW": Decimal(book.losses_in_a_row),
         "AUTO_PAUSES": Decimal(len(book.pauses.after(now_us - HOUR_US))),
@@ -117,7 +150,7 @@ def readings(
         earned = book.earned_after(now_us - span)
         measured[name] = _loss(earned)
         measured[f"{name}_MARKED"] = None if unrealised is None else _loss(add(earned, unrealised))
-    rows = breakers(terms, quote)
+    rows = breakers(terms, quote, session.limit)
     return tuple(Reading(breaker=row, used=measured[row.name]) for row in rows)
 
 
@@ -126,8 +159,9 @@ def _loss(earned: Decimal) -> Decimal:
 
 
 def _drawdown_bps(book: LossBook, unrealised: Decimal | None) -> Decimal | None:
-    """How far equity is under its peak, bps of the peak; None when either is not known."""
+    """How far equity is under its peak, bps rounded up to 0.01; None when either is not known."""
     if unrealised is None or book.peak is None or book.equity is None or not book.peak > 0:
         return None
     fall = subtract(book.peak, add(book.equity, unrealised))
-    return share(_loss(fall.copy_negate()), BPS, book.peak)
+    bps = EXACT.divide(multiply(_loss(fall.copy_negate()), BPS), book.peak)
+    return plain(bps.quantize(_CENT, ROUND_UP, EXACT))

@@ -37,6 +37,16 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     mark: Decimal | None
 
 
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """One loss breaker as it stands at this moment; `used` None is not known."""
+
+    name: str
+    text: str
+    used: Decimal | None
+    limit: Decimal
+    unit: str
+
+
 class RiskFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a check may look at, for orders in one symbol.
 
@@ -46,8 +56,9 @@ class RiskFacts(msgspec.Struct, frozen=True, kw_only=True):
     `exposures` are all symbols held, open or traded. `recent_submits_us` and `recent_cancels_us`
     are what was sent in at least the last minute, `day_` counts those of the UTC day, of all
     sessions. `recent_rejects_us` reach back a minute and the cooldown, `recent_losses_us` the
-    cooldown. `session_pnl` is net, in quote. `balances` is asset -> (free, locked), assets without
-    balance left out.
+    cooldown. `session_pnl` is net and marked, `session_realised` net and realised, both in quote.
+    `breakers` are the loss breakers (`engine.risk.breakers`) as they stand now. `balances` is
+    asset -> (free, locked), assets without balance left out.
     `intents_hash_recent` is (`duplicate_key`, time) of recent intents. `locks` are the answers of
     `engine.governance.locks.live_locks`.
     """
@@ -77,6 +88,8 @@ class RiskFacts(msgspec.Struct, frozen=True, kw_only=True):
     day_cancels: int
     session_orders: int
     session_pnl: Decimal | None
+    session_realised: Decimal | None
+    breakers: tuple[Measured, ...]
     balances: dict[str, tuple[Decimal, Decimal]] | None
     clock_offset_ms: int | None
     clock_limit_ms: int

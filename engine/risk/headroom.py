@@ -33,14 +33,14 @@ from engine.risk.facts import RiskFacts, base_of, quote_of
 #: code, words, what is used (None: not known), the limit, its unit
 _Row = tuple[str, str, Decimal | int | None, Decimal | int, str]
 
-#: The row that tells how much of a limit is used; a limit of one order has none.
+#: The row that tells how much of a limit is used; a limit of one order has none. That of the
+#: session's loss is told by the breakers of the session.
 LIMIT_CODES = {
     "max_position": "MAX_POSITION",
     "max_gross_exposure": "MAX_GROSS",
     "max_net_exposure": "MAX_NET",
     "max_asset_exposure": "MAX_ASSET",
     "max_open_orders": "MAX_OPEN_ORDERS",
-    "max_session_loss": "SESSION_LOSS",
     "max_orders_per_second": "RATE_SECOND",
     "max_orders_per_minute": "RATE_MINUTE",
     "max_orders_per_session": "RATE_SESSION",
@@ -71,7 +71,6 @@ def headroom(facts: RiskFacts) -> tuple[HeadroomView, ...]:
 
 def _held(facts: RiskFacts) -> tuple[_Row, ...]:
     limits, quote = facts.limits, quote_of(facts)
-    loss = None if facts.session_pnl is None else max(ZERO, facts.session_pnl.copy_negate())
     position = worst_position_now(facts)
     gross, net = gross_exposure(facts), _either_way(facts, None)
     asset = _either_way(facts, base_of(facts))
@@ -81,7 +80,6 @@ def _held(facts: RiskFacts) -> tuple[_Row, ...]:
         ("MAX_NET", "net exposure", net, limits.max_net_exposure, quote),
         ("MAX_ASSET", f"exposure in {base_of(facts)}", asset, limits.max_asset_exposure, quote),
         ("MAX_OPEN_ORDERS", "open orders", open_count(facts), limits.max_open_orders, "orders"),
-        ("SESSION_LOSS", "session loss", loss, limits.max_session_loss, quote),
     )
 
 

@@ -12,10 +12,13 @@ numbers, and cannot be skipped by another's answer, so that the ticket shows all
   opposite price moved by the collar; a limit sell below the bid is valued at the bid.
 
 A limit is inclusive: at the limit is allowed, one unit over is not. SESSION_LOSS answers PAUSE,
-which blocks the order and pauses the session; all others answer BLOCK.
+which blocks the order and pauses the session; all others answer BLOCK. The loss breakers act by
+themselves, a moment later (`breakers`); BREAKERS keeps an order from passing in that moment.
 """
 
 from __future__ import annotations
+
+from decimal import Decimal
 
 import msgspec
 
@@ -25,7 +28,7 @@ from engine.contracts.money import ZERO, is_multiple, to_text
 from engine.contracts.order import OrderIntent, OrderType, Side
 from engine.contracts.session import SessionState
 from engine.orders.exact import add, subtract
-from engine.risk.answers import Rule, allow, at_most, block, missing, one_more
+from engine.risk.answers import Rule, allow, at_most, block, missing, number, one_more
 from engine.risk.collars import COLLARS
 from engine.risk.conduct import CONDUCT
 from engine.risk.exposure import (
@@ -39,7 +42,7 @@ from engine.risk.exposure import (
     worst_position,
 )
 from engine.risk.facts import DUPLICATE_WINDOW_US, RiskFacts, base_of, duplicate_key, quote_of
-from engine.risk.headroom import headroom, tighter
+from engine.risk.headroom import headroom, headroom_row, tighter
 
 __all__ = ["CHECKS", "RiskFacts", "check_order", "duplicate_key", "headroom", "tighter"]
 
@@ -212,14 +215,40 @@ def _max_asset(code: str, intent: OrderIntent, facts: RiskFacts) -> Check:
 
 
 def _session_loss(code: str, _: OrderIntent, facts: RiskFacts) -> Check:
-    if facts.session_pnl is None:
+    """Realised, and with what is held at its mark: the larger loss counts."""
+    if facts.session_pnl is None or facts.session_realised is None:
         return missing(code, "session profit")
-    loss = max(ZERO, facts.session_pnl.copy_negate())
+    realised, marked = facts.session_realised, facts.session_pnl
+    name = "session loss, marked" if marked <= realised else "session loss, realised"
+    loss = max(ZERO, min(realised, marked).copy_negate())
     limit = facts.limits.max_session_loss
-    check = at_most(code, "session loss", loss, limit, quote_of(facts), subtract(limit, loss))
+    check = at_most(code, name, loss, limit, quote_of(facts), subtract(limit, loss))
     if check.verdict is Verdict.ALLOW:
         return check
     return msgspec.structs.replace(check, verdict=Verdict.PAUSE)
+
+
+def _breakers(code: str, _: OrderIntent, facts: RiskFacts) -> Check:
+    """The loss breakers at this moment; the numbers are those of the closest one."""
+    if not facts.breakers:
+        return missing(code, "where the breakers stand")
+    unknown = [one.name for one in facts.breakers if one.used is None]
+    if unknown:
+        return missing(code, f"where {', '.join(unknown)} stands")
+    rows = [
+        headroom_row(one.name, one.text, one.used, one.limit, one.unit) for one in facts.breakers
+    ]
+    row = max(rows, key=lambda one: one.used_percent)
+    over = [one for one in facts.breakers if one.used is not None and one.used > one.limit]
+    words = "; ".join(
+        f"{one.name} {number(one.used or 0)} {one.unit} is over {number(one.limit)} {one.unit}"
+        for one in over
+    )
+    numbers = {"value": row.used, "limit": row.limit, "unit": row.unit}
+    if over:
+        return block(code, words, headroom="0", **numbers)
+    left = subtract(Decimal(row.limit), Decimal(row.used))
+    return allow(code, f"the closest is {row.code}", headroom=number(left), **numbers)
 
 
 def _balance(code: str, intent: OrderIntent, facts: RiskFacts) -> Check:
@@ -264,6 +293,7 @@ CHECKS: tuple[tuple[str, Rule], ...] = (
     *CONDUCT,
     *COLLARS,
     ("SESSION_LOSS", _session_loss),
+    ("BREAKERS", _breakers),
     ("BALANCE", _balance),
     ("DUPLICATE", _duplicate),
 )

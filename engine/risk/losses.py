@@ -5,8 +5,9 @@ sessions count together, so that a new session does not begin with a loss forgot
 
 Equity is the quote balance that the venue showed when the session asked for its go, plus what was
 earned since, plus what is held at its mark. Its peak is taken at our own fills, each symbol at its
-last fill's price: those prices are in the journal. (Base held before the session is left out, which
-makes the equity smaller and a drawdown larger.)
+last fill's price, and between them from `equity.peaked`, which the engine records whenever what is
+held has carried the equity higher by `PEAK_STEP_BPS`: both are in the journal. (Base held before
+the session is left out, which makes the equity smaller and a drawdown larger.)
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from decimal import ROUND_UP, Decimal
 from engine.contracts import event as ev
 from engine.contracts.money import ZERO
 from engine.contracts.session import SessionState
-from engine.orders.exact import add, multiply, subtract
+from engine.orders.exact import add, multiply, subtract, usable
 from engine.orders.positions import (
     Position,
     PositionLedger,
@@ -32,6 +33,9 @@ from engine.risk.sums import Amounts
 
 _NO_FALL = (ZERO, Decimal(1))
 
+#: A peak between two fills is recorded once it is so much above the last, basis points of that.
+PEAK_STEP_BPS = 5
+
 #: Causes of a pause that no person asked for.
 AUTOMATIC = frozenset({"risk_pause", "recon_red", "attendance_lost"})
 
@@ -43,7 +47,7 @@ class LossBook:
         self.pauses = Times()
         #: quote balance at the session's begin plus what was realised since; None: not read yet
         self.equity: Decimal | None = None
-        #: highest equity of the session at any of its fills
+        #: highest equity of the session, at any of its fills or recorded between them
         self.peak: Decimal | None = None
         #: the deepest fall from the peak at any of the session's fills, and that peak
         self._deepest: tuple[Decimal, Decimal] = _NO_FALL
@@ -100,6 +104,21 @@ class LossBook:
             total = add(total, unrealized(position, marks[symbol]))
         return total
 
+    def holds(self, symbol: str) -> bool:
+        """Whether any of it is held."""
+        held = self._held.get(symbol)
+        return held is not None and bool(held.quantity)
+
+    def new_peak(self, marks: Mapping[str, Decimal]) -> Decimal | None:
+        """The equity at these marks if it is a peak that has to be recorded, else None."""
+        held = self.unrealised(marks)
+        if held is None or self.equity is None or self.peak is None:
+            return None
+        now = add(self.equity, held)
+        step = multiply(self.peak.copy_abs(), Decimal(PEAK_STEP_BPS))
+        over = multiply(subtract(now, self.peak), Decimal(10_000))
+        return now if over > step else None
+
     def apply(self, recorded: ev.Recorded) -> None:
         """Fold one event. Total: what does not concern it changes nothing."""
         match recorded.event:
@@ -112,6 +131,10 @@ class LossBook:
                 self._lift()
             case ev.BalancesRead(moment="opening", balances=balances):
                 self._open(balances)
+            case ev.EquityPeaked(equity=equity) if self.peak is not None and usable(equity):
+                self.peak = max(self.peak, equity)
+            case ev.LatchReleased():
+                self.pauses = Times()
             case ev.SessionMoved(after=SessionState.PAUSED, cause=cause) if cause in AUTOMATIC:
                 self.pauses.add(recorded.ts_us)
             case ev.SessionMoved(cause="resume"):

@@ -184,4 +184,4 @@ def _stale(view: StateView) -> bool:
 
 
 def _loss_reached(view: StateView) -> bool:
-    return any(row.code == "SESSION_LOSS" and row.used_percent > 100 for row in view.limits)
+    return any(row.code == "SESSION_LOSS_MARKED" and row.used_percent > 100 for row in view.limits)

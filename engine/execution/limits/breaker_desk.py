@@ -3,11 +3,14 @@
 PAUSE: the session is paused by the breaker's name; a person resumes. KILL: the kill switch is
 pressed with the source `breaker`, as by the key, and pressed again by whoever comes after a crash
 between the record and the press: what is over its limit and not latched is not done.
+
+A new peak of equity between two fills is recorded first, so that what is measured from it is the
+same before and after a restart.
 """
 
 from __future__ import annotations
 
-from engine.contracts.event import AnyEvent, BreakerTripped, SessionMoved
+from engine.contracts.event import AnyEvent, BreakerTripped, EquityPeaked, SessionMoved
 from engine.contracts.money import to_text
 from engine.contracts.people import automaton
 from engine.contracts.session import SessionState
@@ -36,9 +39,24 @@ class BreakerDesk:
 
     async def check(self) -> None:
         """Trip every breaker that is over its limit and not tripped yet."""
+        await self._mark_peak()
         for reading in self._facts.breakers():
             if reading.over:
                 await self._trip(reading)
+
+    async def _mark_peak(self) -> None:
+        marks = self._facts.mids()
+        if self._core.state.losses.new_peak(marks) is None:
+            return
+
+        def decide(state: State) -> list[AnyEvent]:
+            session, peak = state.sessions.current, state.losses.new_peak(marks)
+            if session is None or peak is None:
+                return []
+            held = {name: mark for name, mark in marks.items() if state.losses.holds(name)}
+            return [EquityPeaked(session_id=session.id, equity=peak, marks=held)]
+
+        await self._core.decide(BREAKER, decide)
 
     async def _trip(self, reading: Reading) -> None:
         one, used = reading.breaker, reading.used

@@ -5,7 +5,7 @@ What is not known stays None and blocks (I12). Nothing here decides anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from itertools import islice, takewhile
 from pathlib import Path
@@ -24,11 +24,12 @@ from engine.execution.market import Market
 from engine.governance.latch import LatchState
 from engine.governance.locks import LockFacts, Promotion, live_locks
 from engine.governance.session import Session
-from engine.orders.positions import net_profit
-from engine.risk.breakers import Reading, readings
+from engine.orders.exact import add
+from engine.orders.positions import net_profit, net_realized
+from engine.risk.breakers import OF_SESSION, Reading, SessionLoss, readings
 from engine.risk.conduct import cooldown_us
 from engine.risk.exposure import MINUTE_US, exposures
-from engine.risk.facts import DUPLICATE_WINDOW_US, Exposure, RiskFacts, duplicate_key
+from engine.risk.facts import DUPLICATE_WINDOW_US, Exposure, Measured, RiskFacts, duplicate_key
 
 #: More intents than this cannot fall into the duplicate window: the rate limits are far below.
 _LAST_INTENTS = 200
@@ -135,14 +136,17 @@ class FactsBuilder:
 
     def session_pnl(self) -> Decimal | None:
         """Net P&L of the session in quote, marked at mid; None while a price is missing."""
-        total = ZERO
+        return self._session_earned()[1]
+
+    def _session_earned(self) -> tuple[Decimal | None, Decimal | None]:
+        """Net P&L of the session in quote, realised and marked; None while a price is missing."""
+        realised: Decimal | None = ZERO
+        marked: Decimal | None = ZERO
         for symbol, position in self._state.positions.positions().items():
             market = self._markets.get(symbol)
-            profit = net_profit(position, market.mid() if market else None)
-            if profit is None:
-                return None
-            total += profit
-        return total
+            realised = _sum(realised, net_realized(position))
+            marked = _sum(marked, net_profit(position, market.mid() if market else None))
+        return realised, marked
 
     def locks(self) -> tuple[Check, ...]:
         """Every lock of DESIGN section 7 that applies to the session's mode (I5)."""
@@ -201,6 +205,7 @@ class FactsBuilder:
         orders, activity = state.orders, state.activity
         limits = self.limits(session)
         loss_us, rejects_us = cooldown_us(limits)
+        realised, marked = self._session_earned()
         # Intents are in the order of their times: what is older than the first too old one is too.
         repeated_since = now - DUPLICATE_WINDOW_US
         just_now = takewhile(
@@ -232,7 +237,9 @@ class FactsBuilder:
             day_orders=activity.orders_of_day(now),
             day_cancels=activity.cancels_of_day(now),
             session_orders=orders.count(session.id),
-            session_pnl=self.session_pnl(),
+            session_pnl=marked,
+            session_realised=realised,
+            breakers=_measured(self._stand(session, realised, marked)),
             balances=self._readings.balances,
             clock_offset_ms=self._readings.clock_offset_ms,
             clock_limit_ms=self._settings.clock_limit_ms,
@@ -245,17 +252,27 @@ class FactsBuilder:
     def breakers(self) -> tuple[Reading, ...]:
         """Where the loss breakers stand, open positions at the mid; none without a session."""
         session = self._state.sessions.current
-        if session is None:
-            return ()
-        mids = {symbol: market.mid() for symbol, market in self._markets.items()}
+        return () if session is None else self._stand(session, *self._session_earned())
+
+    def _stand(
+        self, session: Session, realised: Decimal | None, marked: Decimal | None
+    ) -> tuple[Reading, ...]:
         market = self._markets.get(next(iter(session.charter.instruments), ""))
         return readings(
             self._state.losses,
             self._settings.breakers,
             market.instrument.quote if market else "quote",
-            {symbol: mid for symbol, mid in mids.items() if mid is not None},
+            self.mids(),
             self._now_us(),
+            SessionLoss(
+                limit=self.limits(session).max_session_loss, realised=realised, marked=marked
+            ),
         )
+
+    def mids(self) -> dict[str, Decimal]:
+        """The middle of each fresh book."""
+        mids = {symbol: market.mid() for symbol, market in self._markets.items()}
+        return {symbol: mid for symbol, mid in mids.items() if mid is not None}
 
     def _exposures(self) -> tuple[Exposure, ...] | None:
         """Each symbol at its worst, valued at its ask while that is fresh."""
@@ -266,3 +283,23 @@ class FactsBuilder:
             {symbol: market.instrument for symbol, market in self._markets.items()},
             {symbol: ask for symbol, ask in asks.items() if ask is not None},
         )
+
+
+def _sum(total: Decimal | None, amount: Decimal | None) -> Decimal | None:
+    """Both together; None while either is not known."""
+    return None if total is None or amount is None else add(total, amount)
+
+
+def _measured(found: Iterable[Reading]) -> tuple[Measured, ...]:
+    """The breakers of account and day; those of the session have a check of their own."""
+    return tuple(
+        Measured(
+            name=one.breaker.name,
+            text=one.breaker.text,
+            used=one.used,
+            limit=one.breaker.limit,
+            unit=one.breaker.unit,
+        )
+        for one in found
+        if one.breaker.name not in OF_SESSION
+    )

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+import msgspec
+
 from engine.contracts.errors import InputError, Refused
 from engine.contracts.event import AnyEvent, LimitLoosened, LimitTightened
 from engine.contracts.money import to_text
@@ -25,10 +27,14 @@ from engine.execution.limits.facts import FactsBuilder
 from engine.execution.limits.in_force import LimitsInForce
 from engine.execution.session_desk import SessionDesk
 from engine.governance.session import Session
+from engine.risk.breakers import OF_SESSION
 from engine.risk.headroom import LIMIT_CODES, headroom
 from engine.risk.standing import NAMES, parse_limit, tighter_than
 
 _REASON_LIMIT = 500
+#: The larger of the session's two losses, as the check has it.
+_LOST = "SESSION_LOSS"
+_CODES = {**LIMIT_CODES, "max_session_loss": _LOST}
 
 
 class LimitDesk:
@@ -86,19 +92,21 @@ class LimitDesk:
         if session is None or not session.charter.instruments:
             return {}
         rows = headroom(self._facts.risk(session.charter.instruments[0]))
-        return {row.code: row for row in rows}
+        lost = [one.row() for one in self._facts.breakers() if one.breaker.name in OF_SESSION]
+        worst = max(lost, key=lambda row: row.used_percent)
+        return {row.code: row for row in (*rows, msgspec.structs.replace(worst, code=_LOST))}
 
 
 def limits_answer(
     state: State, limits: LimitsInForce, used: Mapping[str, HeadroomView]
 ) -> LimitsAnswer:
-    """Every limit as these folds have it; `used` by the codes of `LIMIT_CODES`."""
+    """Every limit as these folds have it; `used` by the codes of `_CODES`."""
     session = open_session(state)
     found, rows = limits.of(session), []
     for name in NAMES:
         standing = state.limits.by_name.get(name)
         cap = limits.step.limits.get(name)
-        room = used.get(LIMIT_CODES.get(name, ""))
+        room = used.get(_CODES.get(name, ""))
         rows.append(
             LimitRow(
                 name=name,

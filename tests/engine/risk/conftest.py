@@ -12,7 +12,7 @@ from engine.contracts.decision import Check, Verdict
 from engine.contracts.instrument import Instrument
 from engine.contracts.order import Order, OrderIntent, OrderState, OrderType, Side, TimeInForce
 from engine.contracts.session import Limits, SessionState
-from engine.risk.facts import Exposure
+from engine.risk.facts import Exposure, Measured
 from engine.risk.limits import RiskFacts
 
 NOW = 1_000_000_000
@@ -100,6 +100,18 @@ class World:
         )
         return msgspec.structs.replace(base, **changes)
 
+    @staticmethod
+    def breaker(**changes: Any) -> Measured:
+        """The loss of a day: 25 of 50 USDT."""
+        base = Measured(
+            name="DAY_LOSS",
+            text="loss of 24 h, realised",
+            used=Decimal(25),
+            limit=Decimal(50),
+            unit="USDT",
+        )
+        return msgspec.structs.replace(base, **changes)
+
     @classmethod
     def facts(cls, **changes: Any) -> RiskFacts:
         base = RiskFacts(
@@ -128,6 +140,8 @@ class World:
             day_cancels=0,
             session_orders=0,
             session_pnl=Decimal(0),
+            session_realised=Decimal(0),
+            breakers=(cls.breaker(), cls.breaker(name="DRAWDOWN", limit=Decimal(1000))),
             balances={
                 "USDT": (Decimal(1000), Decimal(0)),
                 "BTC": (Decimal(10), Decimal(0)),

@@ -19,12 +19,14 @@ from engine.risk.breakers import (
     DAY_US,
     HARD_DRAWDOWN_BPS,
     HOUR_US,
+    OF_SESSION,
     WEEK_US,
     Action,
+    SessionLoss,
     breakers,
     readings,
 )
-from engine.risk.losses import LossBook
+from engine.risk.losses import PEAK_STEP_BPS, LossBook
 
 D = Decimal
 NOW = 100 * DAY_US
@@ -44,6 +46,7 @@ class Story:
         self.world = world
         self.told: list[ev.Recorded] = []
         self.book = LossBook()
+        self.session = SessionLoss(limit=D(30), realised=D(0), marked=D(0))
 
     def tell(self, event: ev.AnyEvent, ts_us: int = NOW) -> None:
         self.told.append(ev.Recorded(seq=len(self.told), ts_us=ts_us, actor=ENGINE, event=event))
@@ -102,7 +105,7 @@ class Story:
 
     def readings(self, mark: str | None = "100", now_us: int = NOW) -> Any:
         marks = {} if mark is None else {"BTCUSDT": D(mark)}
-        return readings(self.book, TERMS, "USDT", marks, now_us)
+        return readings(self.book, TERMS, "USDT", marks, now_us, self.session)
 
     def over(self, mark: str = "100", now_us: int = NOW) -> set[str]:
         return {one.breaker.name for one in self.readings(mark, now_us) if one.over}
@@ -123,12 +126,14 @@ def story(world: Any) -> Story:
 
 
 def test_each_row_says_what_follows_and_who_lifts_it() -> None:
-    rows = {row.name: row for row in breakers(TERMS, "USDT")}
+    rows = {row.name: row for row in breakers(TERMS, "USDT", D(30))}
     assert {name for name, row in rows.items() if row.action is Action.KILL} == {
         "DRAWDOWN",
         "AUTO_PAUSES",
     }
-    assert rows["DAY_LOSS"].lifted_by.startswith("operator, by")
+    assert rows["DAY_LOSS"].lifted_by.startswith("operator, by resuming once")
+    assert rows["LOSSES_IN_A_ROW"].lifted_by == "operator, by resuming"
+    assert [rows[name].limit for name in OF_SESSION] == [30, 30]
     assert rows["DRAWDOWN"].lifted_by.startswith("operator and reviewer")
     assert (rows["DAY_LOSS"].unit, rows["DAY_LOSS"].look_back_us) == ("USDT", DAY_US)
 
@@ -136,7 +141,7 @@ def test_each_row_says_what_follows_and_who_lifts_it() -> None:
 def test_drawdown_stops_hard_at_twenty_percent_whatever_the_terms_say() -> None:
     for asked, given_ in ((9_999, 2_000), (2_000, 2_000), (1_999, 1_999)):
         terms = msgspec.structs.replace(TERMS, max_drawdown_bps=asked)
-        (row,) = [one for one in breakers(terms, "USDT") if one.name == "DRAWDOWN"]
+        (row,) = [one for one in breakers(terms, "USDT", D(30)) if one.name == "DRAWDOWN"]
         assert row.limit == given_
     assert HARD_DRAWDOWN_BPS == 2_000
 
@@ -154,6 +159,18 @@ def test_loss_counts_for_its_look_back_and_trips_over_its_limit(
     assert {name, f"{name}_MARKED"} <= story.over(now_us=NOW + span - 1)
     assert story.used(name, now_us=NOW + span) == 0
     assert story.used(name, now_us=NOW - 5) == limit + D("0.01")  # the clock was set back
+
+
+def test_the_sessions_loss_counts_realised_and_marked_each_alone(story: Story) -> None:
+    story.session = SessionLoss(limit=D(30), realised=D(-30), marked=D(40))
+    assert [story.used(name) for name in OF_SESSION] == [30, 0]
+    assert story.over() == set()
+    story.session = SessionLoss(limit=D(30), realised=D("-30.01"), marked=D(40))
+    assert story.over() == {"SESSION_LOSS"}
+    story.session = SessionLoss(limit=D(30), realised=D(0), marked=D("-30.01"))
+    assert story.over() == {"SESSION_LOSS_MARKED"}
+    story.session = SessionLoss(limit=D(30), realised=D(0), marked=None)
+    assert story.used("SESSION_LOSS_MARKED") is None
 
 
 def test_profit_is_no_loss(story: Story) -> None:
@@ -192,6 +209,53 @@ def test_drawdown_is_from_the_highest_equity_at_a_fill(story: Story) -> None:
     assert story.used("DRAWDOWN", "145") == 1000
     assert "DRAWDOWN" not in story.over("145")
     assert "DRAWDOWN" in story.over("144.99")
+
+
+def test_a_peak_between_two_fills_is_recorded_and_measured_from(story: Story) -> None:
+    """What was held rose to 1100 and fell again, without a fill: the fall is from there."""
+    story.fill(Side.BUY, "1", "100")
+    for mark, peak in (("100", None), ("99", None), ("100.5", None), ("100.501", D("1000.501"))):
+        assert story.book.new_peak({"BTCUSDT": D(mark)}) == peak
+    assert PEAK_STEP_BPS == 5
+    assert story.book.new_peak({}) is None
+    assert (story.book.holds("BTCUSDT"), story.book.holds("ETHUSDT")) == (True, False)
+    story.tell(ev.EquityPeaked(session_id="a", equity=D(1100), marks={"BTCUSDT": D(200)}))
+    assert (story.book.peak, story.used("DRAWDOWN", "90")) == (1100, 1000)
+    assert story.over("90") == set()
+    assert "DRAWDOWN" in story.over("89.99")
+    story.tell(ev.EquityPeaked(session_id="a", equity=D(1050), marks={}))  # late: changes nothing
+    story.tell(ev.EquityPeaked(session_id="a", equity=D("NaN"), marks={}))
+    assert story.book.peak == story.refolded().peak == 1100
+    story.trip("100", "100")
+    assert not story.book.holds("ETHUSDT")
+    story.charter("b")
+    story.tell(ev.EquityPeaked(session_id="b", equity=D(1100), marks={}))
+    assert story.book.peak is None  # no balance was read yet: there is no equity
+    assert story.book.new_peak({"BTCUSDT": D(500)}) is None
+
+
+def test_a_flat_book_has_no_peak_between_fills(story: Story) -> None:
+    story.trip("100", "90")
+    assert not story.book.holds("BTCUSDT")
+    assert story.book.new_peak({"BTCUSDT": D(500)}) is None
+
+
+def test_two_people_who_release_lift_the_pauses_that_led_to_the_kill(story: Story) -> None:
+    for at_us in (NOW, NOW + 1):
+        story.move(SessionState.PAUSED, "risk_pause", at_us)
+    assert story.over(now_us=NOW + 2) == {"AUTO_PAUSES"}
+    story.tell(
+        ev.LatchReleased(
+            kill_id="k",
+            reason="looked",
+            document="",
+            document_sha256="",
+            operator_signature="",
+            reviewer_signature="",
+        )
+    )
+    assert story.over(now_us=NOW + 2) == set()
+    assert story.used("AUTO_PAUSES", now_us=NOW + 2) == 0
 
 
 def test_peak_stays_when_equity_falls(story: Story) -> None:

@@ -25,14 +25,12 @@ def test_headroom_counts_what_is_used(world: Any) -> None:
         open_orders=(world.open_order(Side.SELL, "2"), world.open_order(Side.BUY, "1")),
         recent_submits_us=(now - 30_000_000, now - 10),
         session_orders=5,
-        session_pnl=Decimal("-25"),
         clock_offset_ms=-50,
     )
     assert (seen["MAX_POSITION"].used, seen["MAX_POSITION"].used_percent) == ("3", 60)
     assert (seen["MAX_OPEN_ORDERS"].used, seen["MAX_OPEN_ORDERS"].limit) == ("2", "4")
     assert (seen["RATE_SECOND"].used, seen["RATE_MINUTE"].used) == ("1", "2")
-    assert (seen["RATE_SESSION"].used_percent, seen["SESSION_LOSS"].used_percent) == (10, 25)
-    assert (seen["CLOCK_OFFSET"].used, seen["SESSION_LOSS"].unit) == ("50", "USDT")
+    assert (seen["RATE_SESSION"].used_percent, seen["CLOCK_OFFSET"].used) == (10, "50")
 
 
 def test_headroom_counts_exposure_conduct_and_cooldowns(world: Any) -> None:
@@ -76,13 +74,9 @@ def test_cooldown_of_no_length_says_nothing(world: Any) -> None:
     assert seen["COOLDOWN_REJECTS"].used == "0"
 
 
-def test_profit_uses_nothing_of_the_loss_limit(world: Any) -> None:
-    assert rows(world, session_pnl=Decimal(7))["SESSION_LOSS"].used == "0"
-
-
 def test_what_is_not_known_reads_as_full_i12(world: Any) -> None:
-    seen = rows(world, position=None, session_pnl=None, book_age_ms=None, clock_offset_ms=None)
-    for code in ("MAX_POSITION", "SESSION_LOSS", "DATA_AGE", "CLOCK_OFFSET"):
+    seen = rows(world, position=None, book_age_ms=None, clock_offset_ms=None)
+    for code in ("MAX_POSITION", "DATA_AGE", "CLOCK_OFFSET"):
         assert (seen[code].used, seen[code].used_percent) == ("", 100)
     assert rows(world, instrument=None)["MAX_POSITION"].used_percent == 100
 

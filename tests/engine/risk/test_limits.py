@@ -44,8 +44,8 @@ def test_no_code_of_the_specification_is_left_out() -> None:
         "UNKNOWN_ORDERS", "VENUE_FILTER", "MAX_QUANTITY", "MAX_NOTIONAL", "MAX_POSITION",
         "MAX_GROSS", "MAX_NET", "MAX_ASSET", "MAX_OPEN_ORDERS", "RATE_SECOND", "RATE_MINUTE",
         "RATE_SESSION", "RATE_DAY", "RATE_MESSAGES", "CANCEL_RATIO", "COOLDOWN_LOSS",
-        "COOLDOWN_REJECTS", "PRICE_COLLAR", "PRICE_LAST", "PRICE_BOOK", "SESSION_LOSS", "BALANCE",
-        "DUPLICATE",
+        "COOLDOWN_REJECTS", "PRICE_COLLAR", "PRICE_LAST", "PRICE_BOOK", "SESSION_LOSS", "BREAKERS",
+        "BALANCE", "DUPLICATE",
     }  # fmt: skip
 
 
@@ -67,6 +67,7 @@ FACTS = [
     ("RATE_MINUTE", "recent_submits_us", (NOW - 60_000_000,) * 9, (NOW - 59_999_999,) * 9),
     ("RATE_SESSION", "session_orders", 49, 50),
     ("SESSION_LOSS", "session_pnl", D(-100), D("-100.01")),
+    ("SESSION_LOSS", "session_realised", D(-100), D("-100.01")),
     ("MAX_POSITION", "position", D(4), D("4.001")),
     ("BALANCE", "balances", {"USDT": (D(100), D(0))}, {"USDT": (D("99.99"), D(500))}),
     ("BALANCE", "balances", {"USDT": (D(100), D(0))}, {"BTC": (D(100), D(0))}),
@@ -131,6 +132,8 @@ MISSING = [
     ("PRICE_COLLAR", {"best_bid": D(101)}),  # crossed: no mid to trust
     ("PRICE_COLLAR", {"best_bid": D(0)}),
     ("SESSION_LOSS", {"session_pnl": None}),
+    ("SESSION_LOSS", {"session_realised": None}),
+    ("BREAKERS", {"breakers": ()}),
     ("BALANCE", {"balances": None}),
     ("BALANCE", {"instrument": None}),
 ]
@@ -237,6 +240,7 @@ def test_headroom_is_what_is_left_before_this_order(world: Any) -> None:
     }
     assert seen["MAX_POSITION"] == "2"
     assert seen["SESSION_LOSS"] == "70"
+    assert seen["BREAKERS"] == "25"
     assert seen["RATE_SESSION"] == "30"
     assert seen["MAX_OPEN_ORDERS"] == "3"
     assert seen["MAX_NOTIONAL"] == "300"

@@ -281,6 +281,43 @@ def test_limit_that_is_not_a_number_blocks(world: Any, limit: str, value: str) -
     assert check_order(world.intent(), world.facts(limits=bounds)).verdict is Verdict.BLOCK
 
 
+# --- losses -------------------------------------------------------------------------------------
+
+
+def test_the_larger_of_the_sessions_two_losses_counts_and_is_named(world: Any) -> None:
+    """What was lost is lost, whatever the open position shows; and the other way round."""
+    lost = answer(world, "SESSION_LOSS", session_realised=D("-100.01"), session_pnl=D(50))
+    assert lost.text == "SESSION_LOSS: session loss, realised 100.01 USDT is over 100 USDT"
+    marked = answer(world, "SESSION_LOSS", session_realised=D(50), session_pnl=D("-100.01"))
+    assert marked.text.startswith("SESSION_LOSS: session loss, marked 100.01 USDT")
+    assert answer(world, "SESSION_LOSS", session_realised=D(-7)).text.startswith(
+        "session loss, realised 7 USDT of 100"
+    )
+    same = answer(world, "SESSION_LOSS", session_realised=D(-7), session_pnl=D(-7))
+    assert same.text.startswith("session loss, marked")
+
+
+def test_the_closest_breaker_is_told_and_one_that_is_over_or_not_known_blocks(world: Any) -> None:
+    day, fall = world.breaker(), world.breaker(name="DRAWDOWN", limit=D(1000), unit="bps")
+    near = answer(world, "BREAKERS", breakers=(fall, day))
+    assert (near.text, near.value, near.limit) == ("the closest is DAY_LOSS", "25", "50")
+    assert (near.headroom, near.unit) == ("25", "USDT")
+    at = answer(world, "BREAKERS", breakers=(world.breaker(used=D(50)), fall))
+    assert (at.verdict, at.headroom) == (Verdict.ALLOW, "0")
+    over = world.breaker(used=D("50.01"))
+    past = answer(world, "BREAKERS", breakers=(over, msgspec.structs.replace(fall, used=D(1001))))
+    assert past.verdict is Verdict.BLOCK
+    assert past.text == (
+        "BREAKERS: DAY_LOSS 50.01 USDT is over 50 USDT; DRAWDOWN 1001 bps is over 1000 bps"
+    )
+    assert (past.value, past.limit, past.headroom) == ("50.01", "50", "0")
+    blind = answer(world, "BREAKERS", breakers=(day, msgspec.structs.replace(fall, used=None)))
+    assert (blind.verdict, blind.text) == (
+        Verdict.BLOCK,
+        "BREAKERS: where DRAWDOWN stands is not known",
+    )
+
+
 # --- where exposures come from -------------------------------------------------------------------
 
 

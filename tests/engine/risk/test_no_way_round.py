@@ -31,7 +31,14 @@ from engine.contracts.instrument import Instrument
 from engine.contracts.money import to_text
 from engine.contracts.order import Order, OrderIntent, OrderState, OrderType, Side, TimeInForce
 from engine.contracts.people import ENGINE
-from engine.contracts.session import Charter, Environment, Limits, Mode, SessionState
+from engine.contracts.session import (
+    BreakerTerms,
+    Charter,
+    Environment,
+    Limits,
+    Mode,
+    SessionState,
+)
 from engine.execution.core import State
 from engine.execution.limits.facts import FactsBuilder, FactSettings, Readings
 from engine.execution.limits.in_force import EvidenceInForce, InForce, LimitsInForce
@@ -73,6 +80,11 @@ LIMITS = Limits(
 )
 
 
+TERMS = BreakerTerms(max_day_loss=Decimal(9), max_week_loss=Decimal(14), max_drawdown_bps=110)
+OPENING = 1_000
+#: What an average cost loses by being rounded.
+_ROUNDED = Fraction(1, 10**9)
+
 #: What people narrow in these histories, the narrowest first.
 TIGHTER = {
     "max_order_quantity": (Decimal(1), Decimal(2), Decimal("2.5")),
@@ -109,11 +121,15 @@ class NoWayRound(RuleBasedStateMachine):
         self.now = 20_000 * DAY + DAY // 2
         self.journal: list[ev.Recorded] = []
         self.sends: list[tuple[int, str]] = []
+        self.wanted: list[tuple[int, str, object]] = []
         self.cancels: list[int] = []
         self.rejects: list[int] = []
         self.trades: list[Trade] = []
         self.books: dict[str, tuple[Decimal, Decimal]] = {}
         self.lasts: dict[str, Decimal] = {}
+        self.filled_at: dict[str, Fraction] = {}
+        self.peak = Fraction(0)
+        self.earned_before = Fraction(0)
         self.markets = {symbol: Market(_instrument(symbol), 10**9, lambda: 0) for symbol in SYMBOLS}
         self.sessions = 0
         self.narrowed: dict[str, Decimal] = {}
@@ -194,6 +210,10 @@ class NoWayRound(RuleBasedStateMachine):
         self.tell(ev.SessionChartered(session_id=self.session, charter=charter))
         assert self.state.sessions.current is not None
         assert self.state.sessions.current.id == self.session
+        self.earned_before = sum((earned for _, earned in self.account()), start=Fraction(0))
+        opening = {"USDT": (Decimal(OPENING), Decimal(0))}
+        self.tell(ev.BalancesRead(session_id=self.session, moment="opening", balances=opening))
+        self.peak = self.equity(self.filled_at)
 
     @rule(symbol=st.sampled_from(SYMBOLS), mid=_MIDS, last=_MIDS)
     def price(self, symbol: str, mid: int, last: int) -> None:
@@ -217,6 +237,17 @@ class NoWayRound(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from((1, 5, 30, 60, 61, 3600, 86_400, -1, -60, -86_400)))
     def clock(self, seconds: int) -> None:
         self.now += seconds * S
+
+    @rule()
+    def look(self) -> None:
+        """The engine looks at the breakers, and records a peak that no fill has shown."""
+        marks = {symbol: sum(book) / 2 for symbol, book in self.books.items()}
+        equity = self.equity({symbol: Fraction(mark) for symbol, mark in marks.items()})
+        found = self.state.losses.new_peak(marks)
+        assert (found is not None) is (equity > self.peak * Fraction(10_005, 10_000)), equity
+        if found is not None:
+            self.tell(ev.EquityPeaked(session_id=self.session, equity=found, marks=marks))
+            self.peak = equity
 
     @rule()
     def restart(self) -> None:
@@ -253,6 +284,7 @@ class NoWayRound(RuleBasedStateMachine):
         past = list(self.past(intent))
         assert past == []
         self.sends.append((self.now, self.session))
+        self.wanted.append((self.now, self.session, _without_name(intent)))
         self.tell(
             ev.OrderIntended(
                 session_id=self.session,
@@ -290,6 +322,8 @@ class NoWayRound(RuleBasedStateMachine):
         session = order.session_id
         self.trades.append(Trade(self.now, session, fill.symbol, signed, Fraction(price)))
         self.tell(ev.OrderFilled(session_id=session, fill=fill))
+        self.filled_at[fill.symbol] = Fraction(price)
+        self.peak = max(self.peak, self.equity(self.filled_at))
 
     @precondition(lambda self: self.state.orders.open_orders())
     @rule(pick=st.integers(0, 9), outcome=_ANSWERS)
@@ -343,6 +377,7 @@ class NoWayRound(RuleBasedStateMachine):
                 clock_limit_ms=1,
                 modes_allowed=frozenset({Mode.PAPER}),
                 allow_list=frozenset(),
+                breakers=TERMS,
             ),
             lambda _: (),
             Path("/nowhere/latch"),
@@ -402,11 +437,21 @@ class NoWayRound(RuleBasedStateMachine):
             ),
             "notional": (quantity * price, limits.max_order_notional),
             "loss": (-self.profit(), limits.max_session_loss),
+            "realised loss": (
+                -sum(earned for one, earned in self.walk() if one.session == self.session),
+                Fraction(limits.max_session_loss) + _ROUNDED,
+            ),
+            **self.account_losses(),
         }
         yield from self.past_exposure(intent, sign, quantity)
         for name, (value, limit) in counts.items():
             if value > limit:
                 yield f"{name}: {value} > {limit}"
+        if any(
+            at > self.now - S and (session, wanted) == (self.session, _without_name(intent))
+            for at, session, wanted in self.wanted
+        ):
+            yield "an equal order just before"
         if any(at > self.now - 30 * S for at in self.losses()):
             yield "cooldown after a loss"
         if any(
@@ -448,16 +493,41 @@ class NoWayRound(RuleBasedStateMachine):
         if asset > limits.max_asset_exposure:
             yield "asset"
 
+    def account_losses(self) -> dict[str, tuple[Any, Any]]:
+        """Losses of a day and a week, realised and marked, and the fall from the peak."""
+        marks = {symbol: sum(map(Fraction, book)) / 2 for symbol, book in self.books.items()}
+        equity = self.equity(marks)
+        held = equity - OPENING + self.earned_before
+        held -= sum(earned for _, earned in self.account())
+        found = {"drawdown": ((self.peak - equity) * 10_000 / self.peak, TERMS.max_drawdown_bps)}
+        for name, span, limit in (
+            ("day", DAY, TERMS.max_day_loss),
+            ("week", 7 * DAY, TERMS.max_week_loss),
+        ):
+            earned = sum(earned for one, earned in self.account() if one.ts > self.now - span)
+            found[name] = (-earned, Fraction(limit) + _ROUNDED)
+            found[f"{name} marked"] = (-earned - held, Fraction(limit) + _ROUNDED)
+        return found
+
+    def equity(self, marks: dict[str, Fraction]) -> Fraction:
+        """Of the open session: its opening, what was earned since, what is held at its mark."""
+        gained = sum(one.signed * (marks[one.symbol] - one.price) for one in self.trades)
+        return OPENING + gained - self.earned_before
+
     def still_open(self) -> list[Order]:
         """By a look at every order that there ever was."""
         ended = {OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED}
         return [one for one in self.refolded().orders.orders.values() if one.state not in ended]
 
-    def walk(self) -> Iterator[tuple[Trade, Fraction]]:
-        """Each trade of each session with what it realised, by average cost."""
+    def account(self) -> Iterator[tuple[Trade, Fraction]]:
+        """Each trade with what it realised, all sessions held together."""
+        return self.walk(apart=False)
+
+    def walk(self, *, apart: bool = True) -> Iterator[tuple[Trade, Fraction]]:
+        """Each trade with what it realised, by average cost, each session for itself or not."""
         held: dict[tuple[str, str], tuple[Fraction, Fraction]] = {}
         for one in self.trades:
-            key = (one.session, one.symbol)
+            key = (one.session if apart else "", one.symbol)
             quantity, average = held.get(key, (Fraction(0), Fraction(0)))
             after = quantity + one.signed
             if quantity * one.signed >= 0:
@@ -508,6 +578,10 @@ def in_force(state: State) -> InForce:
     )
 
 
+def _without_name(intent: OrderIntent) -> OrderIntent:
+    return msgspec.structs.replace(intent, client_order_id="")
+
+
 def _instrument(symbol: str) -> Instrument:
     return Instrument(
         symbol=symbol,
@@ -522,7 +596,7 @@ def _instrument(symbol: str) -> Instrument:
 
 
 NoWayRound.TestCase.settings = settings(
-    max_examples=300,
+    max_examples=100,
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
