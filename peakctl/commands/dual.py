@@ -172,7 +172,7 @@ def sign(
     if (file is None) == (not request):
         raise InputError(what="name one of ID and --file", todo="see `peakctl dual list`")
     if file is not None:
-        return sign_file(file, key, role, workspace)
+        return sign_file(file, key, role, workspace, code)
     from peakctl.dual import read_view, refuse_stale  # noqa: PLC0415
 
     place = visited(workspace)

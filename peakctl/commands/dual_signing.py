@@ -32,15 +32,23 @@ RoleOption = Annotated[
 ]
 
 
-def sign_file(file: Path, key: Path | None, role: Role | None, workspace: Path | None) -> int:
-    """Show what an exported document says and sign it, into FILE.op.sig or FILE.rev.sig."""
+def sign_file(
+    file: Path, key: Path | None, role: Role | None, workspace: Path | None, code: str = ""
+) -> int:
+    """Show what an exported document says and sign it, into FILE.op.sig or FILE.rev.sig.
+
+    With a key it needs no workspace: the document names both keys. A `code` that was read out is
+    compared first.
+    """
     from peakctl.signing import Signer  # noqa: PLC0415
 
     reading = read_file(file)
+    if code:
+        compare_code(code, reading)
     if key is None:
         key = key_of(visited(workspace), None, _named(role))
     signer = Signer(key.expanduser())
-    role = role or _role_of(visited(workspace), signer.public_line(), str(key))
+    role = role or _role_of(reading, signer.public_line(), str(key))
     who = reading.said.signer(role).person
     say(*table(readable(reading)), f"sha256 {reading.sha256}", f"short code {reading.code}")
     say(f"signing as {role.value} {who}, with {key}")
@@ -226,8 +234,8 @@ def _named(role: Role | None) -> str:
     return role.value
 
 
-def _role_of(place: Workspace, public_line: str, key: str) -> Role:
-    """The role of the person whose key this is. Raises InputError."""
+def _role_of(reading: Reading, public_line: str, key: str) -> Role:
+    """Whose key of the document's two this is. Raises InputError."""
     from engine.signatures.sshsig import fingerprint, parse_public_line  # noqa: PLC0415
 
     try:
@@ -236,7 +244,11 @@ def _role_of(place: Workspace, public_line: str, key: str) -> Role:
         raise InputError(
             what="its public half cannot be read", where=key, todo="say who signs with --role"
         ) from error
-    for someone in roster_of(place).people:
-        if someone.fingerprint == mine:
-            return someone.role
-    raise InputError(what="nobody in the roster has this key", where=key, todo="name your own key")
+    for role in Role:
+        if reading.said.signer(role).fingerprint == mine:
+            return role
+    raise InputError(
+        what="is the key of neither of the two who sign this document",
+        where=key,
+        todo=f"it names {' and '.join(reading.said.signer(role).person for role in Role)}",
+    )

@@ -102,7 +102,7 @@ def whoami(workspace: Workspace, person: str, role: str = "") -> str:
     if len(ids) == 1:
         return ids[0]
     raise InputError(
-        what="who are you?" if ids else f"nobody in the roster is {role or 'this user'}",
+        what="who are you?" if ids else f"no {role or 'person'} of the roster is uid {os.getuid()}",
         where=str(workspace.people_file),
         todo=f"name yourself with --person ({', '.join(ids)})" if ids else "`peakctl people add`",
     )
