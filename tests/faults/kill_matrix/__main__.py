@@ -55,11 +55,13 @@ async def _play(cells: Sequence[tuple[Cell, float]], desks: int) -> list[Outcome
         async with places:
             with tempfile.TemporaryDirectory(prefix="pk-kill-") as folder:
                 try:
-                    return Outcome(cell, await play(cell, Path(folder) / "w", hide_s))
+                    outcome = Outcome(cell, await play(cell, Path(folder) / "w", hide_s))
                 except (AssertionError, PeakError, OSError, ValueError) as error:
                     failure = " ".join(str(error).split()) or repr(error)
                     sys.stderr.write(f"{cell.name}: {failure[:2000]}\n")
                     return Outcome(cell, None, failure)
+                sys.stderr.write(f"{cell.name}: held\n")
+                return outcome
 
     return list(await asyncio.gather(*(one(cell, hide_s) for cell, hide_s in cells)))
 

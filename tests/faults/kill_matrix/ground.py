@@ -21,7 +21,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from engine.contracts.errors import PeakError
+from engine.contracts.errors import PeakError, Refused
 from engine.contracts.order import OrderType
 from engine.contracts.order import Side as Way
 from peakctl.client.kill import send_kill
@@ -78,6 +78,7 @@ class Ground:
         self._tasks: list[asyncio.Task[Any]] = []
         self._command: tuple[int, dict[str, Any]] | None = None
         self._proven_at: float | None = None
+        self._refused = ""
 
     # --- the truth ------------------------------------------------------------------------------
 
@@ -146,13 +147,27 @@ class Ground:
         async def there() -> bool:
             return len(await self.open_now()) > before
 
-        await eventually(there, "the hidden order is in the book")
+        try:
+            await eventually(there, "the hidden order is in the book")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self._refused or 'nothing was refused'}") from error
 
     async def _submit(self, price: Decimal) -> None:
-        with contextlib.suppress(PeakError):
-            await self.field.client.submit(
-                SYMBOL, Way.BUY, OrderType.LIMIT, Decimal("0.00211"), price
-            )
+        """Send it, again as long as it is refused before the cause: a book is stale for a moment
+        on a busy machine.
+        """
+        while not self._began:
+            try:
+                await self.field.client.submit(
+                    SYMBOL, Way.BUY, OrderType.LIMIT, Decimal("0.00211"), price
+                )
+            except Refused as error:
+                self._refused = error.line()
+                await asyncio.sleep(0.2)
+            except PeakError:
+                return
+            else:
+                return
 
     async def _engine_condition(self) -> None:
         field = self.field
