@@ -37,7 +37,10 @@ def sha256_hex(data: bytes) -> str:
 
 
 def strict_loads(data: bytes | str, where: str) -> Any:
-    """Parse JSON, refusing duplicate keys and floats. Raises InputError."""
+    """Parse JSON, refusing duplicate keys, floats and what is not plain UTF-8. Raises InputError.
+
+    Bytes are decoded here: `json` itself would take UTF-16, UTF-32 and a byte order mark, too.
+    """
 
     def pairs(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         out: dict[str, Any] = {}
@@ -53,8 +56,10 @@ def strict_loads(data: bytes | str, where: str) -> Any:
         )
 
     try:
+        text = data if isinstance(data, str) else data.decode("utf-8")
         return json.loads(
-            data, object_pairs_hook=pairs, parse_float=no_float, parse_constant=no_float
+            text, object_pairs_hook=pairs, parse_float=no_float, parse_constant=no_float
         )
-    except ValueError as error:  # of JSON, of UTF-8, and of a number with thousands of digits
+    # of JSON, of UTF-8, of a number with thousands of digits, of brackets without end
+    except (ValueError, RecursionError) as error:
         raise InputError(what=f"not JSON ({error})", where=where) from error

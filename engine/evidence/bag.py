@@ -51,9 +51,18 @@ def top_names(signed: Iterable[str] = PACK_SIGNED) -> frozenset[str]:
     return frozenset({*TAGGED_NAMES, TAGMANIFEST_NAME, *signatures})
 
 
+#: Where the files of a pack lie; one anywhere else is nobody's.
+PACK_PLACES = re.compile(
+    r"data/(?:VERIFY\.md|run_manifest\.json|config_snapshot\.json"
+    r"|go/(?:go\.json|cosign\.json)(?:\.sig)?|go/(?:allowed_signers|roster\.json|checklist\.json)"
+    r"|go/dual/[a-z]+-[0-9]+\.json(?:\.op\.sig|\.rev\.sig)?|config/(?:effective\.json|inputs/[^/]+)"
+    r"|audit/(?:log\.jsonl|heads\.jsonl|head\.txt(?:\.sig)?)|(?:market|reports|snapshots|tables)/[^/]+)"
+)
+
 _PART = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
 _NAME = re.compile(rf"{_PART}(/{_PART}){{0,7}}")
 _LINE = re.compile(rf"([0-9a-f]{{64}})  ({_PART}(?:/{_PART}){{0,7}})")
+_INFO_LABELS = ("Bag-Software-Agent", "Bagging-Date", "External-Identifier", "Payload-Oxum")
 _PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,99}")
 
 
@@ -107,7 +116,7 @@ def render_info(session_id: str, started_us: int, payload_bytes: int, payload_fi
 
 
 def parse_info(raw: bytes, where: str) -> dict[str, str]:
-    """Read bag-info.txt: label -> value. Raises IntegrityError."""
+    """Read bag-info.txt: label -> value, exactly those we write. Raises IntegrityError."""
     fields: dict[str, str] = {}
     try:
         lines = raw.decode("ascii").splitlines()
@@ -118,4 +127,6 @@ def parse_info(raw: bytes, where: str) -> dict[str, str]:
         if not colon or label in fields:
             raise IntegrityError(what=f"line {number} is not a new `label: value`", where=where)
         fields[label] = value
+    if tuple(fields) != _INFO_LABELS:
+        raise IntegrityError(what="does not have exactly the labels of ours", where=where)
     return fields

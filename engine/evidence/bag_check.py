@@ -8,6 +8,7 @@ than the signed count allows is not read at all, and a bag that changes under ou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from engine.contracts.canonical import strict_loads
+from engine.contracts.canonical import sha256_hex, strict_loads
 from engine.contracts.documents import Namespace
 from engine.contracts.errors import IntegrityError, PeakError
 from engine.contracts.people import Role
@@ -59,13 +60,15 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What a sort of bag must have.
 
     `document` names its session and people; `signers` is its own copy of allowed_signers;
-    `signed` are the documents that both sign at the top, `namespaces` those of its tag manifest.
+    `signed` are the documents that both sign at the top, `namespaces` those of its tag manifest;
+    `places` is what the name of each file under `data/` must be.
     """
 
     document: str
     signers: str
     always: tuple[str, ...]
     signed: tuple[str, ...]
+    places: re.Pattern[str]
     namespaces: dict[Role, Namespace] = msgspec.field(default_factory=_NAMESPACES.copy)
 
 
@@ -196,6 +199,8 @@ class BagCheck:
                 self.fault(tree.shown(name), "has a name that has no place in a pack")
             elif not name.startswith("data/") and name not in top:
                 self.fault(name, "does not belong beside data/")
+            elif name.startswith("data/") and not self.terms.places.fullmatch(name):
+                self.fault(name, "is where nothing of ours lies")
             if name.casefold() in folded:
                 self.fault(tree.shown(name), "differs from another name only by case")
             folded.add(name.casefold())
@@ -245,6 +250,9 @@ class BagCheck:
 
     def _hashes(self) -> None:
         limit = self._largest()
+        if not self._vouched and sum(self._scan.files.values()) > _UNSIGNED_LIMIT:
+            self.fault(str(self.folder), "is too large to be read while nobody vouches for it")
+            return
         for name, expected in (*self._tags.items(), *self.payload.items()):
             if self._scan.files[name] > limit:
                 self.fault(name, "was changed: it is larger than the whole payload was")
@@ -286,3 +294,22 @@ class BagCheck:
         now = tree.scan(self.folder)
         for name in sorted(set(now.marks.items()) ^ set(self._scan.marks.items())):
             self.fault(tree.shown(name[0]), "was changed while it was being checked")
+
+
+def listed(folder: Path, name: str) -> bytes | None:
+    """A document of another bag as that bag's lists have it; None when they do not name it.
+
+    Raises IntegrityError when it is not what they name. Who signed the lists is not asked.
+    """
+
+    def read(one: str, digest: str | None) -> bytes:
+        raw = tree.read_regular(folder, one, DOCUMENT_LIMIT)
+        if digest is not None and sha256_hex(raw) != digest:
+            raise IntegrityError(what="is not as its lists have it", where=f"{folder.name}/{one}")
+        return raw
+
+    top = bag.TAGMANIFEST_NAME
+    tags = bag.parse_manifest(read(top, None), top)
+    manifest = read(bag.MANIFEST_NAME, tags.get(bag.MANIFEST_NAME, ""))
+    digest = bag.parse_manifest(manifest, bag.MANIFEST_NAME).get(name)
+    return None if digest is None else read(name, digest)

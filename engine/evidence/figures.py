@@ -15,7 +15,7 @@ from engine.contracts import event as ev
 from engine.contracts.canonical import canonical
 from engine.contracts.fill import Fill
 from engine.contracts.money import CONTEXT, ZERO, to_text
-from engine.evidence.text import stamp
+from engine.evidence.text import plain_cell, printable, stamp
 from engine.orders.equity import EquityPoint
 from engine.orders.exact import add, subtract, tidy
 from engine.orders.positions import PositionLedger
@@ -195,16 +195,16 @@ class Trades:
         return csv_line(
             (
                 stamp(fill.time_us or record.ts_us),
-                fill.symbol,
-                fill.trade_id,
-                fill.client_order_id,
-                fill.venue_order_id,
+                plain_cell(fill.symbol),
+                plain_cell(fill.trade_id),
+                plain_cell(fill.client_order_id),
+                plain_cell(fill.venue_order_id),
                 fill.side.value,
                 to_text(fill.price),
                 to_text(fill.quantity),
                 to_text(CONTEXT.multiply(fill.price, fill.quantity)),
                 to_text(fill.fee),
-                fill.fee_asset,
+                plain_cell(fill.fee_asset),
                 fill.liquidity.value,
             )
         )
@@ -219,8 +219,8 @@ def equity_row(point: EquityPoint) -> bytes:
     return csv_line(
         (
             stamp(point.time_us),
-            point.symbol,
-            point.trade_id,
+            plain_cell(point.symbol),
+            plain_cell(point.trade_id),
             to_text(point.quantity),
             "" if point.average_price is None else to_text(point.average_price),
             to_text(point.mark),
@@ -228,7 +228,7 @@ def equity_row(point: EquityPoint) -> bytes:
             to_text(point.unrealized),
             to_text(point.before_fees),
             to_text(point.fees),
-            " ".join(f"{to_text(fee)} {asset}" for asset, fee in point.unpriced.items()),
+            " ".join(f"{to_text(fee)} {printable(asset)}" for asset, fee in point.unpriced.items()),
             "" if net is None else to_text(net),
         )
     )

@@ -25,7 +25,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -39,7 +39,7 @@ from engine.contracts.people import Role
 from engine.evidence import bag
 from engine.evidence.folder import BagWriter, sync_folder, write_new
 from engine.evidence.grants import GrantFiles, grant_documents
-from engine.evidence.spool import Content
+from engine.evidence.spool import Content, digest_of
 from engine.journal.heads import parse_head
 
 _CHUNK = 1 << 20
@@ -224,9 +224,13 @@ def finish(folder: Path, signed: Iterable[str] = bag.PACK_SIGNED) -> Path:
     return final
 
 
+def named_by_chain(inputs: PackInputs) -> dict[str, str]:
+    """Hash of each file that is complete before the head is signed, by its name in the pack."""
+    return {f"data/{name}": digest_of(content) for name, content in _before_head(inputs)}
+
+
 def verify_text(inputs: PackInputs) -> bytes:
     """VERIFY.md for this pack: the template with its principals and session id."""
-    template = files("engine.evidence").joinpath("verify_template.md").read_text("utf-8")
     values = {
         "SESSION": inputs.session_id,
         "OPERATOR": inputs.operator,
@@ -234,9 +238,19 @@ def verify_text(inputs: PackInputs) -> bytes:
         "LOG": inputs.log,
         "DOMAIN": DOMAIN,
         "FOLDER": folder_name(inputs.started_us, inputs.session_id),
+        "PLACES": bag.PACK_PLACES.pattern,
     }
-    marks = re.compile(f"@({'|'.join(values)})@")
-    return marks.sub(lambda mark: values[mark[1]], template).encode("utf-8")
+    return filled_template("verify_template.md", values)
+
+
+def filled_template(name: str, values: Mapping[str, str]) -> bytes:
+    """A text on how to verify, with its values and the check of the tree that all have alike."""
+    texts = files("engine.evidence")
+    tree = texts.joinpath("verify_tree_template.md").read_text("utf-8").rstrip("\n")
+    marked = {**values, "TREE": tree}
+    marks = re.compile(f"@({'|'.join(marked)})@")
+    template = texts.joinpath(name).read_text("utf-8")
+    return marks.sub(lambda mark: marked[mark[1]], template).encode("utf-8")
 
 
 def _check_inputs(inputs: PackInputs) -> None:
@@ -275,28 +289,33 @@ def _documents(inputs: PackInputs) -> Iterator[tuple[str, Content]]:
         "journal_size": head.size,
         "journal_head": head.hash,
     }
-    yield "VERIFY.md", verify_text(inputs)
     yield "run_manifest.json", canonical(run) + b"\n"
     if inputs.approval is not None:
         yield "go/go.json", inputs.approval.go
         yield "go/go.json.sig", inputs.approval.go_signature.encode("ascii")
         yield "go/cosign.json", inputs.approval.cosign
         yield "go/cosign.json.sig", inputs.approval.cosign_signature.encode("ascii")
-    if inputs.checklist is not None:
-        yield "go/checklist.json", inputs.checklist
     yield from grant_documents(inputs.grants)
-    yield "go/allowed_signers", inputs.allowed_signers
-    yield "go/roster.json", inputs.roster
-    yield "config_snapshot.json", inputs.config
-    yield "config/effective.json", inputs.config
-    for name, content in inputs.config_inputs.items():
-        yield f"config/inputs/{name}", content
     yield "audit/head.txt", inputs.head
     yield "audit/head.txt.sig", inputs.head_signature.encode("ascii")
     yield "audit/heads.jsonl", inputs.heads
     yield "reports/recon.json", inputs.recon.report
     yield "reports/recon.json.op.sig", inputs.recon.operator_signature.encode("ascii")
     yield "reports/recon.json.rev.sig", inputs.recon.reviewer_signature.encode("ascii")
+    yield from _before_head(inputs)
+
+
+def _before_head(inputs: PackInputs) -> Iterator[tuple[str, Content]]:
+    """What the chain names: it must not depend on the head that follows."""
+    yield "VERIFY.md", verify_text(inputs)
+    if inputs.checklist is not None:
+        yield "go/checklist.json", inputs.checklist
+    yield "go/allowed_signers", inputs.allowed_signers
+    yield "go/roster.json", inputs.roster
+    yield "config_snapshot.json", inputs.config
+    yield "config/effective.json", inputs.config
+    for name, content in inputs.config_inputs.items():
+        yield f"config/inputs/{name}", content
     for name, report in inputs.reports.items():
         yield f"reports/{name}", report
 

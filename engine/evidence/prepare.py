@@ -2,7 +2,9 @@
 
 Reports and tables are made from a beginning of the journal; then `pack.prepared` names them, and
 the head that the pack is signed under covers that line. So a report or a table of another session,
-or of another moment, has no place in the pack, whoever signs it again.
+or of another moment, has no place in the pack, whoever signs it again. The same holds for what is
+read beside them: the config and its files, the lists of people, how to verify. What is not named
+there has events of its own, or comes after that line: the head, the heads, the run's manifest.
 """
 
 from __future__ import annotations
@@ -14,14 +16,21 @@ from engine.contracts.errors import IntegrityError
 from engine.contracts.event import PackPrepared
 from engine.journal.heads import SignedHead
 
-CONFIG_NAMES = ("data/config/effective.json", "data/config_snapshot.json")
-
 #: Events that name their session each, and that a store must not have more or fewer of.
 COUNTED = ("order.intended", "order.blocked", "order.filled", "orphan.adopted", "note.added")
 
-#: All files in these folders are named by the chain, but for the reconciliation, which has an event
-#: and signatures of its own.
-BOUND_FOLDERS = ("data/reports/", "data/tables/")
+#: These are named by the chain, and all files in these folders but for the reconciliation: that has
+#: an event and signatures of its own.
+BOUND = (
+    "data/VERIFY.md",
+    "data/config/",
+    "data/config_snapshot.json",
+    "data/go/allowed_signers",
+    "data/go/checklist.json",
+    "data/go/roster.json",
+    "data/reports/",
+    "data/tables/",
+)
 UNBOUND = frozenset(
     f"data/reports/{name}" for name in ("recon.json", "recon.json.op.sig", "recon.json.rev.sig")
 )
@@ -30,14 +39,12 @@ UNBOUND = frozenset(
 def prepared(
     session_id: str,
     events: int,
-    config_sha256: str,
-    reports: Mapping[str, str],
+    named: Mapping[str, str],
     tables: Mapping[str, tuple[str, int]],
 ) -> PackPrepared:
-    """The event: `reports` are hashes by file name, `tables` hashes and rows by file name."""
-    files = {f"data/reports/{name}": digest for name, digest in reports.items()}
-    files |= {f"data/tables/{name}": digest for name, (digest, _) in tables.items()}
-    files |= dict.fromkeys(CONFIG_NAMES, config_sha256)
+    """The event: `named` is `pack.named_by_chain`, `tables` are hashes and rows by file name."""
+    files = {f"data/tables/{name}": digest for name, (digest, _) in tables.items()}
+    files |= named
     return PackPrepared(
         session_id=session_id,
         events=events,

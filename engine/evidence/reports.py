@@ -21,7 +21,7 @@ from engine.contracts.session import Checklist
 from engine.evidence.page import page
 from engine.evidence.risk_part import risk_files
 from engine.evidence.telling import LONG, Sink, Telling, event_line
-from engine.evidence.text import plain_line, stamp
+from engine.evidence.text import plain_item, plain_line, stamp
 from engine.ops.incidents import Incident, IncidentFold
 
 _ALARMS = (ev.AlarmRaised, ev.AlarmAcknowledged, ev.AlarmCleared)
@@ -249,7 +249,7 @@ def lessons(records: Sequence[ev.Recorded]) -> bytes:
         match record.event:
             case ev.LessonsWritten(points=written):
                 points = written
-    lines = [f"{number}. {plain_line(point)}" for number, point in enumerate(points, 1)]
+    lines = [f"{number}. {plain_item(point)}" for number, point in enumerate(points, 1)]
     return _text([*_title("Lessons learned", records), *(lines or ["none written"])])
 
 

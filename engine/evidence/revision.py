@@ -9,19 +9,19 @@ signed head in it says when in the journal's life it was made.
 from __future__ import annotations
 
 import re
-from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from engine.contracts.canonical import canonical, sha256_hex
+from engine.contracts.canonical import canonical, sha256_hex, strict_loads
 from engine.contracts.documents import DOMAIN, Namespace
 from engine.contracts.errors import IntegrityError
 from engine.contracts.people import Role
-from engine.evidence import bag
-from engine.evidence.bag_check import BagCheck, PackReport, Terms
-from engine.evidence.pack import PackWrittenResult, begin
-from engine.evidence.text import plain_line, stamp
+from engine.evidence import bag, tree
+from engine.evidence.bag_check import DOCUMENT_LIMIT, BagCheck, PackReport, Terms, listed
+from engine.evidence.pack import PackWrittenResult, begin, filled_template
+from engine.evidence.text import plain_item, plain_line, stamp
 from engine.journal.heads import parse_head
 
 DOCUMENT = "data/revision.json"
@@ -31,15 +31,21 @@ NAMESPACES = {Role.OPERATOR: Namespace.REVISION, Role.REVIEWER: Namespace.REVISI
 
 _SIGNERS = "data/go/allowed_signers"
 _HEAD = "data/audit/head.txt"
+_RUN = "data/run_manifest.json"
 _VERIFY = "data/VERIFY.md"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"(?P<pack>.+)\.r(?P<number>[1-9][0-9]{0,3})")
 _TYPE = "peakctl-revision-1"
+_PLACES = re.compile(
+    r"data/(?:VERIFY\.md|revision\.json|go/allowed_signers|audit/head\.txt(?:\.sig)?"
+    r"|reports/(?:incidents|lessons)\.md)"
+)
 _TERMS = Terms(
     document=DOCUMENT,
     signers=_SIGNERS,
     always=(DOCUMENT, _SIGNERS, _HEAD, f"{_HEAD}.sig", _VERIFY),
     signed=bag.REVISION_SIGNED,
+    places=_PLACES,
     namespaces=NAMESPACES,
 )
 
@@ -173,19 +179,35 @@ class _RevisionCheck(BagCheck):
         self.need(said.get("number") == number, DOCUMENT, "has another number than its folder")
         before = pack if number == 1 else revision_name(pack, number - 1)
         for name, field in ((pack, "pack_sha256"), (before, "revises")):
-            beside = self.folder.with_name(name) / bag.TAGMANIFEST_NAME
-            if not beside.is_file() or beside.is_symlink():
+            try:
+                beside = tree.read_regular(
+                    self.folder.with_name(name), bag.TAGMANIFEST_NAME, DOCUMENT_LIMIT
+                )
+            except IntegrityError:
                 self.fault(DOCUMENT, f"follows {name}, which does not lie beside it")
                 continue
             self.need(
-                sha256_hex(beside.read_bytes()) == said.get(field),
+                sha256_hex(beside) == said.get(field),
                 DOCUMENT,
                 f"does not follow the {name} that lies beside it",
             )
+        self._same_people(self.folder.with_name(pack), said)
+
+    def _same_people(self, pack: Path, said: dict[str, Any]) -> None:
+        """A revision is of the pack's own session, by its own two people, later in one journal."""
+        run = strict_loads(listed(pack, _RUN) or b"{}", _RUN)
+        fields = ("session_id", "operator", "reviewer")
+        for field in fields:
+            fine = isinstance(run, dict) and run.get(field) == said.get(field)
+            self.need(fine, DOCUMENT, f"names another {field} than the pack")
+        before = parse_head((listed(pack, _HEAD) or b"").decode("ascii", "replace"), _HEAD)
+        now = parse_head(self.read(_HEAD).decode("ascii", "replace"), _HEAD)
+        fine = now == before or (now.origin == before.origin and now.size > before.size)
+        self.need(fine, _HEAD, "is no head of the pack's own journal, or an earlier one")
 
 
 def _lessons(inputs: RevisionInputs) -> bytes:
-    points = [f"{number}. {plain_line(one)}" for number, one in enumerate(inputs.lessons, 1)]
+    points = [f"{number}. {plain_item(one)}" for number, one in enumerate(inputs.lessons, 1)]
     head = f"# Lessons learned of session {plain_line(inputs.session_id)}"
     return ("\n".join([head, "", *points, "", *_told(inputs)]) + "\n").encode("utf-8")
 
@@ -194,7 +216,7 @@ def _incidents(inputs: RevisionInputs) -> bytes:
     added = [
         f"## Added by revision {inputs.number}",
         "",
-        plain_line(inputs.incident),
+        f"- {plain_item(inputs.incident)}",
         "",
         *_told(inputs),
     ]
@@ -211,7 +233,6 @@ def _told(inputs: RevisionInputs) -> list[str]:
 
 
 def _verify_text(inputs: RevisionInputs) -> bytes:
-    template = files("engine.evidence").joinpath("verify_revision_template.md").read_text("utf-8")
     values = {
         "SESSION": inputs.session_id,
         "NUMBER": str(inputs.number),
@@ -220,6 +241,6 @@ def _verify_text(inputs: RevisionInputs) -> bytes:
         "LOG": inputs.log,
         "REVISES": inputs.revises,
         "DOMAIN": DOMAIN,
+        "PLACES": _PLACES.pattern,
     }
-    marks = re.compile(f"@({'|'.join(values)})@")
-    return marks.sub(lambda mark: values[mark[1]], template).encode("utf-8")
+    return filled_template("verify_revision_template.md", values)

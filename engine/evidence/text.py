@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 
 _LONGEST = 500
 
-#: What would be read as markup in a Markdown table.
-_MARKS = str.maketrans({mark: f"\\{mark}" for mark in "|<`["})
+#: What would be read as markup inside a line of Markdown; a backslash first of all, which would
+#: take away the one that stands before the mark after it.
+_MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\|<`[*"})
+#: What would begin a heading, a list, a quotation or a rule where a point begins.
+_BEGINS = re.compile(r"[0-9]{1,9}(?=[.)])|(?=[#>+=~_-])")
+
+#: What a spreadsheet reads as a formula when a cell begins with it.
+_FORMULAS = tuple("=+-@")
 
 
 def stamp(ts_us: int) -> str:
@@ -34,6 +41,19 @@ def printable(text: str) -> str:
     )
 
 
+def plain_cell(text: str) -> str:
+    """Text of somebody else's for a cell of a CSV file: no spreadsheet takes it for a formula."""
+    shown = printable(text)
+    return f"'{shown}" if shown[:1] in _FORMULAS else shown
+
+
 def plain_line(text: str) -> str:
     """One line for a Markdown table: `printable`, with pipes and markup escaped."""
     return printable(text).translate(_MARKS)
+
+
+def plain_item(text: str) -> str:
+    """`plain_line` for where a point of a list begins: nothing of the text makes a block."""
+    line = plain_line(text)
+    begin = _BEGINS.match(line)
+    return line if begin is None else f"{begin[0]}\\{line[begin.end() :]}"

@@ -18,6 +18,7 @@ from engine.contracts.event import (
     MarketRecorded,
     PackPrepared,
     ReconRun,
+    SessionChartered,
     SnapshotTaken,
 )
 from engine.journal.chain import check_form, decode_line
@@ -33,6 +34,7 @@ _KEPT = frozenset(
         MarketRecorded,
         PackPrepared,
         ReconRun,
+        SessionChartered,
         SnapshotTaken,
     )
 )
@@ -53,6 +55,8 @@ class Told:
         self._events: list[Event] = []
         self._orders: set[bytes] = set()
         self._fills: set[tuple[bytes, bytes]] = set()
+        #: When the session began (µs UTC): its first event is its charter.
+        self.started_us = 0
         #: Hash (hex) of the line that made it so many events, for the sizes asked for.
         self.hash_at = {0: "0" * 64}
 
@@ -90,9 +94,10 @@ class Told:
     def _keep(self, line: bytes, number: int) -> None:
         where = f"data/audit/log.jsonl:{number}"
         check_form(line, where)
-        event = decode_line(line, where)[0].event
-        if getattr(event, "session_id", "") == self._session_id:
-            self._events.append(event)
+        record = decode_line(line, where)[0]
+        if getattr(record.event, "session_id", "") == self._session_id:
+            self.started_us = self.started_us or record.ts_us
+            self._events.append(record.event)
 
 
 def _text(line: bytes, field: bytes) -> bytes:

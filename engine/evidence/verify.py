@@ -28,7 +28,7 @@ from engine.contracts.people import Role
 from engine.evidence import bag, tree
 from engine.evidence.bag_check import BagCheck, Finding, PackReport, Terms
 from engine.evidence.grants import GrantCheck
-from engine.evidence.prepare import BOUND_FOLDERS, UNBOUND
+from engine.evidence.prepare import BOUND, UNBOUND
 from engine.evidence.told import Told
 from engine.journal.chain import Link, walk
 from engine.journal.heads import Head, parse_head
@@ -89,7 +89,13 @@ _BOUND = (
     ("checklist_sha256", _CHECKLIST),
 )
 
-_TERMS = Terms(document=_RUN, signers=_SIGNERS, always=_ALWAYS, signed=bag.PACK_SIGNED)
+_TERMS = Terms(
+    document=_RUN,
+    signers=_SIGNERS,
+    always=_ALWAYS,
+    signed=bag.PACK_SIGNED,
+    places=bag.PACK_PLACES,
+)
 
 
 def verify_pack(
@@ -220,6 +226,7 @@ class _PackCheck(BagCheck):
                 _HEADS,
                 f"the head of {one.size} events is not in this journal",
             )
+        self._run(head, told)
         self._agrees(told)
         self._approved(told, before)
         GrantCheck(self).told(told)
@@ -244,11 +251,34 @@ class _PackCheck(BagCheck):
         self.need(heads[-1:] == [last], _HEADS, "does not end with head.txt")
         return heads
 
+    def _run(self, head: Head, told: Told) -> None:
+        """The run's manifest says of the others what they are."""
+        run = self.json(_RUN)
+        expected: dict[str, object] = {
+            "approved": _GO in self.payload,
+            "config_sha256": self.payload[_CONFIG],
+            "journal_head": head.hash,
+            "journal_size": head.size,
+            "started_us": told.started_us,
+            "type": "peakctl-run-1",
+        }
+        for field, value in expected.items():
+            fine = run.get(field) == value and isinstance(run.get(field), type(value))
+            self.need(fine, _RUN, f"says something else of {field}")
+
     def _agrees(self, told: Told) -> None:
-        for market in told.of(MarketRecorded):
-            self._carries(f"data/market/{PurePosixPath(market.file).name}", market.sha256)
-        for snapshot in told.of(SnapshotTaken):
-            self._carries(f"data/snapshots/{PurePosixPath(snapshot.file).name}", snapshot.sha256)
+        side = {
+            f"data/market/{PurePosixPath(one.file).name}": one.sha256
+            for one in told.of(MarketRecorded)
+        } | {
+            f"data/snapshots/{PurePosixPath(one.file).name}": one.sha256
+            for one in told.of(SnapshotTaken)
+        }
+        for name, digest in side.items():
+            self._carries(name, digest)
+        for name in sorted(set(self.payload) - set(side)):
+            if name.startswith(("data/market/", "data/snapshots/")):
+                self.fault(name, "is not named by the journal")
         reports = [run.report.encode() for run in told.of(ReconRun)]
         self.need(
             reports[-1:] == [self.read(_RECON)],
@@ -281,7 +311,7 @@ class _PackCheck(BagCheck):
         for name in sorted(named):
             self._carries(name, named[name])
         for name in sorted(set(self.payload) - set(named) - UNBOUND):
-            if name.startswith(BOUND_FOLDERS):
+            if name.startswith(BOUND):
                 self.fault(name, "is not named by the journal")
         for table, count in (("orders", told.orders), ("fills", told.fills)):
             rows = found[0].rows.get(table)

@@ -28,6 +28,9 @@ ZERO_HASH = "0" * 64
 #: No line is longer, newline included: what is written must be read back, and in our memory.
 MAX_LINE = 1 << 28
 
+#: Digits of a time that fits the columns it goes to; thousands would not even be a number to us.
+_TIME_DIGITS = 18
+
 #: Equal digits of two unrelated sha256: 4 of 64 are expected, 32 happen never.
 _DIGITS_BY_CHANCE = 32
 
@@ -63,6 +66,9 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 _ENCODER = msgspec.json.Encoder(order="sorted", decimal_format="string")
 _LINE_DECODER = msgspec.json.Decoder(_Line)
+
+#: What no line of ours raises: a hundred thousand brackets are a RecursionError.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 #: One row a kind: its tag, the sorted field names, the decoder of `data`.
 _FIELDS: dict[type[Event], tuple[str, tuple[str, ...]]] = {
@@ -129,7 +135,7 @@ def decode_parts(line: bytes, where: str) -> tuple[Recorded, str, bytes]:
     """As `decode_line`, and the JSON of the event's fields exactly as it stands in the line."""
     try:
         parsed = _LINE_DECODER.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         broken(where, f"not a journal line ({error})")
     decoder = _DECODERS.get(parsed.kind)
     if decoder is None:
@@ -140,7 +146,7 @@ def decode_parts(line: bytes, where: str) -> tuple[Recorded, str, bytes]:
         )
     try:
         event = decoder.decode(parsed.data)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise IntegrityError(
             what=f"event of kind {parsed.kind!r} does not fit this version ({error})",
             where=where,
@@ -174,6 +180,7 @@ def walk(lines: Iterable[bytes], start: Link, where: str, before: str = "") -> W
         if not (
             line.endswith(b'","prev":"%b","seq":%d' % (head.encode(), size), 0, mark)
             and digits.isdigit()
+            and len(digits) <= _TIME_DIGITS
             and line[-2:] == b"}\n"
         ):
             number = size - start.size + 1
@@ -192,7 +199,7 @@ def check_form(line: bytes, where: str) -> None:
     """Refuse a line that is not exactly the canonical JSON of its own content."""
     try:
         parsed = _form_decoder().decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, InputError) as error:
+    except (*_UNREADABLE, InputError) as error:
         broken(where, f"not a journal line ({error})")
     if canonical(parsed) + b"\n" != line:
         broken(where, "not in canonical form")
@@ -218,7 +225,7 @@ def _name_break(line: bytes, after: bytes, expected: Link, places: tuple[str, st
     previous, here = places
     try:
         found = _LINE_DECODER.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         broken(here, f"not a journal line ({error})")
     if found.seq != expected.size:
         broken(here, f"sequence {found.seq} where {expected.size} must follow")

@@ -17,6 +17,7 @@ import msgspec
 
 from engine.contracts.errors import InputError, IntegrityError
 from engine.journal.segments import sync_folder
+from engine.plain_file import read_plain
 
 _TEXT = re.compile(r"(?P<origin>[!-~]+)\n(?P<size>0|[1-9][0-9]{0,17})\n(?P<hash>[0-9a-f]{64})\n")
 _NAME = re.compile(r"[0-9]{12}\.txt")
@@ -92,15 +93,24 @@ def write_head(
 def read_heads(folder: Path) -> list[SignedHead]:
     """All heads in the folder, smallest first; signatures are for the caller to check.
 
-    Raises IntegrityError naming a head that does not read, has no signature or a wrong name.
+    Raises IntegrityError naming a head that does not read, has no signature or a wrong name, and
+    for something else in the place of the folder: that is not "no head was signed".
     """
-    if not folder.is_dir():
+    if not os.path.lexists(folder):
         return []
+    try:
+        found = sorted(entry for entry in folder.iterdir() if _NAME.fullmatch(entry.name))
+    except OSError as error:
+        raise IntegrityError(
+            what=f"the folder of the signed heads cannot be read ({error.strerror})",
+            where=str(folder),
+            todo="bring it back from a copy",
+        ) from error
     heads: list[SignedHead] = []
-    for path in sorted(entry for entry in folder.iterdir() if _NAME.fullmatch(entry.name)):
+    for path in found:
         try:
-            text = path.read_bytes().decode("ascii")
-            signature = path.with_suffix(".txt.sig").read_bytes().decode("ascii")
+            text = read_plain(path).decode("ascii")
+            signature = read_plain(path.with_suffix(".txt.sig")).decode("ascii")
         except (OSError, UnicodeDecodeError) as error:
             raise IntegrityError(
                 what=f"the head cannot be read ({error})", where=str(path)

@@ -23,14 +23,12 @@ from tempfile import TemporaryDirectory
 import duckdb
 import msgspec
 
-from engine.contracts.canonical import sha256_hex
 from engine.contracts.documents import Namespace
 from engine.contracts.event import AnyEvent
 from engine.contracts.people import ENGINE
 from engine.evidence.gather import Surroundings, gather
-from engine.evidence.pack import PackInputs, finish, write_pack
+from engine.evidence.pack import PackInputs, finish, named_by_chain, write_pack
 from engine.evidence.prepare import heads_lines, prepared
-from engine.evidence.spool import digest_of
 from engine.evidence.verify import verify_pack
 from engine.journal.chain import Link, encode_line, line_hash
 from engine.journal.heads import SignedHead, head_text, parse_head
@@ -100,10 +98,9 @@ class _Session:
         self.world.inputs = self._under_head(gather(self._lines(), SESSION, around))
 
     def _under_head(self, inputs: PackInputs) -> PackInputs:
-        digests = {name: digest_of(one) for name, one in inputs.reports.items()}
+        named = named_by_chain(inputs)
         tables = {one.path.name: (one.sha256, one.rows) for one in self.tables}
-        config = sha256_hex(inputs.config)
-        self._append([prepared(SESSION, self.size, config, digests, tables)])
+        self._append([prepared(SESSION, self.size, named, tables)])
         first = head_text(LOG, 2, line_hash(self._first[1]))
         heads = [
             SignedHead(

@@ -34,11 +34,11 @@ from engine.evidence.pack import (
     add_signature,
     finish,
     folder_name,
+    named_by_chain,
     standing,
     write_pack,
 )
 from engine.evidence.prepare import heads_lines, prepared, refuse_other_counts
-from engine.evidence.spool import digest_of
 from engine.evidence.verify import verify_pack
 from engine.execution.consent.signature_watch import FirstUse
 from engine.execution.core import Core, State
@@ -174,14 +174,9 @@ class PackDesk:
         self, inputs: PackInputs, events: int, exported: tuple[SessionTable, ...]
     ) -> PackInputs:
         """Name the files in the chain, then sign a head over that: nothing else fits the pack."""
-        digests = await asyncio.to_thread(
-            lambda: {name: digest_of(one) for name, one in inputs.reports.items()}
-        )
+        named = await asyncio.to_thread(named_by_chain, inputs)
         tables = {one.path.name: (one.sha256, one.rows) for one in exported}
-        config = sha256_hex(inputs.config)
-        await self._core.record(
-            ENGINE, prepared(inputs.session_id, events, config, digests, tables)
-        )
+        await self._core.record(ENGINE, prepared(inputs.session_id, events, named, tables))
         head = self._heads.write()
         heads = await asyncio.to_thread(read_heads, head.path.parent)
         return msgspec.structs.replace(

@@ -17,6 +17,7 @@ from engine.contracts.people import ENGINE, Actor, Role, person
 from engine.contracts.requests import ReviseRequest, RevisionSignRequest
 from engine.contracts.view import RevisionView
 from engine.evidence.bag import MANIFEST_NAME, REVISION_SIGNED, TAGMANIFEST_NAME
+from engine.evidence.bag_check import listed
 from engine.evidence.pack import PackWrittenResult, add_signature, finish, standing
 from engine.evidence.revision import (
     DOCUMENT,
@@ -227,9 +228,9 @@ class RevisionDesk:
     def _incidents(self, folders: Sequence[str]) -> bytes:
         """The newest text of the incidents: of the last revision that has one, or the pack's."""
         for folder in reversed(folders):
-            path = self._places.sessions / folder / INCIDENTS
-            if path.is_file():
-                return path.read_bytes()
+            text = listed(self._places.sessions / folder, INCIDENTS)
+            if text is not None:
+                return text
         return b""
 
 

@@ -43,9 +43,15 @@ from engine.contracts.session import (
 )
 from engine.evidence.bag import TAGMANIFEST_NAME
 from engine.evidence.gather import Surroundings, gather
-from engine.evidence.pack import PackInputs, add_signature, finish, folder_name, write_pack
+from engine.evidence.pack import (
+    PackInputs,
+    add_signature,
+    finish,
+    folder_name,
+    named_by_chain,
+    write_pack,
+)
 from engine.evidence.prepare import heads_lines, prepared
-from engine.evidence.spool import digest_of
 from engine.governance.packet import CosignContent, PacketFacts, build_cosign, build_packet
 from engine.governance.people import Roster, roster_document
 from engine.governance.shapes import Party
@@ -555,8 +561,7 @@ def under_head(
         prepared(
             SESSION,
             len(chain.lines),
-            sha256_hex(around.config),
-            {name: digest_of(one) for name, one in inputs.reports.items()},
+            named_by_chain(inputs),
             {
                 name: (sha256_hex(path.read_bytes()), rows[name])
                 for name, path in around.tables.items()
