@@ -61,6 +61,13 @@ def allowed_text(key: str) -> str:
     return _kind(info.annotation, info.metadata)
 
 
+def typed_text(key: str) -> str:
+    """What `key` may be, for whoever types it behind a command, where nothing is quoted twice."""
+    in_a_file = _NOUNS[Decimal]
+    text = allowed_text(key).replace(in_a_file, "a plain decimal number such as 12.50")
+    return text.replace("a list of: ", "with commas between, each: ")
+
+
 def echo(key: str, value: object) -> str:
     """How an error may show a value that was refused: never where it may hold a secret (I10).
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tomli_w
 
-from config.allowed import allowed_text, checker, echo, known_keys, shown_key
+from config.allowed import checker, echo, known_keys, shown_key, typed_text
 from config.layers import WORKSPACE_FILE
 from config.replace import FileChange, read_file
 from config.settings import Effective, load, value_text
@@ -51,8 +51,7 @@ def plan_set(
 ) -> KeyChange:
     """Plan `key = text`. Raises ConfigError, with every problem of the whole that would be."""
     _require_known(key)
-    line = tomli_w.dumps({key.rpartition(".")[2]: _toml_value(key, text)})
-    return _plan(workspace, key, line, environ, overrides)
+    return _plan(workspace, key, _line(key, _toml_value(key, text)), environ, overrides)
 
 
 def plan_unset(
@@ -94,7 +93,10 @@ def _plan(
     if not line and not was_set:
         raise ConfigError(what=f"{key} is not set there", where=str(path), todo="nothing to take")
     after = _with_line(before, key, line)
-    new = _parsed(after, path)
+    try:
+        new = tomllib.loads(after)
+    except tomllib.TOMLDecodeError:
+        new = {}  # what stands there cannot be cut out line by line
     if _without(new, key) != _without(old, key) or (key in _keys(new)) != bool(line):
         raise ConfigError(what="cannot be changed by rule", where=str(path), todo="edit it by hand")
     effective = load(workspace, environ, overrides, after.encode())
@@ -154,7 +156,7 @@ def _toml_value(key: str, text: str) -> object:
         value = checker(key).validate_python(text)
     except ValueError as error:
         raise ConfigError(
-            what=f"{key}: got {echo(key, text)}; allowed: {allowed_text(key)}",
+            what=f"{key}: got {echo(key, text)}; allowed: {typed_text(key)}",
             where="command line",
         ) from error
     if isinstance(value, bool | int):
@@ -162,6 +164,15 @@ def _toml_value(key: str, text: str) -> object:
     if isinstance(value, tuple):
         return [str(item) for item in value]
     return str(value)
+
+
+def _line(key: str, value: object) -> str:
+    """The key's line; a list stays on it, however long, so that one line is one key."""
+    name = key.rpartition(".")[2]
+    if not isinstance(value, list):
+        return tomli_w.dumps({name: value})
+    items = (tomli_w.dumps({name: item}).partition("=")[2].strip() for item in value)
+    return f"{name} = [{', '.join(items)}]\n"
 
 
 def _with_line(document: str, key: str, line: str) -> str:
@@ -174,12 +185,24 @@ def _with_line(document: str, key: str, line: str) -> str:
         return f"{document}{gap}[{section}]\n{line}"
     for index in range(start, end):
         if lines[index].split("=", 1)[0].strip() == name:
-            comment = _comment(lines[index]) if line else ""
-            new = f"{line.rstrip()}{comment}\n" if line.count("\n") == 1 else line
-            return "".join([*lines[:index], new, *lines[index + 1 :]])
+            behind = _behind(lines, index, end)
+            comment = _comment(lines[index]) if line and behind == index + 1 else ""
+            new = f"{line.rstrip()}{comment}\n" if line else ""
+            return "".join([*lines[:index], new, *lines[behind:]])
     if start and not lines[start - 1].endswith("\n"):
         lines[start - 1] += "\n"
     return "".join([*lines[:start], line, *lines[start:]])
+
+
+def _behind(lines: list[str], index: int, end: int) -> int:
+    """Index behind the key's value, which people may spread over lines; at least the next one."""
+    for behind in range(index + 1, end + 1):
+        try:
+            tomllib.loads("".join(lines[index:behind]))
+        except tomllib.TOMLDecodeError:
+            continue
+        return behind
+    return index + 1
 
 
 def _comment(line: str) -> str:

@@ -67,6 +67,45 @@ def test_a_new_key_goes_into_its_section(
     assert "# agreed on Monday" in text_of(workspace)
 
 
+SPREAD = """[venue] # ours
+symbols = [ # both
+    "BTCUSDT", # the first
+    "ETHUSDT",
+]
+recv_window_ms = 4000
+"""
+
+
+def test_a_list_is_written_on_one_line_and_found_on_many(tmp_path: Path) -> None:
+    path = tmp_path / "config" / "peakctl.toml"
+    path.parent.mkdir()
+    path.write_text(SPREAD)
+    set_key(tmp_path, "venue.symbols", "SOLUSDT,BTCUSDT", {})
+    rest = "recv_window_ms = 4000\n"
+    assert path.read_text() == f'[venue] # ours\nsymbols = ["SOLUSDT", "BTCUSDT"]\n{rest}'
+    set_key(tmp_path, "venue.symbols", "ETHUSDT", {})
+    assert path.read_text() == f'[venue] # ours\nsymbols = ["ETHUSDT"]\n{rest}'
+    for text in (SPREAD, path.read_text()):
+        path.write_text(text)
+        plan_unset(tmp_path, "venue.symbols", {}).file.apply()
+        assert path.read_text() == f"[venue] # ours\n{rest}"
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "allowed"),
+    [
+        ("limits.max_position", '"0.4"', "allowed: a plain decimal number such as 12.50 above 0"),
+        ("venue.symbols", '["BTCUSDT"]', "allowed: with commas between, each: capital letters"),
+    ],
+)
+def test_what_is_typed_is_explained_as_typed(
+    workspace: Path, key: str, text: str, allowed: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        plan_set(workspace, key, text, {})
+    assert allowed in refused.value.line()
+
+
 def test_a_top_level_key_stays_above_the_sections(workspace: Path) -> None:
     set_key(workspace, "allow_same_uid", "true", {})
     assert tomllib.loads(text_of(workspace))["allow_same_uid"] is True
