@@ -67,32 +67,36 @@ def default_layer(name: str) -> Layer:
     return toml_layer(shown, content)
 
 
-def workspace_layer(workspace: Path) -> Layer:
+def workspace_layer(workspace: Path, *, visiting: bool = False) -> Layer:
     """The workspace's own file; a missing file is an empty layer. Raises ConfigError."""
-    content = own_file(workspace, WORKSPACE_FILE)
+    content = own_file(workspace, WORKSPACE_FILE, visiting=visiting)
     if content is None:
         return Layer(name=WORKSPACE_FILE, values={})
     return toml_layer(WORKSPACE_FILE, content)
 
 
-def table_layer(workspace: Path, name: str) -> Layer:
+def table_layer(workspace: Path, name: str, *, visiting: bool = False) -> Layer:
     """One of `TABLE_FILES`: no values, only its bytes among the inputs. Raises ConfigError."""
-    content = own_file(workspace, name)
+    content = own_file(workspace, name, visiting=visiting)
     if content is None:
         return Layer(name=name, values={})
     read = InputFile(path=name, sha256=sha256_hex(content), content=content)
     return Layer(name=name, values={}, inputs=(read,))
 
 
-def own_file(workspace: Path, name: str) -> bytes | None:
+def own_file(workspace: Path, name: str, *, visiting: bool = False) -> bytes | None:
     """A file of the workspace that only its owner may write; None when there is none.
 
-    Raises ConfigError.
+    `visiting` takes the workspace's owner for good as well: for who looks at another's settings,
+    as a reviewer does, and acts on nothing in them. Raises ConfigError.
     """
+    owners = {os.getuid(), 0}
     try:
         with open(workspace / name, "rb", opener=open_plain) as handle:
             facts = os.fstat(handle.fileno())
             content = handle.read()
+        if visiting:
+            owners.add(workspace.stat().st_uid)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -101,7 +105,7 @@ def own_file(workspace: Path, name: str) -> bytes | None:
             where=name,
             todo="check the file and its permissions",
         ) from error
-    if facts.st_uid not in {os.getuid(), 0} or facts.st_mode & stat.S_IWOTH:
+    if facts.st_uid not in owners or facts.st_mode & stat.S_IWOTH:
         raise ConfigError(
             what=f"owned by uid {facts.st_uid}, mode {stat.S_IMODE(facts.st_mode):04o}",
             where=name,

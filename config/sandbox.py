@@ -8,6 +8,7 @@ are secrets of a toy exchange, and are treated like real ones all the same: the 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from config.layers import Layer
@@ -28,6 +29,12 @@ SANDBOX_KEYS = frozenset(
         "venue.secret_ref",
     }
 )
+
+
+def hidden(workspace: Path) -> bool:
+    """Whether there is a ready line that is not ours to read."""
+    path = workspace / READY_FILE
+    return os.path.exists(path) and not os.access(path, os.R_OK)  # noqa: PTH110  (no error)
 
 
 def sandbox_layer(workspace: Path) -> Layer | None:

@@ -39,7 +39,7 @@ from config.layers import (
 )
 from config.model import Settings
 from config.profiles import REFERENCE_KEYS
-from config.sandbox import ORIGIN, SANDBOX_KEYS, sandbox_layer
+from config.sandbox import ORIGIN, SANDBOX_KEYS, hidden, sandbox_layer
 from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.errors import ConfigError
 from engine.contracts.money import to_text
@@ -139,10 +139,15 @@ def load(
     environ: Mapping[str, str],
     overrides: Mapping[str, object] | None = None,
     content: bytes | None = None,
+    *,
+    visiting: bool = False,
 ) -> Effective:
     """Read all layers of a workspace. Raises ConfigProblems with everything that is wrong.
 
     `content` stands for the bytes of the workspace's file: what would be in force with them.
+    `visiting` reads another user's workspace to look at it: no secret may be taken, and nothing
+    sent, by what comes out of it. A running exchange's addresses are left out where they are not
+    the visitor's to read.
     """
     problems: list[str] = []
 
@@ -156,11 +161,16 @@ def load(
     base = default_layer("base")
     own = layer_of(
         lambda: (
-            workspace_layer(workspace) if content is None else toml_layer(WORKSPACE_FILE, content)
+            workspace_layer(workspace, visiting=visiting)
+            if content is None
+            else toml_layer(WORKSPACE_FILE, content)
         ),
         WORKSPACE_FILE,
     )
-    tables = [layer_of(partial(table_layer, workspace, name), name) for name in TABLE_FILES]
+    tables = [
+        layer_of(partial(table_layer, workspace, name, visiting=visiting), name)
+        for name in TABLE_FILES
+    ]
     above = (own, environment_layer(environ), override_layer(overrides or {}))
     try:
         environment = chosen_environment((base, *above))
@@ -169,7 +179,7 @@ def load(
         problems.append(error.line())
         environment = Environment.DEV
     layers = [base, default_layer(environment.value), own, *tables]
-    if _sandbox_wanted((*layers, *above[1:])):
+    if _sandbox_wanted((*layers, *above[1:])) and not (visiting and hidden(workspace)):
         ready = layer_of(lambda: sandbox_layer(workspace) or Layer(ORIGIN, {}), ORIGIN)
         layers.append(ready)
     layers.extend(above[1:])

@@ -108,10 +108,10 @@ def _verify(workspace: Workspace, folder: str) -> tuple[bool, tuple[str, ...]]:
 
 
 def read_settings(workspace: Workspace, overrides: Mapping[str, str]) -> Settings:
-    """The config in force here. Raises ConfigError."""
+    """The config in force here, or where we visit. Raises ConfigError."""
     from config.settings import load  # noqa: PLC0415
 
-    return load(workspace.root, os.environ, overrides).settings
+    return load(workspace.root, os.environ, overrides, visiting=True).settings
 
 
 def draft_charter(workspace: Workspace, person: str, settings: Settings | None = None) -> Charter:

@@ -49,14 +49,14 @@ def fold_sessions(journal: Path) -> SessionFold:
     from engine.governance.session_fold import SessionFold  # noqa: PLC0415
     from engine.journal.chain import decode_line  # noqa: PLC0415
 
-    _require_readable(journal)
+    require_readable(journal)
     fold = SessionFold()
     for where, line in journal_lines(journal):
         fold.apply(decode_line(line, where)[0])
     return fold
 
 
-def _require_readable(journal: Path) -> None:
+def require_readable(journal: Path) -> None:
     """Raise WorkspaceError where the journal's files are another user's: the engine has views."""
     if journal.is_dir() and not os.access(journal, os.R_OK | os.X_OK):
         raise WorkspaceError(

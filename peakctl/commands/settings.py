@@ -22,7 +22,7 @@ from peakctl.commands.options import (
     own,
     visited,
 )
-from peakctl.commands.output import say, say_json, table
+from peakctl.commands.output import complain, say, say_json, table
 
 if TYPE_CHECKING:
     from peakctl.workspace import Workspace
@@ -59,9 +59,16 @@ def show(
     workspace: WorkspaceOption = None, settings: SetOption = None, json: JsonOption = False
 ) -> int:
     """Every key with its value and origin, and the hash that an approval binds."""
+    from config.sandbox import READY_FILE, hidden  # noqa: PLC0415
     from config.settings import load  # noqa: PLC0415
 
-    effective = load(visited(workspace).root, os.environ, overrides(settings))
+    place = visited(workspace)
+    effective = load(place.root, os.environ, overrides(settings), visiting=True)
+    if hidden(place.root):
+        complain(
+            f"{READY_FILE} is its owner's alone: the local exchange's addresses are left out, so"
+            " the hash is not the one that an approval binds; `peakctl go show` has that"
+        )
     if json:
         say_json(
             {
@@ -82,7 +89,7 @@ def check(
     from engine.contracts.errors import ConfigError  # noqa: PLC0415
 
     try:
-        effective = load(visited(workspace).root, os.environ, overrides(settings))
+        effective = load(visited(workspace).root, os.environ, overrides(settings), visiting=True)
     except ConfigError as error:
         if not json:
             raise
@@ -115,11 +122,13 @@ def diff(
     from config.settings import LOCAL_SANDBOX, defaults, load  # noqa: PLC0415
 
     place = visited(workspace)
-    effective = load(place.root, os.environ, overrides(settings))
+    effective = load(place.root, os.environ, overrides(settings), visiting=True)
     before: Mapping[str, str]
     if session or against is Against.SESSION:
+        from peakctl.commands.ledger import require_readable  # noqa: PLC0415
         from peakctl.config_history import config_of_session  # noqa: PLC0415
 
+        require_readable(place.journal)
         named, before = config_of_session(place.journal, session)
     else:
         named, before = "", defaults(effective.settings.environment)

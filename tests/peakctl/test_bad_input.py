@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from config.settings import load
+from engine.contracts.errors import ConfigError
 from peakctl.commands.running import guarded
+from peakctl.tools import read_settings
 from peakctl.workspace import Workspace
 from tests.screens.conftest import DUAL
 
@@ -137,6 +140,20 @@ def test_a_workspace_of_another_user_is_not_run(cli: Run, demo: Workspace, comma
     assert done.returncode == 2
     assert f"belongs to uid {NOBODY}, you are uid 0" in one_line(done)
     assert contents(demo.root) == before
+
+
+@AS_ROOT
+def test_a_reviewer_reads_the_config_of_anothers_workspace_and_nothing_acts_on_it(
+    demo: Workspace,
+) -> None:
+    for path in (demo.root, demo.config_file):
+        os.chown(path, NOBODY, NOBODY)
+    assert read_settings(demo, {}).session.min_dwell_ms == 1500
+    with pytest.raises(ConfigError, match=f"owned by uid {NOBODY}"):
+        load(demo.root, {})
+    os.chown(demo.config_file, NOBODY - 1, NOBODY)
+    with pytest.raises(ConfigError, match=f"owned by uid {NOBODY - 1}"):
+        read_settings(demo, {})
 
 
 @AS_ROOT
