@@ -122,8 +122,10 @@ def _run(arguments: list[str]) -> int:
     try:
         result = command.main(args=arguments, prog_name="peakctl", standalone_mode=False)
     except TyperException as error:
+        context = getattr(error, "ctx", None)
+        command_line = context.command_path if context is not None else "peakctl"
         raise InputError(
-            what=error.format_message().strip().rstrip("."), todo="see `peakctl --help`"
+            what=error.format_message().strip().rstrip("."), todo=f"see `{command_line} --help`"
         ) from error
     except Exit as error:
         return error.exit_code
