@@ -9,10 +9,18 @@ that is written a second time changes nothing either.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from engine.contracts.documents import Purpose
 from engine.contracts.people import Role
 from engine.governance.dual_book import DualBook, Request
+
+
+class Spent(NamedTuple):
+    """What was granted, and by whom: both people, the operator first (I8)."""
+
+    subject: Mapping[str, str]
+    people: str
 
 
 class GrantBook:
@@ -22,8 +30,8 @@ class GrantBook:
         self._dual = dual
         self._spent: set[str] = set()
 
-    def spend(self, purpose: Purpose, document_sha256: str) -> Mapping[str, str] | None:
-        """The subject that two people granted by this document; None when there is no such grant.
+    def spend(self, purpose: Purpose, document_sha256: str) -> Spent | None:
+        """What two people granted by this document; None when there is no such grant.
 
         The next to ask gets None.
         """
@@ -32,7 +40,8 @@ class GrantBook:
         for request in self._dual.granted(purpose):
             if request.sha256 == document_sha256 and _by_two(request):
                 self._spent.add(document_sha256)
-                return request.said.subject
+                people = (request.signatures[role].person for role in Role)
+                return Spent(request.said.subject, " and ".join(people))
         return None
 
 

@@ -136,16 +136,17 @@ class LadderFold:
                 pass
 
     def _step(self, event: LadderStepped, recorded: Recorded, grants: GrantBook) -> None:
-        here = self.place(event.environment)
+        here, by = self.place(event.environment), recorded.actor.name
         if event.cause == UP:
-            subject = grants.spend(Purpose.STEP_UP, event.document_sha256)
+            grant = grants.spend(Purpose.STEP_UP, event.document_sha256)
             wanted = {"environment": event.environment, "step": event.step}
-            signed = subject is not None and all(
-                subject.get(name) == value for name, value in wanted.items()
-            )
-            if not signed or event.before != here.step or event.after != here.step + 1:
+            if grant is None or any(
+                grant.subject.get(name) != value for name, value in wanted.items()
+            ):
                 return
-            here.base = event.after
+            if event.before != here.step or event.after != here.step + 1:
+                return
+            here.base, by = event.after, grant.people
         elif event.cause in TROUBLES:
             here.due = None
             if event.after > here.step:
@@ -153,6 +154,7 @@ class LadderFold:
         elif event.cause != DOWN or not 0 <= event.after < here.step:
             return
         self._set(here, event.after, recorded, event.cause, event.reason)
+        here.by = by
 
     def _trouble(self, cause: str, reason: str, recorded: Recorded) -> None:
         here = self.place(self.environment)

@@ -35,7 +35,7 @@ _LONGEST_S = 86_400
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """One limit that a person has tightened; `at_us` the journal's time, µs UTC.
 
-    `act`: `tightened`, or `loosened` when two people made it wider again since.
+    `act`: `tightened`, or `loosened` when two people made it wider again since; `by` names both.
     """
 
     value: Decimal
@@ -59,23 +59,23 @@ class StandingLimits:
         if isinstance(event, LimitTightened):
             self._tighten(event, recorded)
         elif isinstance(event, LimitLoosened):
-            subject = grants.spend(Purpose.LOOSEN, event.document_sha256)
-            named = subject is not None and subject.get("name") == event.name
-            if subject is not None and named and subject.get("value") == to_text(event.after):
-                self._set(event, recorded)
+            grant = grants.spend(Purpose.LOOSEN, event.document_sha256)
+            signed = {"name": event.name, "value": to_text(event.after)}
+            if grant is not None and signed.items() <= grant.subject.items():
+                self._set(event, recorded.ts_us, grant.people)
 
     def _tighten(self, event: LimitTightened, recorded: Recorded) -> None:
         standing = self.by_name.get(event.name)
         if standing is None or tighter_than(event.name, event.after, standing.value):
-            self._set(event, recorded)
+            self._set(event, recorded.ts_us, recorded.actor.name)
 
-    def _set(self, event: LimitTightened | LimitLoosened, recorded: Recorded) -> None:
+    def _set(self, event: LimitTightened | LimitLoosened, at_us: int, by: str) -> None:
         if not is_limit(event.name, event.after):
             return
         self.by_name[event.name] = Standing(
             value=event.after,
-            by=recorded.actor.name,
-            at_us=recorded.ts_us,
+            by=by,
+            at_us=at_us,
             reason=event.reason,
             act="tightened" if isinstance(event, LimitTightened) else "loosened",
         )

@@ -81,7 +81,8 @@ async def test_narrowed_at_once_kept_over_a_restart_widened_by_two_down_by_itsel
     with pytest.raises(Refused, match=r"0\.4 is over 0\.3"):
         await desk.dual_ask(Purpose.LOOSEN, {"name": NAME, "value": "0.4"})
     await desk.grant(Purpose.LOOSEN, {"name": NAME, "value": "0.002"})
-    assert (await row(desk)).value == "0.002"
+    found = await row(desk)
+    assert (found.value, found.origin) == ("0.002", "loosened by alice and bob")
     order_id = await desk.submit(OrderType.MARKET)
     await desk.until_order(order_id, "FILLED")
 
@@ -98,7 +99,8 @@ async def test_narrowed_at_once_kept_over_a_restart_widened_by_two_down_by_itsel
     )
     assert [one.have for one in view.promotion][:2] == [0, 0]
     await desk.grant(Purpose.STEP_UP, {})
-    assert (await desk.client.evidence()).ladder.name == "rehearsal_2"
+    ladder = (await desk.client.evidence()).ladder
+    assert (ladder.name, ladder.by) == ("rehearsal_2", "alice and bob")
 
     # A kill takes it a step down by itself, once, by the automaton's name.
     await desk.press_kill()

@@ -32,7 +32,7 @@ from engine.execution import conditions
 from engine.governance import red_flags
 from peakctl.cli import main
 
-seconds = {"CRASH_UNRECOVERED": 2, "RECON_UNANSWERED": 3, "KEY_REFUSED": 1, "STORE": 2}
+seconds = {"CRASH_UNRECOVERED": 2, "KEY_REFUSED": 1, "STORE": 2, RECON: 3}
 red_flags.FLAGS = tuple(
     msgspec.structs.replace(row, lasts_us=seconds[row.code] * 1_000_000)
     if row.code in seconds else row
@@ -55,10 +55,11 @@ sys.exit(main())
 """
 
 
-async def quick(start: Start, **settings: Any) -> Field:
-    """A desk with a live session and short times."""
+async def quick(start: Start, *, red_break: str = "RECON_UNANSWERED", **settings: Any) -> Field:
+    """A desk with a live session and short times; of the red breaks' two flags one is short."""
     desk = await start(engine=False, **settings)
-    desk.supervisor.program = (sys.executable, "-P", "-c", _QUICK)
+    program = _QUICK.replace("RECON", repr(red_break))
+    desk.supervisor.program = (sys.executable, "-P", "-c", program)
     await desk.start_engine()
     await desk.go_live()
     return desk
@@ -156,6 +157,19 @@ async def test_a_red_break_that_nobody_takes_is_a_kill_after_the_pause(start: St
     await desk.until_session("paused", 30)
     assert (await desk.state()).kill.state == "READY"
     await killed_by(desk, "RECON_UNANSWERED")
+
+
+async def test_a_red_break_that_was_taken_and_stays_unexplained_is_a_kill(start: Start) -> None:
+    """Somebody takes the alarm, which holds off the flag for what nobody takes; it is no answer."""
+    desk = await quick(start, red_break="RECON_UNEXPLAINED", recon=OFTEN)
+    await desk.stranger("stranger", await desk.away_price_now())
+    view = await desk.until(
+        lambda now: any(one.code == "RECON_RED" for one in now.alarms), "the alarm of the break"
+    )
+    (alarm,) = [one.id for one in view.alarms if one.code == "RECON_RED"]
+    await desk.client.acknowledge(alarm, "we are looking into it")
+    await killed_by(desk, "RECON_UNEXPLAINED")
+    assert "stays unexplained" in desk.events("kill.latched")[-1]["reason"]
 
 
 async def test_a_crash_whose_orders_the_venue_does_not_tell_is_a_kill(start: Start) -> None:

@@ -12,6 +12,9 @@ SAME: dict[str, str] = {
     "backtest._direction: exceptions > observations * rate -> exceptions >= observations * rate": (
         "at the expected number the statistic is 0 and its p-value 1: the line is not reached"
     ),
+    "sums.__getitem__: 0 <= place < len(self) -> 0 <= place <= len(self)": (
+        "the place after the last is in no block, and a list says so in the same way"
+    ),
     "tail.expansion_increases: c > 0 -> c >= 0": (
         "where a and b are zero, skewness and kurtosis are, and c is 1"
     ),

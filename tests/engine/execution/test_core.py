@@ -102,7 +102,7 @@ class Watched:
         self.readings = Readings()
         self.now_us = 1
         monkeypatch.setattr(conditions, "monotonic_us", lambda: self.now_us)
-        facts: Any = SimpleNamespace(session_pnl=lambda: None)
+        facts: Any = SimpleNamespace(breakers=lambda: ())
         self.conditions = Conditions(
             core,
             {},

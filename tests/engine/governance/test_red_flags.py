@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from engine.contracts import event as ev
@@ -35,7 +37,8 @@ def test_the_owner_s_flags_are_all_rows_and_no_code_is_twice() -> None:
 
 
 def test_the_drawdown_is_the_breaker_that_kills_and_has_no_other_owner() -> None:
-    (row,) = [one for one in breakers(BreakerTerms(), "USDT") if one.name == "DRAWDOWN"]
+    rows = breakers(BreakerTerms(), "USDT", Decimal(1))
+    (row,) = [one for one in rows if one.name == "DRAWDOWN"]
     assert (row.action, int(row.limit)) == (Action.KILL, 2000)
 
 
