@@ -21,6 +21,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,6 +29,7 @@ import duckdb
 import msgspec
 
 from engine.contracts.errors import InputError, PeakError, Refused
+from engine.contracts.money import to_text
 
 #: Address space of the process, bytes; DuckDB alone reserves 700 MB of it.
 _ADDRESS_SPACE = 1_600 << 20
@@ -155,8 +157,10 @@ def answer(connection: duckdb.DuckDBPyConnection, asked: Asked) -> tuple[Told, b
 
 
 def _rows_of(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    """Rows with money as the journal writes it: exact, no exponent, no trailing zeros."""
     while rows := cursor.fetchmany(_FEW_ROWS):
-        yield from rows
+        for row in rows:
+            yield tuple(to_text(cell) if isinstance(cell, Decimal) else cell for cell in row)
 
 
 def _json(row: tuple[Any, ...]) -> bytes:

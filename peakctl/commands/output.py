@@ -52,6 +52,20 @@ def table(rows: Iterable[Sequence[str]], header: Sequence[str] = ()) -> list[str
     ]
 
 
+def answer_rows(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """What SQL answered, as aligned text; no value is NULL, as in the question."""
+    cells = (["NULL" if cell is None else str(cell) for cell in row] for row in rows)
+    return table(cells, columns)
+
+
+def named_rows(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[dict[str, object]]:
+    """Rows as JSON objects; a column whose name was there before gets its number behind it."""
+    names: list[str] = []
+    for number, name in enumerate(columns, 1):
+        names.append(name if name not in names else f"{name}:{number}")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
 def utc(at_us: int | None) -> str:
     """A time as text, UTC to the millisecond; `-` when unknown."""
     if at_us is None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import resource
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from engine.contracts.errors import InputError
-from peakctl.commands.output import complain, say, say_json, table
+from engine.contracts.money import to_text
+from peakctl.commands.output import answer_rows, complain, say, say_json
+
+#: A question of a hostile pack ends before the memory of the machine does, bytes.
+_ADDRESS_SPACE = 4 << 30
 
 PackOption = Annotated[
     Path | None,
@@ -33,6 +39,8 @@ def ask(sql: str, pack: Path, allowed_signers: Path | None, *, verify: bool, jso
     if not pack.is_dir():
         raise InputError(what="no such pack", where=str(pack), todo="name the session's folder")
     signers = allowed_signers or signers_beside(pack)
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, most))
     answer = ask_pack(pack, sql, signers, verify=verify)
     if not answer.verified:
         complain(f"{pack}: NOT verified; these rows may be anybody's")
@@ -40,8 +48,12 @@ def ask(sql: str, pack: Path, allowed_signers: Path | None, *, verify: bool, jso
         complain(f"{pack}: verified, but who signed rests on the pack's own allowed_signers")
     if answer.truncated:
         complain(f"only the first {len(answer.rows)} rows; ask for fewer")
+    rows = [
+        [to_text(cell) if isinstance(cell, Decimal) else cell for cell in row]
+        for row in answer.rows
+    ]
     if json:
-        say_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
+        say_json([dict(zip(answer.columns, row, strict=True)) for row in rows])
     else:
-        say(*table(([str(cell) for cell in row] for row in answer.rows), answer.columns))
+        say(*answer_rows(answer.columns, rows))
     return 0

@@ -17,7 +17,7 @@ from peakctl.commands.options import (
     visited,
     whoami,
 )
-from peakctl.commands.output import complain, say, say_json, table
+from peakctl.commands.output import answer_rows, complain, say, say_json, table
 from peakctl.commands.pack_query import PackOption, SignersOption, UnverifiedOption, ask
 from peakctl.commands.running import run
 
@@ -129,7 +129,7 @@ def query(
     if json:
         say_json([dict(zip(result.columns, row, strict=True)) for row in result.rows])
     else:
-        say(*table(([str(cell) for cell in row] for row in result.rows), result.columns))
+        say(*answer_rows(result.columns, result.rows))
     if result.cut:
         complain(
             f"cut off after {len(result.rows)} rows: there were more {result.cut} than allowed"

@@ -99,6 +99,8 @@ async def test_i11_eighteen_decimals_come_back_exactly(pair: Any, story: Any) ->
     assert fill[3:5] == (Decimal(big), Decimal(tiny))
     [moved] = await store.journal_movements(story.session)
     assert moved.quote == Decimal("-99.999999999999999999999999999999999999")
+    asked = await store.query("SELECT price, quantity, 2.500::DECIMAL(38,18), 0.0 FROM fills")
+    assert asked.rows == [(big, tiny, "2.5", "0")], "as the journal writes money"
 
 
 @pytest.mark.parametrize(
