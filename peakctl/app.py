@@ -190,14 +190,17 @@ class ReviewApp(PeakApp):
             wrong = self.model.witness  # no engine: nothing new is known
         finally:
             self._judging = False
-        self.model = replace(self.model, witness=wrong)
+        note = self._witness.note if self._witness is not None else ""
+        self.model = replace(self.model, witness=wrong, witness_note=note)
 
     def _judge(self, received: Sequence[HeadText], lines: LinesFrom, events: int | None) -> str:
+        from peakctl.sealed_before import last_sealed  # noqa: PLC0415
         from peakctl.witness import Witness, heads_file, log_key_of  # noqa: PLC0415
 
         if self._witness is None:
             path = self._heads or heads_file(self.workspace.root)
-            self._witness = Witness(path, log_key_of(self.workspace), lines)
+            sealed = last_sealed(self.workspace)
+            self._witness = Witness(path, log_key_of(self.workspace), lines, sealed=sealed)
         wrong = self._witness.judge(received, events)
         if not wrong:
             return ""

@@ -8,7 +8,9 @@ when this terminal was closed meanwhile. What is wrong is written down and shown
 removing the copy by hand ends it. Heads that stop coming while events come are told as long as it
 lasts.
 
-What it cannot see: a journal that was rewritten before this terminal saw its first head.
+The first head that it ever sees it compares with the last pack that both people sealed here
+(`sealed_before`); where there is none it says so (`note`). What it cannot see: a journal that was
+rewritten before that, with the packs taken away.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from engine.journal.heads import Head, parse_head
 from peakctl.client.replies import HeadText
 
 if TYPE_CHECKING:
+    from peakctl.sealed_before import LastSealed
     from peakctl.workspace import Workspace
 
 #: A head is due every 60 s while events come (DESIGN section 9); then some slack.
@@ -103,8 +106,12 @@ class Witness:
         vouch: Vouch,
         lines: LinesFrom,
         now_s: Callable[[], float] = time.monotonic,
+        sealed: LastSealed = lambda: None,
     ) -> None:
         self.path = path
+        #: what the first head was compared with, "" unless it was seen for the first time just now
+        self.note = ""
+        self._sealed = sealed
         self._vouch = vouch
         self._lines = lines
         self._now_s = now_s
@@ -154,9 +161,26 @@ class Witness:
         if kept.key and key != kept.key:
             return f"heads are signed by another log key: {key}, not {kept.key}"
         try:
-            self._follow(kept.last or _just_before(head), head)
+            if kept.last is None:
+                return self._first(head)
+            self._follow(kept.last, head)
         except IntegrityError as error:
             return f"the journal does not continue what was seen: {error.what} ({error.where})"
+        return ""
+
+    def _first(self, head: Head) -> str:
+        """Compare with what was sealed before; what is wrong, or "". Raises IntegrityError."""
+        before = self._sealed()
+        if before is None:
+            self.note = f"first seen here, at {head.size} events; there was nothing to compare with"
+            self._follow(_just_before(head), head)
+            return ""
+        wrong = extends(before.head, head)
+        if wrong:
+            return f"{wrong} (in pack {before.pack})"
+        self._follow(_just_before(before.head), before.head)
+        self._follow(before.head, head)
+        self.note = f"first seen here; it continues pack {before.pack}"
         return ""
 
     def _follow(self, old: Head, new: Head) -> None:

@@ -55,6 +55,8 @@ class Model:
     engine: str = ""
     #: why this terminal's own copy of the heads contradicts the engine, "" while it does not
     witness: str = ""
+    #: what the first head that this terminal ever saw was compared with, "" when it was not now
+    witness_note: str = ""
 
     @property
     def stale(self) -> bool:

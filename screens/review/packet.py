@@ -49,6 +49,11 @@ def _letters(words: str) -> str:
     return "".join(words.lower().replace("-", " ").split())
 
 
+def witness_rows(model: Model) -> list[Content]:
+    """What the journal was compared with, when this terminal sees it for the first time."""
+    return [text(f"▲ journal {model.witness_note}", "soon")] if model.witness_note else []
+
+
 class PacketScreen(PeakScreen):
     """F4 of the reviewer."""
 
@@ -144,6 +149,7 @@ class PacketScreen(PeakScreen):
         return [
             hash_row(seen),
             *waiver_rows(seen),
+            *witness_rows(model),
             expiry_row(go, model.now_us),
             *reason_rows(go, width),
         ]

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from engine.contracts.canonical import sha256_hex
+from engine.contracts.documents import Namespace
 from engine.contracts.errors import ConfigError
-from engine.journal.heads import Head
+from engine.journal.heads import Head, parse_head
 from engine.signatures.sshsig import generate_log_key
 from peakctl.client.client import EngineClient
 from peakctl.client.replies import HeadText
 from peakctl.founding import create_demo
+from peakctl.sealed_before import SealedHead, last_sealed
+from peakctl.signing import Signer
 from peakctl.supervisor import Supervisor
 from peakctl.witness import LATE_SECONDS, Witness, extends, heads_file, log_key_of
 from tests.peakctl.small_journal import SmallJournal
@@ -271,3 +275,67 @@ async def test_a_real_engines_heads_go_on_after_it_was_started_again(tmp_path: P
             assert len(path.read_bytes().splitlines()) == kept
     finally:
         supervisor.end_all("alice")
+
+
+# --- the first head -------------------------------------------------------------------------------
+
+
+def sealed(journal: SmallJournal, size: int) -> Callable[[], SealedHead]:
+    head = parse_head(journal.head(size).text, "pack")
+    return lambda: SealedHead(head, "20260101_000000_abc")
+
+
+def test_the_first_head_is_compared_with_the_last_sealed_pack(
+    journal: SmallJournal, path: Path
+) -> None:
+    """Nothing was seen here before; the pack that both have signed was there before."""
+    vouch, pack = log_key_of(journal.workspace), sealed(journal, 5)
+    witness = Witness(path, vouch, journal.given, sealed=pack)
+    assert witness.judge([journal.head(7)]) == ""
+    assert "continues pack 20260101_000000_abc" in witness.note
+    for size, wrong in ((12, "does not continue what was seen"), (4, "went back: 4 events, 5")):
+        journal.rewrite(3, size)
+        fresh = Witness(path.with_name(f"{size}"), vouch, journal.given, sealed=pack)
+        assert wrong in fresh.judge([journal.head(size)])
+        assert fresh.note == ""
+
+
+def test_a_first_head_that_nothing_vouches_for_says_so(
+    open_copy: Open, journal: SmallJournal
+) -> None:
+    witness = open_copy()
+    assert witness.judge([journal.head(7)]) == ""
+    assert "nothing to compare with" in witness.note
+    again = open_copy()
+    assert again.judge([journal.head(7)]) == ""
+    assert again.note == ""
+
+
+def test_only_a_pack_that_two_people_signed_is_compared_with(tmp_path: Path) -> None:
+    place = create_demo(tmp_path / "w", {})
+    pack = place.sessions / "20260101_000000_abc"
+    (pack / "data/audit").mkdir(parents=True)
+    (place.sessions / "notes").mkdir()
+    head = b"peakctl/desk\n5\n" + b"a" * 64 + b"\n"
+    tags, text = pack / "tagmanifest-sha256.txt", pack / "data/audit/head.txt"
+    manifest = f"{sha256_hex(head)}  data/audit/head.txt\n".encode()
+
+    def signed(operator: str = "operator", reviewer: str = "reviewer") -> None:
+        text.write_bytes(head)
+        (pack / "manifest-sha256.txt").write_bytes(manifest)
+        tags.write_text(f"{sha256_hex(manifest)}  manifest-sha256.txt\n")
+        for suffix, key, namespace in (
+            ("op", operator, Namespace.PACK),
+            ("rev", reviewer, Namespace.PACK_REVIEW),
+        ):
+            signature = Signer(place.key_of(key)).sign(tags.read_bytes(), namespace)
+            tags.with_name(f"{tags.name}.{suffix}.sig").write_text(signature)
+
+    look = last_sealed(place)
+    assert look() is None
+    signed()
+    assert look() == SealedHead(Head("peakctl/desk", 5, "a" * 64), pack.name)
+    text.write_bytes(head.replace(b"\n5\n", b"\n4\n"))
+    assert look() is None, "the head is not the one that was signed"
+    signed(reviewer="operator")
+    assert look() is None, "one person's key in both places"

@@ -16,7 +16,7 @@ import pytest
 from config.settings import load
 from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.documents import Namespace
-from engine.contracts.errors import ConfigError
+from engine.contracts.errors import ConfigError, Refused
 from engine.governance.packet import limits_sha256
 from peakctl.ceremony import new_nonce
 from peakctl.founding import create_demo
@@ -290,8 +290,9 @@ def test_one_unix_user_in_both_roles_without_the_waiver(tmp_path: Path, loop: Lo
             await field.start_sandbox()
             await field.start_engine()
             await field.sit_down()
-            await field.to_checklist()
-            with pytest.raises(Exception, match="one Unix user"):
+            with pytest.raises(Refused, match="as the same Unix user"):
+                await field.to_checklist()
+            with pytest.raises(Refused):
                 await field.cosign(await field.request_and_sign())
             view = await field.state()
             assert view.session is not None
