@@ -23,11 +23,14 @@ _BAR_LEFT, _BAR_RIGHT, _BAR_ROW = 260, 200, 20
 #: Colours are written into the picture itself: not every reader applies a page's style inside it.
 COLOURS = {
     "equity": "#00589b",
+    "before": "#777",
     "latency": "#00589b",
     "price": "#777",
     "buy": "#00703c",
     "sell": "#b3261e",
 }
+#: Lines that are broken, so that two in one chart differ without their colours.
+_BROKEN = {"before": ' stroke-dasharray="6 4"'}
 _GRID = "#ddd"
 _LABEL = 'font-size="11" fill="#555"'
 
@@ -196,6 +199,7 @@ def _drawn(one: Series, across: Axis, up: Axis) -> str:
     for x, y in places[1:]:
         commands.append(f"H{x:.1f}V{y:.1f}" if one.shape == "step" else f"L{x:.1f} {y:.1f}")
     look = f'fill="none" stroke-width="1.5" stroke="{COLOURS[one.kind]}"'
+    look += _BROKEN.get(one.kind, "")
     return f'<path {look} d="{"".join(commands)}"/>'
 
 

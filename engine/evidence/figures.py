@@ -65,7 +65,8 @@ class Metrics:
         self._acknowledged: list[int] = []
         self._notional: dict[str, Decimal] = {}
         self._traded: set[str] = set()
-        self._profit: dict[str, _Profit] = {}
+        #: Quote asset -> what was earned in it so far.
+        self.profit: dict[str, Profit] = {}
         self._first_us: int | None = None
         self._last_us = 0
 
@@ -90,7 +91,7 @@ class Metrics:
 
     def mark(self, point: EquityPoint, quote: str) -> None:
         """Take what a trade made of the equity of its symbol."""
-        self._profit.setdefault(quote, _Profit()).take(point)
+        self.profit.setdefault(quote, Profit()).take(point)
 
     def counts(self) -> dict[str, int]:
         """Events by kind."""
@@ -102,7 +103,7 @@ class Metrics:
         document = {
             "duration": _figure((self._last_us - (self._first_us or 0)) // 1_000_000, "s"),
             "events": self.counts(),
-            "latency": {"acknowledge": _spread(self._acknowledged)},
+            "latency": {"acknowledge": spread(self._acknowledged)},
             "orders": {
                 "blocked": _figure(self._counts.get(ev.OrderBlocked, 0), "orders"),
                 "intended": _figure(intended, "orders"),
@@ -124,20 +125,24 @@ class Metrics:
                 }
                 for symbol, held in ledger.positions().items()
             },
-            "profit": {quote: one.figures(quote) for quote, one in sorted(self._profit.items())},
+            "profit": {quote: one.figures(quote) for quote, one in sorted(self.profit.items())},
             "type": "peakctl-metrics-2",
         }
         return canonical(document) + b"\n"
 
 
-class _Profit:
+class Profit:
     """The profit of all symbols of one quote asset, and how deep it fell."""
 
     def __init__(self) -> None:
         self._last: dict[str, EquityPoint] = {}
         self._before = self._fees = self._peak = self._drawdown = ZERO
+        #: After fees, in quote; `whole` says whether each fee so far had a price.
+        self.net = ZERO
+        self.whole = True
 
     def take(self, point: EquityPoint) -> None:
+        """Take the newest point of a symbol."""
         last = self._last.get(point.symbol)
         self._last[point.symbol] = point
         self._before = add(self._before, point.before_fees)
@@ -145,24 +150,40 @@ class _Profit:
         if last is not None:
             self._before = subtract(self._before, last.before_fees)
             self._fees = subtract(self._fees, last.fees)
-        net = subtract(self._before, self._fees)
-        self._peak = max(self._peak, net)
-        self._drawdown = max(self._drawdown, subtract(self._peak, net))
+        self.net = subtract(self._before, self._fees)
+        self.whole = self.whole and not point.unpriced
+        self._peak = max(self._peak, self.net)
+        self._drawdown = max(self._drawdown, subtract(self._peak, self.net))
 
-    def figures(self, quote: str) -> dict[str, object]:
-        unpriced: dict[str, Decimal] = {}
+    @property
+    def before_fees(self) -> Decimal:
+        """Realised and not, in quote."""
+        return self._before
+
+    def unpriced(self) -> dict[str, Decimal]:
+        """Fees that have no price, by asset: what `net` leaves out."""
+        found: dict[str, Decimal] = {}
         for point in self._last.values():
             for asset, fee in point.unpriced.items():
-                unpriced[asset] = add(unpriced.get(asset, ZERO), fee)
-        money = {
-            "before_fees": self._before,
-            "drawdown": self._drawdown,
-            "fees": self._fees,
-            "net": subtract(self._before, self._fees),
-        }
+                found[asset] = add(found.get(asset, ZERO), fee)
+        return found
+
+    def money(self) -> dict[str, Decimal]:
+        """The figures so far, in quote."""
         return {
-            **{name: _figure(to_text(tidy(value)), quote) for name, value in money.items()},
-            "fees_without_price": {asset: to_text(tidy(fee)) for asset, fee in unpriced.items()},
+            "before_fees": tidy(self._before),
+            "drawdown": tidy(self._drawdown),
+            "fees": tidy(self._fees),
+            "net": tidy(self.net),
+        }
+
+    def figures(self, quote: str) -> dict[str, object]:
+        """For `metrics.json`."""
+        return {
+            **{name: _figure(to_text(value), quote) for name, value in self.money().items()},
+            "fees_without_price": {
+                asset: to_text(tidy(fee)) for asset, fee in self.unpriced().items()
+            },
         }
 
 
@@ -170,7 +191,7 @@ def _figure(value: int | str | None, unit: str) -> dict[str, int | str | None]:
     return {"unit": unit, "value": value}
 
 
-def _spread(taken: Sequence[int]) -> dict[str, int | str | None]:
+def spread(taken: Sequence[int]) -> dict[str, int | str | None]:
     """Count and quantiles (nearest rank) of spans in µs."""
     rows = sorted(taken)
     named = (("p50", 50), ("p95", 95), ("p99", 99), ("max", 100))

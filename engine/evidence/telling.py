@@ -79,7 +79,7 @@ class Telling:
     def __init__(self, files: Mapping[str, Sink]) -> None:
         self.kept: list[ev.Recorded] = []
         self.metrics = Metrics()
-        self.drawn = Drawn()
+        self.drawn = Drawn(self.metrics.profit)
         self._curve = EquityCurve()
         self._trades = Trades()
         self._runlog = _Runlog(files[RUNLOG])

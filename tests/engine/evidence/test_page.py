@@ -19,6 +19,7 @@ from engine.contracts.decision import Check, Decision, Verdict
 from engine.contracts.errors import IntegrityError
 from engine.contracts.fill import Fill, Liquidity
 from engine.contracts.order import Side
+from engine.contracts.session import SessionState
 from engine.evidence.chart import MOST, Series, chart, clock
 from engine.evidence.page import page as draw
 from engine.evidence.prices import market_prices
@@ -171,18 +172,53 @@ def test_the_profit_that_is_drawn_is_the_tables(story: Any) -> None:
     curve = re.search(r'stroke="#00589b" d="M(\S+) (\S+?)H(\S+?)V(\S+?)"', raw)
     assert curve is not None
     assert float(curve[2]) > float(curve[4]), "10 USDT of profit is drawn above zero"
+    assert "<th>profit after fees</th><td>10 USDT</td>" in raw
+
+
+def test_the_equity_curve_is_after_fees_from_zero_on_and_each_trade_counts_once(story: Any) -> None:
+    chain = story.Chain()
+    moved = {"session_id": story.SESSION, "cause": "go", "reason": ""}
+    before, live = SessionState.GO_NOGO, SessionState.LIVE
+    chain.add(ev.SessionMoved(before=before, after=live, **moved))
+    for number, fee in ((1, "60"), (2, "60"), (2, "60")):
+        one = fill(number, Side.BUY, "60000")
+        paid = msgspec.structs.replace(one.fill, fee=Decimal(fee))
+        chain.add(msgspec.structs.replace(one, fill=paid))
+    raw = page(chain.records).decode()
+    after = re.search(r'stroke="#00589b" d="M\S+ (\S+?)H\S+?V(\S+?)H\S+?V(\S+?)"', raw)
+    gross = re.search(r'stroke="#777" stroke-dasharray="6 4" d="M\S+ (\S+?)H\S+?V(\S+?)H', raw)
+    assert after is not None
+    assert gross is not None
+    zero, once, twice = map(float, after.groups())
+    assert (once - zero) == pytest.approx(twice - once, abs=0.11), "60 USDT lower with each fee"
+    assert zero < once
+    assert float(gross[1]) == float(gross[2]) == zero
+    assert "<th>orders, fills, blocked</th><td>0, 2, 0</td>" in raw
+    assert "<th>profit after fees</th><td>-120 USDT</td>" in raw
+
+
+def test_a_fee_without_a_price_is_named_and_ends_the_curve(story: Any) -> None:
+    chain = story.Chain()
+    one = fill(1, Side.BUY, "60000")
+    strange = msgspec.structs.replace(one.fill, fee=Decimal("0.1"), fee_asset="BNB")
+    chain.add(msgspec.structs.replace(one, fill=strange))
+    raw = page(chain.records).decode()
+    assert "<td>0 USDT, without a price: 0.1 BNB</td>" in raw
+    assert "<th>profit after fees</th><td>not known</td>" in raw
+    assert 'stroke="#00589b" d="M' not in raw
 
 
 def test_the_nearest_approach_to_each_limit_is_shown(story: Any) -> None:
     chain = story.Chain()
     intended = next(one for one in story.order_events() if isinstance(one, ev.OrderIntended))
-    for value in ("10", "45", "20"):
-        check = Check(code="MAX_X", verdict=Verdict.ALLOW, text="x", value=value, limit="50")
+    for name, value in (("X", "10"), ("X", "45"), ("X", "20"), ("Y", "51")):
+        check = Check(code=f"MAX_{name}", verdict=Verdict.ALLOW, text="x", value=value, limit="50")
         decision = Decision(verdict=Verdict.ALLOW, checks=(check,))
         chain.add(msgspec.structs.replace(intended, decision=decision))
     raw = page(chain.records).decode()
     assert '<td>MAX_X</td><td class="n">45</td><td class="n">50</td>' in raw
-    assert 'class="near" style="width:90%"' in raw
+    assert '<i class="near" style="width:90%"></i></span> ▲ near' in raw
+    assert '<i class="near" style="width:100%"></i></span> ■ over: blocked' in raw
 
 
 def test_buys_and_sells_have_marks_of_their_own(story: Any) -> None:
