@@ -222,8 +222,13 @@ def recon(records: Sequence[ev.Recorded]) -> bytes:
     lines += ["", "| breaks | count |", "|---|---|"]
     lines += [f"| {name} | {count} |" for name, count in sorted(last.breaks.items())]
     columns = ("id", "klass", "subject", "key", "engine", "journal", "venue", "cause")
-    lines += ["", f"| {' | '.join(columns)} | answer |", f"|{'---|' * (len(columns) + 1)}"]
-    for row in _breaks(last.report):
+    rows = _breaks(last.report)
+    if rows:
+        shown = ["class" if column == "klass" else column for column in columns]
+        lines += ["", f"| {' | '.join(shown)} | answer |", f"|{'---|' * (len(shown) + 1)}"]
+    else:
+        lines += ["", "No break: engine, journal and venue agree."]
+    for row in rows:
         cells = [plain_line(str(row.get(column, ""))) for column in columns]
         answer = plain_line(answers.get(str(row.get("id", "")), ""))
         lines.append(f"| {' | '.join(cells)} | {answer} |")
