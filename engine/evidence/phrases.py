@@ -150,7 +150,9 @@ _PHRASES: dict[type[ev.Event], Callable[[Any], str]] = {
     ),
     ev.DualWithdrawn: lambda e: f"{e.purpose} {e.request_id} withdrawn: {e.code} {e.reason}",
     ev.ReconSigned: lambda e: f"reconciliation {e.run_id} signed by the {e.role.value}",
-    ev.LessonsWritten: lambda e: f"{len(e.points)} lessons written",
+    ev.LessonsWritten: lambda e: (
+        f"{len(e.points)} lesson{'' if len(e.points) == 1 else 's'} written"
+    ),
     ev.PackPrepared: lambda e: (
         f"pack prepared from {e.events} events, {len(e.files)} files, "
         + ", ".join(f"{count} {name}" for name, count in sorted(e.rows.items()))
@@ -213,12 +215,15 @@ def _measured(values: dict[str, str]) -> str:
 
 
 def _intent(intent: OrderIntent) -> str:
-    price = "market" if intent.price is None else to_text(intent.price)
+    price = "" if intent.price is None else f" {to_text(intent.price)}"
     return (
         f"{intent.client_order_id} {intent.side.value} {to_text(intent.quantity)}"
-        f" {intent.symbol} {intent.type.value} {price}"
+        f" {intent.symbol} {intent.type.value}{price}"
     )
 
 
 def _reasons(event: ev.OrderBlocked) -> str:
-    return "; ".join(f"{check.code}: {check.text}" for check in event.decision.reasons)
+    return "; ".join(
+        check.text if check.text.startswith(check.code) else f"{check.code}: {check.text}"
+        for check in event.decision.reasons
+    )
