@@ -251,7 +251,14 @@ class DualScreen(PeakScreen):
         if shown_ms < self.desk.tools.min_dwell_ms:
             raise Refused(what="the document has just appeared", todo="read it first")
         typed = self.query_one("#dual-code", Input).value.strip()
-        if one.requested_by != self.model.person and not same_words(typed, seen.short_code):
+        asked_by_other = one.requested_by != self.model.person
+        if asked_by_other and not typed:
+            self.query_one("#dual-code").focus()
+            raise InputError(
+                what=f"type the words that {one.requested_by} reads aloud, then ctrl+s again",
+                where="short code",
+            )
+        if asked_by_other and not same_words(typed, seen.short_code):
             raise InputError(
                 what="is not this document's code",
                 where="short code",

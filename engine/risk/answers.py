@@ -52,12 +52,14 @@ def at_most(
         return missing(code, f"limit of {name}")
     shown, bound = number(value), number(limit)
     within = value <= limit
+    # A count is named by what it counts ("orders in 1 s"); that word is not said again.
+    named = unit in name.split()
+    words = f"{name}: {shown}" if named else f"{name} {shown} {unit}"
+    most = bound if named else f"{bound} {unit}"
     return Check(
         code=code,
         verdict=Verdict.ALLOW if within else Verdict.BLOCK,
-        text=f"{name} {shown} {unit} of {bound} {unit}"
-        if within
-        else f"{code}: {name} {shown} {unit} is over {bound} {unit}",
+        text=f"{words} of {most}" if within else f"{code}: {words} is over {most}",
         value=shown,
         limit=bound,
         headroom=bound if left is None else number(max(left, 0)),

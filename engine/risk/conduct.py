@@ -12,6 +12,7 @@ from decimal import Decimal
 from engine.contracts.decision import Check
 from engine.contracts.order import OrderIntent
 from engine.contracts.session import Limits
+from engine.orders.exact import subtract
 from engine.risk.answers import Rule, allow, at_most, block, one_more
 from engine.risk.exposure import MINUTE_US, SECOND_US, sent_since
 from engine.risk.facts import RiskFacts
@@ -43,8 +44,9 @@ def _messages(code: str, _: OrderIntent, facts: RiskFacts) -> Check:
 
 
 def _cancel_ratio(code: str, _: OrderIntent, facts: RiskFacts) -> Check:
-    allowed = cancels_allowed(facts)
-    return at_most(code, "cancels of the UTC day", facts.day_cancels, allowed, "cancels")
+    allowed, cancels = cancels_allowed(facts), facts.day_cancels
+    left = subtract(allowed, Decimal(cancels))
+    return at_most(code, "cancels of the UTC day", cancels, allowed, "cancels", left)
 
 
 def _after_loss(code: str, _: OrderIntent, facts: RiskFacts) -> Check:

@@ -103,11 +103,15 @@ def _attendance(code: str, _: OrderIntent, facts: RiskFacts) -> Check:
 
 
 def _data_age(code: str, _: OrderIntent, facts: RiskFacts) -> Check:
-    return at_most(code, "age of the book", facts.book_age_ms, facts.stale_limit_ms, "ms")
+    age, limit = facts.book_age_ms, facts.stale_limit_ms
+    left = None if age is None else limit - age
+    return at_most(code, "age of the book", age, limit, "ms", left)
 
 
 def _clock_offset(code: str, _: OrderIntent, facts: RiskFacts) -> Check:
-    return at_most(code, "clock offset", clock_distance_ms(facts), facts.clock_limit_ms, "ms")
+    away, limit = clock_distance_ms(facts), facts.clock_limit_ms
+    left = None if away is None else limit - away
+    return at_most(code, "clock offset", away, limit, "ms", left)
 
 
 def _unknown_orders(code: str, _: OrderIntent, facts: RiskFacts) -> Check:

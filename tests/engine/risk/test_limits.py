@@ -245,7 +245,19 @@ def test_headroom_is_what_is_left_before_this_order(world: Any) -> None:
     assert seen["MAX_OPEN_ORDERS"] == "3"
     assert seen["MAX_NOTIONAL"] == "300"
     assert seen["WINDOW"] == "10"
+    assert (seen["DATA_AGE"], seen["CLOCK_OFFSET"]) == ("2990", "247")
+    assert answer(world, "CLOCK_OFFSET", clock_offset_ms=-300).headroom == "0"
+    assert answer(world, "CANCEL_RATIO", day_cancels=2).headroom == "4"
     assert answer(world, "MAX_POSITION", position=D(9)).headroom == "0"
+
+
+def test_a_count_is_named_once(world: Any) -> None:
+    """RATE_SECOND: orders in 1 s, and not "orders in 1 s 3 orders of 2 orders"."""
+    allowed = answer(world, "RATE_SECOND")
+    assert (allowed.text, allowed.unit) == ("orders in 1 s: 1 of 2", "orders")
+    over = answer(world, "RATE_SECOND", recent_submits_us=(NOW, NOW))
+    assert over.text == "RATE_SECOND: orders in 1 s: 3 is over 2"
+    assert answer(world, "MAX_QUANTITY").text == "quantity 1 BTC of 2 BTC"
 
 
 def test_duplicate_says_how_old_the_youngest_equal_order_is(world: Any) -> None:
