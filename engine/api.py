@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
-import structlog
 from aiohttp import WSMsgType, web
 
 from engine.command_line import refuse_repeats, told
@@ -26,11 +25,12 @@ from engine.contracts.event import Recorded, event_to_data
 from engine.contracts.people import Actor, Role, person
 from engine.contracts.replies import ChangeMade
 from engine.contracts.session import Mode
+from engine.diary import Diary
 from engine.governance.gates import explain
 from engine.host import Host
 from engine.peer import login_of
 
-_log = structlog.get_logger("api")
+_log = Diary("api")
 
 _R = TypeVar("_R", bound=rq.Request)
 

@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import structlog
+from engine.diary import Diary
 
-_log = structlog.get_logger("background")
+_log = Diary("background")
 
 #: Between two times of asking what still runs to end.
 _AGAIN_SECONDS = 2.0

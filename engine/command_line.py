@@ -19,13 +19,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import msgspec
-import structlog
 
 from engine.contracts.errors import InputError, PeakError
 from engine.contracts.people import Actor, person
 from engine.contracts.requests import Request
+from engine.diary import Diary
 
-_log = structlog.get_logger("api")
+_log = Diary("api")
 
 _LINE_BYTES = 64 * 1024
 _STATUS = {2: 400, 3: 409, 4: 403}

@@ -17,7 +17,6 @@ import socket
 from collections.abc import Coroutine
 from typing import Any
 
-import structlog
 from msgspec import structs
 
 from engine.background import Background
@@ -28,6 +27,7 @@ from engine.contracts.people import ENGINE, Actor, Role, automaton
 from engine.contracts.replies import Submitted
 from engine.contracts.session import SessionState
 from engine.contracts.view import EngineView, KillView, StateView
+from engine.diary import Diary
 from engine.execution.clock import wall_us
 from engine.execution.core import Core, State
 from engine.execution.limits.facts import Readings
@@ -44,7 +44,7 @@ from engine.parts import HostActs, Parts
 from engine.setup import Setup
 from engine.venues.port import VenueQueryFailed
 
-_log = structlog.get_logger("host")
+_log = Diary("host")
 
 _RECONNECT_SECONDS = 1.0
 _TEXT_LIMIT = 500

@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-import structlog
 import uvloop
 from aiohttp import web
 
@@ -25,11 +24,12 @@ from engine.api import build, uid_of
 from engine.command_line import CheckedBody, Commands, Front
 from engine.contracts import requests as rq
 from engine.contracts.errors import PeakError, WorkspaceError
+from engine.diary import Diary
 from engine.host import Host
 from engine.ops.log import configure
 from engine.setup import Setup, read_setup
 
-_log = structlog.get_logger("api")
+_log = Diary("api")
 
 #: Connections that may wait to be taken: a flood must not turn the next caller, a kill, away.
 _BACKLOG = 4096

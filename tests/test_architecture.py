@@ -20,8 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = sorted(module.name for module in pkgutil.iter_modules(engine.__path__))
 PURE = ("contracts", "orders", "governance", "risk", "reconcile")
 
-#: What the engine must do without. (structlog takes rich along for its own console renderer when
-#: it finds it; that the engine needs none of these is shown by making them impossible to import.)
+#: What the engine must do without: each room is imported where these are impossible to import.
 TERMINAL = ("textual", "rich", "typer", "peakctl", "screens")
 
 #: What a pure room may not even name: clocks, randomness, files, processes, sockets, loops.

@@ -13,16 +13,15 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-
 from engine.contracts.errors import PeakError
 from engine.contracts.event import DrillFinished, Recorded
 from engine.contracts.requests import DrillRequest
+from engine.diary import Diary
 from engine.execution.core import Core
 from engine.execution.drill_desk import JOURNAL, drill_folder, judged, read_left
 from engine.ops.drills import DrillTerms
 
-_log = structlog.get_logger("drills")
+_log = Diary("drills")
 
 
 class DrillAudit:

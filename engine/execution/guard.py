@@ -13,12 +13,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import structlog
-
 from engine.contracts.errors import Refused
 from engine.contracts.event import AttendanceLost, AttendanceRegained, GoVoided, SessionMoved
 from engine.contracts.people import Actor, automaton
 from engine.contracts.session import SessionState
+from engine.diary import Diary
 from engine.execution.clock import monotonic_us, wall_us
 from engine.execution.core import Core, State
 from engine.execution.limits.facts import Readings
@@ -31,7 +30,7 @@ ATTENDANCE = automaton("attendance")
 GUARD = automaton("guard")
 WINDOW = automaton("window")
 
-_log = structlog.get_logger("guard")
+_log = Diary("guard")
 
 _TICK_SECONDS = 0.25
 _US_PER_SECOND = 1_000_000

@@ -11,10 +11,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-import structlog
-
 from engine.contracts.event import VenueConnected, VenueDisconnected
 from engine.contracts.people import ENGINE
+from engine.diary import Diary
 from engine.execution.clock import wall_us
 from engine.execution.core import Core
 from engine.execution.limits.facts import Readings
@@ -32,7 +31,7 @@ from engine.venues.port import (
     VenueQueryFailed,
 )
 
-_log = structlog.get_logger("venue")
+_log = Diary("venue")
 
 _POLL_SECONDS = 10.0
 #: While a symbol does not trade, its rules are asked for so often: nobody waits long after a halt.

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-import structlog
-
 from engine.background import Spawn
 from engine.contracts.people import Actor, automaton
 from engine.contracts.session import SessionState
+from engine.diary import Diary
 from engine.execution.core import Core
 from engine.execution.kill.switch import KillSwitch
 from engine.execution.pipeline import OrderDesk
 from engine.execution.session_desk import SessionDesk
 from engine.governance.transitions import Cause
 
-_log = structlog.get_logger("wind-down")
+_log = Diary("wind-down")
 
 _RETRY_SECONDS = 0.25
 _US_PER_MS = 1_000

@@ -12,14 +12,12 @@ import json
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, ClassVar, TextIO, cast
+from typing import IO, ClassVar, TextIO, cast
 
-import structlog
-from structlog.typing import EventDict, WrappedLogger
-
+from engine.diary import FIELDS
 from engine.ops.redaction import REDACTED, Redaction
 
 _SECRET_NAME = re.compile(
@@ -41,16 +39,37 @@ class Redactor(Redaction):
         Redactor.caught += blanked != text
         return blanked
 
-    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        """As a structlog processor: blank the fields whose name says secret."""
+    def fields(self, given: Mapping[str, object]) -> dict[str, object]:
+        """The fields, those blank whose name says secret."""
         return {
             key: REDACTED if _SECRET_NAME.search(key) and value else value
-            for key, value in event.items()
+            for key, value in given.items()
         }
 
 
-class _Diary:
-    """The file as the loggers see it: a line that the disk does not take is lost, and no more.
+class _Lines(logging.Formatter):
+    """Renders a record, ours or a third party's, as one redacted JSON line."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__()
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line without its newline."""
+        line: dict[str, object] = {
+            **self._redactor.fields(getattr(record, FIELDS, {})),
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
+            "event": record.getMessage(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return self._redactor.text(json.dumps(line, sort_keys=True, default=repr))
+
+
+class _File:
+    """The file as logging sees it: a line that the disk does not take is lost, and no more.
 
     On a full disk the engine still has to latch, cancel and answer (I13).
     """
@@ -71,7 +90,7 @@ class _Diary:
 
 
 def configure(path: Path, secrets: Sequence[str], level: int = logging.INFO) -> IO[str]:
-    """Send structlog and the standard library's logging to `path` as redacted JSON lines.
+    """Send every line of the process, third parties' too, to `path` as redacted JSON.
 
     The file is made for its owner alone (0600) and appended to. `secrets` are the values this
     process knows. Returns the open file, which the caller closes at the end. Called again, it
@@ -80,32 +99,8 @@ def configure(path: Path, secrets: Sequence[str], level: int = logging.INFO) -> 
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     stream = os.fdopen(descriptor, "w", encoding="utf-8", buffering=1)
-    diary = cast(TextIO, _Diary(stream))
-    redactor = Redactor(secrets)
-
-    def render(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-        return redactor.text(json.dumps(event, sort_keys=True, default=repr, ensure_ascii=True))
-
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        _stamp,
-        structlog.processors.format_exc_info,
-        redactor,
-    ]
-    structlog.configure(
-        processors=[*shared, render],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=diary),
-        cache_logger_on_first_use=False,
-    )
-    handler = logging.StreamHandler(diary)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
-        )
-    )
+    handler = logging.StreamHandler(cast(TextIO, _File(stream)))
+    handler.setFormatter(_Lines(Redactor(secrets)))
     root = logging.getLogger()
     for old in [one for one in root.handlers if getattr(one, "peakctl", False)]:
         root.removeHandler(old)
@@ -113,8 +108,3 @@ def configure(path: Path, secrets: Sequence[str], level: int = logging.INFO) -> 
     root.addHandler(handler)
     root.setLevel(level)
     return stream
-
-
-def _stamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    event["at"] = datetime.now(UTC).isoformat(timespec="microseconds")
-    return event

@@ -28,6 +28,7 @@ _QUICK = """
 import sys
 from pathlib import Path
 import msgspec
+from engine.diary import Diary
 from engine.execution import conditions
 from engine.governance import red_flags
 from peakctl.cli import main
@@ -43,11 +44,11 @@ look = conditions.Conditions._now
 def careless(self):
     asked = Path.cwd() / "log-the-secret"
     if asked.exists():
-        import json, structlog
+        import json
         asked.unlink()
         keys = json.loads((Path.cwd() / ".peakctl/run/sandbox.json").read_text())
         secret = keys["accounts"][0]["hmac"]["secret"]
-        structlog.get_logger("careless").info("request", url=f"https://x/?key={secret}")
+        Diary("careless").info("request", url=f"https://x/?key={secret}")
     return look(self)
 
 conditions.Conditions._now = careless

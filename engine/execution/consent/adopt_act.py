@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-import structlog
-
 from engine.contracts.errors import InputError, Refused
 from engine.contracts.event import AnyEvent, OrphanAdopted
 from engine.contracts.money import plain, to_text
 from engine.contracts.order import OrderIntent, OrderType, Side
 from engine.contracts.session import SessionState
+from engine.diary import Diary
 from engine.execution.consent.dual_act import Act, Grant, Measured
 from engine.execution.core import Core, State
 from engine.execution.session_desk import current_session
@@ -27,7 +26,7 @@ from engine.governance.dual import Denied
 from engine.orders.orphans import ADOPTED, Orphan
 from engine.venues.port import OrderReport, Venue, VenueQueryFailed
 
-_log = structlog.get_logger("orphans")
+_log = Diary("orphans")
 
 #: A session can take an order in from its go until both have signed its reconciliation.
 _ADOPTING = frozenset(

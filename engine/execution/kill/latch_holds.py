@@ -15,11 +15,10 @@ import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import structlog
-
+from engine.diary import Diary
 from engine.execution.kill.latch_file import LatchMark, clear_latch, latch_present, write_latch
 
-_log = structlog.get_logger("latch")
+_log = Diary("latch")
 
 #: Tells the watchdog to hold a latch; whether it heard.
 TellWatchdog = Callable[[LatchMark], Awaitable[bool]]

@@ -13,11 +13,10 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Protocol
 
-import structlog
-
 from engine.contracts.event import AnyEvent, KillLatched, SessionMoved
 from engine.contracts.people import automaton, person
 from engine.contracts.session import SessionState
+from engine.diary import Diary
 from engine.execution.core import Core, State
 from engine.execution.kill.latch_file import (
     LatchMark,
@@ -31,7 +30,7 @@ from engine.execution.limits.facts import Readings
 from engine.governance.transitions import Cause
 from engine.journal.writer import JournalFailed
 
-_log = structlog.get_logger("latch")
+_log = Diary("latch")
 
 
 class Hunter(Protocol):

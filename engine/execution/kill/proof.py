@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-import structlog
-
+from engine.diary import Diary
 from engine.execution.clock import monotonic_us
 from engine.venues.port import Canceled, Venue, VenueQueryFailed
 
-_log = structlog.get_logger("kill")
+_log = Diary("kill")
 
 #: The two proving queries are this far apart: an answer from a lagging replica is not told twice.
 PROOF_GAP_SECONDS = 0.05

@@ -21,12 +21,11 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
-import structlog
-
 from engine.background import Spawn
 from engine.contracts.event import AnyEvent, KillLatched, KillStage, KillVerdict, SessionMoved
 from engine.contracts.people import ENGINE, Actor
 from engine.contracts.session import END_STATES, SessionState
+from engine.diary import Diary
 from engine.execution.clock import monotonic_us
 from engine.execution.core import Core
 from engine.execution.kill.doubts import KillDoubts
@@ -41,7 +40,7 @@ from engine.governance.transitions import Cause
 from engine.journal.writer import JournalFailed
 from engine.venues.port import Canceled, Unknown, Venue
 
-_log = structlog.get_logger("kill")
+_log = Diary("kill")
 
 #: After this long without proof the verdict UNCONFIRMED is journaled and shown; the hunt goes on.
 _LOUD_AFTER_US = 2_000_000

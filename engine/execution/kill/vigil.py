@@ -12,15 +12,14 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 
-import structlog
-
 from engine.contracts.event import OrderAcknowledged, OrphanFound, Recorded
+from engine.diary import Diary
 from engine.execution.clock import monotonic_us
 from engine.execution.core import Core
 from engine.governance.latch import LatchState
 from engine.venues.port import Venue, VenueQueryFailed
 
-_log = structlog.get_logger("kill")
+_log = Diary("kill")
 
 #: Between two looks: in the first minute after the proof, and later.
 _SOON_SECONDS = 1.0

@@ -12,9 +12,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-import structlog
-
 from engine.contracts.people import automaton
+from engine.diary import Diary
 from engine.execution.clock import monotonic_us, wall_us
 from engine.execution.core import Core
 from engine.execution.kill.switch import KillSwitch
@@ -24,7 +23,7 @@ from engine.governance import red_flags
 from engine.governance.red_flags import FlagFacts, Raised, judge
 from engine.ops.log import Redactor
 
-_log = structlog.get_logger("red-flags")
+_log = Diary("red-flags")
 
 RED_FLAG = automaton("red-flag")
 #: Files and the store are looked at so often.

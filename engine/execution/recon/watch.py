@@ -19,7 +19,6 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 import msgspec
-import structlog
 
 from engine.contracts.errors import PeakError
 from engine.contracts.event import (
@@ -34,6 +33,7 @@ from engine.contracts.order import OPEN_STATES
 from engine.contracts.people import automaton
 from engine.contracts.session import SessionState
 from engine.contracts.view import ReconWatchView, WatchBreakView
+from engine.diary import Diary
 from engine.execution.clock import monotonic_us, wall_us
 from engine.execution.core import Core, State
 from engine.execution.limits.facts import Readings
@@ -56,7 +56,7 @@ from engine.reconcile.watch import UNKNOWN, verdicts
 from engine.store.store import Store, StoreFailed
 from engine.venues.port import Venue, VenueQueryFailed
 
-_log = structlog.get_logger("recon-watch")
+_log = Diary("recon-watch")
 
 RECON_WATCH = automaton("recon-watch")
 

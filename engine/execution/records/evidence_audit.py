@@ -16,20 +16,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-import structlog
-
 from engine.contracts.documents import Namespace
 from engine.contracts.errors import InputError, PeakError
 from engine.contracts.event import Recorded, SessionMoved
 from engine.contracts.people import Role
 from engine.contracts.session import SessionState
+from engine.diary import Diary
 from engine.execution.core import Core
 from engine.governance.packet import parse_cosign
 from engine.governance.people import Roster
 from engine.governance.session import Session
 from engine.signatures.check import Checker
 
-_log = structlog.get_logger("evidence")
+_log = Diary("evidence")
 
 #: What is verified: role, namespace, message, signature.
 _Signed = tuple[Role, Namespace, str, str]

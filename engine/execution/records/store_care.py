@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from engine.contracts import event as ev
 from engine.contracts.errors import PeakError
 from engine.contracts.people import ENGINE
+from engine.diary import Diary
 from engine.execution.core import Core
 from engine.store.store import Store
 
-_log = structlog.get_logger("store")
+_log = Diary("store")
 
 _COMPARE_TRIES = 10
 

@@ -16,8 +16,6 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-import structlog
-
 from engine.contracts.event import (
     AnyEvent,
     CancelRefused,
@@ -28,13 +26,14 @@ from engine.contracts.event import (
 from engine.contracts.fill import Fill
 from engine.contracts.order import OPEN_STATES, Order, OrderState
 from engine.contracts.people import ENGINE
+from engine.diary import Diary
 from engine.execution.clock import monotonic_us, wall_us
 from engine.execution.core import Core, State
 from engine.execution.settle.converge import converge, missing_fills
 from engine.execution.settle.queue import SettleQueue
 from engine.venues.port import OrderReport, Venue, VenueQueryFailed
 
-_log = structlog.get_logger("settler")
+_log = Diary("settler")
 
 #: Trades are asked for from this long before the order was made: clocks differ, ids do not.
 CLOCK_MARGIN_US = 60_000_000

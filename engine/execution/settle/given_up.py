@@ -8,13 +8,12 @@ is assumed from that (I2): it is sent again as long as such an order may surface
 
 from __future__ import annotations
 
-import structlog
-
+from engine.diary import Diary
 from engine.execution.clock import monotonic_us, wall_us
 from engine.execution.core import Core
 from engine.venues.port import Canceled, Venue
 
-_log = structlog.get_logger("given-up")
+_log = Diary("given-up")
 
 #: From one round of cancels to the next, and for how long after an order was given up.
 _EVERY_US = 2_000_000

@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import structlog
-
 from engine.contracts.errors import InputError, Refused
 from engine.contracts.event import (
     AlarmCleared,
@@ -23,6 +21,7 @@ from engine.contracts.event import (
 from engine.contracts.people import ENGINE, Actor, Role
 from engine.contracts.requests import OrphanRequest
 from engine.contracts.view import OrphanView
+from engine.diary import Diary
 from engine.execution.core import Core, State
 from engine.execution.session_desk import SessionDesk
 from engine.execution.settle.orphan_news import alarm_text
@@ -30,7 +29,7 @@ from engine.execution.settle.settler import Settler
 from engine.orders.orphans import CANCEL_REQUESTED, Orphan
 from engine.venues.port import Canceled, Rejected, Venue, VenueQueryFailed
 
-_log = structlog.get_logger("orphans")
+_log = Diary("orphans")
 
 _REASON_LIMIT = 500
 _TICK_SECONDS = 1.0

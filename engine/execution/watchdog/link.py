@@ -14,15 +14,14 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-import structlog
-
 from engine.contracts.canonical import canonical
+from engine.diary import Diary
 from engine.execution.kill.latch_file import LatchMark
 from engine.execution.settle.settler import RaiseAlarm
 from engine.execution.watchdog.process import WatchdogOrders
 from engine.unseen import plain_environment
 
-_log = structlog.get_logger("watchdog")
+_log = Diary("watchdog")
 
 _READY_SECONDS = 10.0
 _BYE_SECONDS = 2.0

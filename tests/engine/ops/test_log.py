@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
+from engine.diary import Diary
 from engine.ops.log import REDACTED, configure
 
 SECRET = 'k3y/with+"odd"&chars'
@@ -34,12 +34,11 @@ def lines(tmp_path: Path) -> Iterator[Lines]:
     root = logging.getLogger()
     for handler in [one for one in root.handlers if getattr(one, "peakctl", False)]:
         root.removeHandler(handler)
-    structlog.reset_defaults()
     stream.close()
 
 
 def test_a_line_is_json_with_time_and_level(lines: Lines) -> None:
-    structlog.get_logger("x").info("started", port=7, name="abc")
+    Diary("x").info("started", port=7, name="abc")
     (line,) = lines()
     assert line["event"] == "started"
     assert line["level"] == "info"
@@ -49,13 +48,13 @@ def test_a_line_is_json_with_time_and_level(lines: Lines) -> None:
 
 
 def test_the_secret_is_found_wherever_it_hides(lines: Lines) -> None:
-    log = structlog.get_logger("x")
-    log.info("connect %s", SECRET, url=f"https://h/?k={SECRET}", nested={"a": [SECRET]})
-    log.info("escaped", url="https://h/?k=k3y%2Fwith%2B%22odd%22%26chars")
+    diary = Diary("x")
+    diary.info(f"connect {SECRET}", url=f"https://h/?k={SECRET}", nested={"a": [SECRET]})
+    diary.info("escaped", url="https://h/?k=k3y%2Fwith%2B%22odd%22%26chars")
     try:
         int(SECRET)
     except ValueError:
-        log.exception("failed")
+        diary.exception("failed")
     logging.getLogger("third.party").warning("sent %s", SECRET)
     found = lines()
     assert len(found) == 4
@@ -65,7 +64,7 @@ def test_the_secret_is_found_wherever_it_hides(lines: Lines) -> None:
 
 
 def test_fields_named_like_a_secret_are_blank(lines: Lines) -> None:
-    structlog.get_logger("x").info(
+    Diary("x").info(
         "config", api_key="other-value", venue_secret="other-value", token="t", symbol="BTCUSDT"
     )
     (line,) = lines()
@@ -74,12 +73,12 @@ def test_fields_named_like_a_secret_are_blank(lines: Lines) -> None:
 
 
 def test_a_newline_in_a_message_stays_one_line(lines: Lines) -> None:
-    structlog.get_logger("x").info("one\ntwo", text="\x1b[2J\u202e")
+    Diary("x").info("one\ntwo", text="\x1b[2J\u202e")
     (line,) = lines()
     assert line["event"] == "one\ntwo"
 
 
 def test_only_the_owner_may_read_it(lines: Lines, tmp_path: Path) -> None:
-    structlog.get_logger("x").info("hello")
+    Diary("x").info("hello")
     assert len(lines()) == 1
     assert stat.S_IMODE((tmp_path / "log/engine.jsonl").stat().st_mode) == 0o600
