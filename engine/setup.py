@@ -232,6 +232,7 @@ class Setup:
             environment=settings.environment,
             ttl_us=settings.session.go_expiry_seconds * _US_PER_SECOND,
             allow_same_uid=settings.allow_same_uid,
+            min_dwell_us=settings.session.min_dwell_ms * _US_PER_SECOND // _MS_PER_SECOND,
             hostname=hostname,
             boot_id=self.boot_id,
             inputs=tuple(

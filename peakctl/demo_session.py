@@ -30,7 +30,7 @@ from peakctl.client.kill import send_kill
 from peakctl.commands.output import say
 from peakctl.demo_seats import WAIT_SECONDS, Late, Seat, answer_for, seats
 from peakctl.signing import signals
-from peakctl.tools import draft_charter
+from peakctl.tools import draft_charter, read_settings
 from peakctl.workspace import Workspace
 
 #: The demo's own limits: well inside what `dev` allows.
@@ -193,6 +193,7 @@ class Story:
             typed_code=code,
             typed_limit=to_text(self._the_charter().limits.max_order_notional),
         )
+        await asyncio.sleep(read_settings(self.workspace, {}).session.min_dwell_ms / 1000)
         await self.reviewer.client.cosign(
             document, await self.reviewer.sign(document, Namespace.COSIGN)
         )

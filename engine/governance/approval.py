@@ -37,6 +37,8 @@ from engine.governance.wordlist import same_code
 
 __all__ = [
     "DECISIONS",
+    "MISTYPED",
+    "MOST_MISTYPED",
     "Approved",
     "CosignFacts",
     "Denied",
@@ -59,7 +61,8 @@ class GoFacts(msgspec.Struct, frozen=True, kw_only=True):
     clock; `current` holds the hashes of `packet.BOUND` as they are now; `blockers` are those of
     the checklist now; `stage` is the session's go stage; `joined_nonce` the nonce that the
     reviewer's process joined with; `used_nonces` those of all decided packets; `counters` the
-    highest accepted count of each hardware key.
+    highest accepted count of each hardware key; `min_dwell_us` how long a packet must have been
+    there before somebody can have read it.
     """
 
     session_id: str
@@ -79,6 +82,7 @@ class GoFacts(msgspec.Struct, frozen=True, kw_only=True):
     blockers: tuple[str, ...] | None
     allow_same_uid: bool = False
     counters: Mapping[str, int] | None = None
+    min_dwell_us: int = 0
 
 
 class CosignFacts(GoFacts, frozen=True, kw_only=True):
@@ -130,7 +134,7 @@ def judge_cosign(facts: CosignFacts) -> Approved | Denied:
     if case.cosign["decision"] != "GO":
         return _walk(case, _ALWAYS)
     return judge_hardware(case.packet["mode"], facts.reviewer_verdict) or _walk(
-        case, (*_GO_RULES, _short_code, _typed_limit)
+        case, (*_GO_RULES, _dwelt, _short_code, _typed_limit)
     )
 
 
@@ -363,6 +367,14 @@ def _decision(case: _Case) -> Denied | None:
     return None
 
 
+def _dwelt(case: _Case) -> Denied | None:
+    """Asked here too: consoles that wait for the reader are not the only way to the socket."""
+    elapsed = case.facts.elapsed_us
+    if elapsed is None or elapsed < case.facts.min_dwell_us:
+        return Denied("TOO_SOON", "nobody can have read the packet yet; read it, then decide")
+    return None
+
+
 def _short_code(case: _Case) -> Denied | None:
     if not same_code(case.cosign["short_code"], case.facts.packet_sha256):
         return Denied("SHORT_CODE", "the four words differ; have them read out and type them")
@@ -377,6 +389,10 @@ def _typed_limit(case: _Case) -> Denied | None:
         )
     return None
 
+
+#: Refusals of what was typed; so many of them for one packet and it is void.
+MISTYPED = frozenset({"SHORT_CODE", "TYPED_LIMIT"})
+MOST_MISTYPED = 10
 
 #: What counts for every signed decision, NO-GO included.
 _ALWAYS: tuple[_Rule, ...] = (

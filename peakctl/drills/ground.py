@@ -49,6 +49,7 @@ _POLL_SECONDS = 0.01
 SETTINGS: dict[str, Any] = {
     "venue": {"recv_window_ms": 1000, "request_timeout_ms": 1500},
     "watchdog": {"grace_seconds": 2, "heartbeat_ms": 250},
+    "session": {"min_dwell_ms": 0},
 }
 
 

@@ -76,6 +76,7 @@ sys.exit(main(SandboxOptions(**options)))
 FAST = {
     "venue": {"recv_window_ms": 500, "request_timeout_ms": 1000},
     "watchdog": {"grace_seconds": 30, "heartbeat_ms": 250},
+    "session": {"min_dwell_ms": 0},
 }
 
 

@@ -17,6 +17,7 @@ import pytest
 from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.documents import Namespace
 from engine.contracts.errors import ConfigError, InputError, Refused
+from engine.governance.approval import MOST_MISTYPED
 from engine.governance.checklist import commitment_of
 from engine.governance.packet import packet_lines, parse_packet
 from engine.governance.people import parse_roster
@@ -385,3 +386,16 @@ def test_the_others_blind_answer_is_read_before_the_own_one(fresh: Desk) -> None
     for person, role in (("bob", "reviewer"), ("alice", "operator")):
         answer(person, role, "50000")
     assert {one["result"] for one in fresh.session()["checklist"] if one["id"] == item} == {"pass"}
+
+
+def test_the_short_code_is_guessed(fresh: Desk) -> None:
+    """The key is the reviewer's, the words are not what was read out; the limit neither."""
+    packet = fresh.packet()
+    document = fresh.decision(packet)
+    wrong = changed(document, short_code="alpha bravo charlie delta")
+    signature = fresh.sign("reviewer", wrong, Namespace.COSIGN)
+    for _ in range(MOST_MISTYPED):
+        refused(fresh, fresh.cosign(wrong, signature), "SHORT_CODE")
+    assert fresh.session()["go"]["stage"] == "void"
+    assert "typed wrong" in fresh.session()["go"]["reason"]
+    refused(fresh, fresh.cosign(document), "STAGE", "NO_REQUEST")

@@ -79,7 +79,8 @@ def write_by_hand(place: Workspace, *rows: tuple[Actor, AnyEvent]) -> None:
 
 def test_i4_i5_a_go_and_a_release_are_written_into_the_journal_by_hand(tmp_path: Path) -> None:
     """The operator has the files and one key; neither an order gets out nor the latch open."""
-    asyncio.run(_by_hand(create_demo(tmp_path / "w", merged(FAST, {}))))
+    slow = {"session": {"min_dwell_ms": 60_000}}
+    asyncio.run(_by_hand(create_demo(tmp_path / "w", merged(FAST, slow))))
 
 
 async def _by_hand(place: Workspace) -> None:
@@ -90,6 +91,8 @@ async def _by_hand(place: Workspace) -> None:
         await field.sit_down()
         session_id = await field.to_checklist()
         packet = await field.request_and_sign()
+        with pytest.raises(Refused, match="nobody can have read the packet yet"):
+            await field.cosign(packet)  # by the socket itself: no console waits for the reader
         await field.leave()
         await field.sigkill()
         write_by_hand(place, *_forged_go(place, session_id, packet))

@@ -187,6 +187,9 @@ async def test_a_history_that_goes_back_is_red_on_every_screen(reviewer) -> None
         await app._judge_heads()
         stage.app.draw()
         assert stage.text("witness") == ""
+        assert "journal first seen here, at 7 events; there was nothing" in stage.text(
+            "packet-head"
+        )
         console.signed_heads = (past.head(6),)
         await app._judge_heads()
         stage.app.draw()

@@ -8,6 +8,7 @@ memory: after a restart it is not known, so a request that was pending then is v
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -38,7 +39,15 @@ from engine.execution.clock import monotonic_us, wall_us
 from engine.execution.consent.validity import Bound, Validity
 from engine.execution.core import Core, State
 from engine.execution.session_desk import SessionDesk, current_session, moved
-from engine.governance.approval import CosignFacts, Denied, GoFacts, judge_cosign, judge_go
+from engine.governance.approval import (
+    MISTYPED,
+    MOST_MISTYPED,
+    CosignFacts,
+    Denied,
+    GoFacts,
+    judge_cosign,
+    judge_go,
+)
 from engine.governance.asking import (
     RequestFacts,
     judge_join,
@@ -74,6 +83,7 @@ class ApprovalTerms:
     boot_id: str
     inputs: tuple[InputFile, ...]
     code: Mapping[str, str]
+    min_dwell_us: int = 0
 
 
 class ApprovalDesk:
@@ -97,6 +107,8 @@ class ApprovalDesk:
         self._terms = terms
         self._venue = venue
         self._requested_us: tuple[str, int] | None = None
+        #: how often the code or the limit of a packet was typed wrong, by its sha256
+        self._mistyped: Counter[str] = Counter()
 
     # --- join, request --------------------------------------------------------------------------
 
@@ -243,7 +255,7 @@ class ApprovalDesk:
             )
             judged = judge_cosign(facts)
             if isinstance(judged, Denied):
-                return [self._refused(session, "reviewer", judged)]
+                return [self._refused(session, "reviewer", judged), *self._guessed(session, judged)]
             said = parse_cosign(document)
             after, cause = _AFTER[said["decision"]]
             if after is SessionState.LIVE and state.latch.is_set:
@@ -264,6 +276,22 @@ class ApprovalDesk:
             ]
 
         await self._decided(_signed(actor, verdict), decide)
+
+    def _guessed(self, session: Session, denied: Denied) -> Sequence[AnyEvent]:
+        """The packet is void once its code or limit was typed wrong too often: that is guessing."""
+        if denied.code not in MISTYPED:
+            return ()
+        self._mistyped[session.go.sha256] += 1
+        if self._mistyped[session.go.sha256] < MOST_MISTYPED:
+            return ()
+        reason = f"typed wrong {MOST_MISTYPED} times"
+        void = GoVoided(
+            session_id=session.id,
+            packet_sha256=session.go.sha256,
+            code="TOO_MANY_TRIES",
+            reason=reason,
+        )
+        return void, moved(session, SessionState.CHECKLIST, Cause.GO_VOID, reason)
 
     async def _operator_verdict(self, session: Session, signature: str) -> SignatureVerdict:
         operator = self._person(session.charter.operator)
@@ -293,6 +321,7 @@ class ApprovalDesk:
             blockers=checklist_blockers(session, now),
             allow_same_uid=self._terms.allow_same_uid,
             counters=dict(state.counters.last),
+            min_dwell_us=self._terms.min_dwell_us,
         )
 
     async def _decided(self, actor: Actor, decide: Callable[[State], Sequence[AnyEvent]]) -> None:

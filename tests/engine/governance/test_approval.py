@@ -445,3 +445,14 @@ def test_signals_that_are_not_those_of_the_two_people_are_denied(bench) -> None:
         facts, packet=document, packet_sha256=go, cosign=canonical(told) + b"\n"
     )
     assert judge_cosign(changed).code == "SIGNALS"
+
+
+def test_a_go_before_anybody_can_have_read_the_packet_is_denied(bench) -> None:
+    facts = bench.facts()
+    assert facts.elapsed_us is not None
+    for dwell, good in ((facts.elapsed_us, True), (facts.elapsed_us + 1, False)):
+        judged = judge_cosign(msgspec.structs.replace(facts, min_dwell_us=dwell))
+        assert isinstance(judged, Approved) == good
+        assert good or judged.code == "TOO_SOON"
+    no = bench.facts(cosign={"decision": "NO-GO", "reason": "no"}, min_dwell_us=10**12)
+    assert isinstance(judge_cosign(no), Approved), "a no can come at once"
