@@ -1,13 +1,14 @@
 """SQL on a sealed pack's Parquet: read only, no engine, nothing but the pack's own files.
 
 DuckDB runs in memory and may open files of the pack's folder alone; its settings are locked before
-the question is asked. The pack is verified first, and the Parquet files are hashed again after the
-answer, so what was asked is what both people signed. `unverified` leaves both out, and whoever
-shows the answer says so.
+the question is asked, and the answer has an end of rows, bytes and seconds. The pack is verified
+first, and the Parquet files are hashed again after the answer, so what was asked is what both
+people signed. `unverified` leaves both out, and whoever shows the answer says so.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,6 +23,10 @@ from engine.store.question import refuse_writing
 
 _FOLDERS = ("data/tables/", "data/market/")
 _ROWS = 10_000
+#: An answer ends after so many characters, and a question after so many seconds.
+_CHARACTERS = 8 << 20
+_SECONDS = 10.0
+_FEW_ROWS = 32
 _DOCUMENT_LIMIT = 16 << 20
 
 
@@ -57,14 +62,14 @@ def ask_pack(
     for name, what in tree.scan(pack).faults:  # a link would lead out of the folder
         raise IntegrityError(what=what, where=name, todo="`peakctl verify` names everything")
     files = _parquet_files(pack)
-    columns, rows = _ask(pack, files, sql, limit)
+    columns, rows, more = _ask(pack, files, sql, limit)
     if verify:
         _refuse_changed(pack, files)
     tables = tuple(sorted(_tables(files)))
     return PackAnswer(
         columns=columns,
-        rows=rows[:limit],
-        truncated=len(rows) > limit,
+        rows=rows,
+        truncated=more,
         verified=verify,
         tables=tables,
     )
@@ -102,7 +107,8 @@ def _tables(files: dict[str, str]) -> dict[str, list[str]]:
 
 def _ask(
     pack: Path, files: dict[str, str], sql: str, limit: int
-) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+) -> tuple[tuple[str, ...], list[tuple[Any, ...]], bool]:
+    """The columns, the rows, and whether there were more."""
     connection = duckdb.connect(
         config={
             "threads": 2,
@@ -112,6 +118,7 @@ def _ask(
             "autoload_known_extensions": False,
         }
     )
+    end = threading.Timer(_SECONDS, connection.interrupt)
     try:
         connection.execute(f"SET allowed_directories = [{_literal(f'{pack}/')}]")
         connection.execute("SET enable_external_access = false")
@@ -119,12 +126,23 @@ def _ask(
         for table, names in _tables(files).items():
             paths = ", ".join(_literal(str(pack / name)) for name in names)
             connection.execute(f'CREATE VIEW "{table}" AS SELECT * FROM read_parquet([{paths}])')  # noqa: S608
+        end.start()
         connection.execute(sql)
         columns = tuple(column[0] for column in connection.description or ())
-        return columns, connection.fetchmany(limit + 1)
-    except duckdb.Error as error:
-        raise InputError(what=str(error).partition("\n")[0], where="query") from error
+        rows: list[tuple[Any, ...]] = []
+        left = _CHARACTERS
+        while left > 0 and len(rows) <= limit and (few := connection.fetchmany(_FEW_ROWS)):
+            rows += few
+            left -= sum(len(str(cell)) for row in few for cell in row)
+        return columns, rows[:limit], len(rows) > limit or left <= 0
+    except duckdb.InterruptException as error:
+        what = f"no answer within {_SECONDS:.0f} s"
+        raise InputError(what=what, where="query", todo="ask for less at once") from error
+    except (duckdb.Error, MemoryError) as error:
+        what = str(error).partition("\n")[0] or "the question needs more memory than it may have"
+        raise InputError(what=what, where="query") from error
     finally:
+        end.cancel()
         connection.close()
 
 

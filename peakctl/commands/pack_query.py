@@ -11,7 +11,7 @@ import typer
 
 from engine.contracts.errors import InputError
 from engine.contracts.money import to_text
-from peakctl.commands.output import answer_rows, complain, say, say_json
+from peakctl.commands.output import answer_rows, complain, named_rows, say, say_json
 
 #: A question of a hostile pack ends before the memory of the machine does, bytes.
 _ADDRESS_SPACE = 4 << 30
@@ -39,8 +39,9 @@ def ask(sql: str, pack: Path, allowed_signers: Path | None, *, verify: bool, jso
     if not pack.is_dir():
         raise InputError(what="no such pack", where=str(pack), todo="name the session's folder")
     signers = allowed_signers or signers_beside(pack)
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, most))
+    now, most = resource.getrlimit(resource.RLIMIT_AS)
+    if now == resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, most))
     answer = ask_pack(pack, sql, signers, verify=verify)
     if not answer.verified:
         complain(f"{pack}: NOT verified; these rows may be anybody's")
@@ -53,7 +54,7 @@ def ask(sql: str, pack: Path, allowed_signers: Path | None, *, verify: bool, jso
         for row in answer.rows
     ]
     if json:
-        say_json([dict(zip(answer.columns, row, strict=True)) for row in rows])
+        say_json(named_rows(answer.columns, rows))
     else:
         say(*answer_rows(answer.columns, rows))
     return 0

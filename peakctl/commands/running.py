@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -34,6 +35,10 @@ def _leave(number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
+#: What the machine or whoever called refuses, and no code of ours could help.
+_NOT_OURS = {errno.EDQUOT, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOSPC, errno.EROFS}
+
+
 def guarded(call: Callable[[], int], *, debug: bool) -> int:
     """Run a whole command line and turn whatever goes wrong into a line and an exit code."""
     try:
@@ -44,11 +49,6 @@ def guarded(call: Callable[[], int], *, debug: bool) -> int:
         for line in getattr(error, "problems", (error.line(),)):
             complain(without_secrets(line))
         return error.exit_code
-    except PermissionError as error:
-        if debug:
-            _print_trace()
-        complain(f"{error.filename or 'this'}: {error.strerror}; ask its owner for access")
-        return WorkspaceError.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:
@@ -57,8 +57,19 @@ def guarded(call: Callable[[], int], *, debug: bool) -> int:
     except Exception as error:  # noqa: BLE001  (the last line of defence: told, kept, exit 1)
         if debug:
             _print_trace()
-        complain(crash_line(error, _crash_folders()))
-        return 1
+        return _told(error)
+
+
+def _told(error: Exception) -> int:
+    """What has no type of ours: the machine's refusals by their place, else our own fault."""
+    if isinstance(error, PermissionError):
+        complain(f"{error.filename or 'this'}: {error.strerror}; ask its owner for access")
+        return WorkspaceError.exit_code
+    if isinstance(error, OSError) and error.errno in _NOT_OURS:
+        complain(f"{str(error.filename or 'what is printed here')[:200]}: {error.strerror}")
+        return WorkspaceError.exit_code
+    complain(crash_line(error, _crash_folders()))
+    return 1
 
 
 def _print_trace() -> None:

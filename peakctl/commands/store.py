@@ -17,7 +17,7 @@ from peakctl.commands.options import (
     visited,
     whoami,
 )
-from peakctl.commands.output import answer_rows, complain, say, say_json, table
+from peakctl.commands.output import answer_rows, complain, named_rows, say, say_json, table
 from peakctl.commands.pack_query import PackOption, SignersOption, UnverifiedOption, ask
 from peakctl.commands.running import run
 
@@ -127,7 +127,7 @@ def query(
 
     result = run(work())
     if json:
-        say_json([dict(zip(result.columns, row, strict=True)) for row in result.rows])
+        say_json(named_rows(result.columns, result.rows))
     else:
         say(*answer_rows(result.columns, result.rows))
     if result.cut:

@@ -359,6 +359,55 @@ def test_a_head_is_signed_by_another_key(place: Workspace, tmp_path: Path) -> No
     assert "does not verify" in told(place)
 
 
+def _fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+NO_HEADS: dict[str, Callable[[Workspace], object]] = {
+    "a fifo": lambda place: _fifo(newest(place)),
+    "a signature that is a fifo": lambda place: _fifo(newest(place).with_suffix(".txt.sig")),
+    "a terabyte": lambda place: os.truncate(newest(place), 1 << 40),
+    "one more that is a fifo": lambda place: os.mkfifo(place.heads / "000000000999.txt"),
+}
+
+
+@pytest.mark.parametrize("what", NO_HEADS)
+def test_a_head_is_no_file_that_anybody_would_finish_reading(place: Workspace, what: str) -> None:
+    NO_HEADS[what](place)
+    told(place)
+    assert "heads" in starts(place)
+
+
+def test_the_folder_of_the_heads_is_something_else(place: Workspace) -> None:
+    """Then it is not so that no head was ever signed."""
+    shutil.rmtree(place.heads)
+    for put in (place.heads.touch, lambda: place.heads.symlink_to("heads")):
+        put()
+        assert "heads" in told(place)
+        assert "heads" in starts(place)
+        place.heads.unlink()
+
+
+def _time_of_digits(line: bytes) -> bytes:
+    return line[: line.rfind(b":") + 1] + b"9" * 5000 + b"}\n"
+
+
+def _nested(line: bytes) -> bytes:
+    return line.replace(b'"text":"', b'"text":' + b"[" * 100_000 + b"]" * 100_000 + b',"t":"')
+
+
+@pytest.mark.parametrize("how", [_time_of_digits, _nested])
+def test_a_line_that_breaks_its_reader_is_named_as_any_other(
+    place: Workspace, how: Callable[[bytes], bytes]
+) -> None:
+    """Thousands of digits are no number to Python, brackets without end no depth."""
+    lines = lines_of(segment(place, 5))
+    segment(place, 5).write_bytes(b"".join([*lines[:-1], how(lines[-1])]))
+    assert "does not verify" in told(place)
+    assert starts(place) != ""
+
+
 def the_reviewers(place: Workspace, folder: Path) -> Witness:
     """The reviewer's copy, which reads the journal as an engine would give it."""
 

@@ -14,7 +14,7 @@ import shutil
 import socket
 import stat
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -49,8 +49,8 @@ class Copy:
         for one in (self.path, *self.path.rglob("*")):
             one.chmod(0o755 if one.is_dir() else 0o644)
 
-    def both_say_no(self, *names: str) -> None:
-        """Neither verifier accepts it, and ours names one of the files."""
+    def both_say_no(self, *names: str) -> tuple[str, str]:
+        """Neither verifier accepts it, and ours names one of the files. What each of them said."""
         report = verify_pack(self.path, self.world.allowed_signers)
         assert not report.ok
         said = "\n".join(f"{one.file} {one.what}" for one in report.errors)
@@ -59,6 +59,8 @@ class Copy:
         done = self._script.run(self.path, self.world.allowed_signers)
         assert done.returncode != 0
         assert "PACK OK" not in done.stdout
+        assert "Traceback" not in done.stderr
+        return said, done.stdout
 
     def file(self, name: str) -> Path:
         """One file of the pack."""
@@ -532,6 +534,90 @@ def test_a_report_that_the_journal_never_named(pack: Copy) -> None:
         pack.file(name).unlink()
 
 
+def _all_named(pack: Copy, names: Sequence[str]) -> None:
+    """Both people sign the whole once more; both verifiers name each of the files."""
+    pack.relist()
+    pack.by_both()
+    for text in pack.both_say_no():
+        assert [name for name in names if name not in text] == [], text
+
+
+def test_a_file_lies_where_nothing_of_ours_does(pack: Copy) -> None:
+    names = ("data/extra/x.txt", "data/go/extra.json", "data/audit/log2.jsonl", "data/x.json")
+    for name in names:
+        pack.file(name).parent.mkdir(exist_ok=True)
+        pack.file(name).write_bytes(b"x\n")
+    _all_named(pack, names)
+
+
+def test_a_file_that_the_journal_never_named_is_signed_by_both(pack: Copy) -> None:
+    added = (
+        "data/config/inputs/09_more.toml",
+        "data/market/book-000009.parquet",
+        "data/snapshots/000009.json",
+    )
+    changed = ("data/VERIFY.md", "data/go/allowed_signers", "data/go/checklist.json")
+    pack.file("data/config/inputs").mkdir(exist_ok=True)
+    for name in (*added, *changed):
+        with pack.file(name).open("ab") as file:
+            file.write(b"# and more\n")
+    _all_named(pack, (*added, *changed))
+
+
+def test_something_lies_among_the_acts_of_two_people(pack: Copy) -> None:
+    name = "data/go/dual/release-9.json.op.sig"
+    pack.file(name).parent.mkdir(exist_ok=True)
+    shutil.copyfile(pack.file("data/go/go.json.sig"), pack.file(name))
+    _all_named(pack, ("data/go/dual",))
+
+
+def test_the_manifest_of_the_run_says_something_else(pack: Copy) -> None:
+    path = pack.file("data/run_manifest.json")
+    said = json.loads(path.read_bytes())
+    others = {
+        "approved": False,
+        "config_sha256": "0" * 64,
+        "journal_head": "0" * 64,
+        "journal_size": said["journal_size"] - 1,
+        "started_us": said["started_us"] + 1,
+        "type": "peakctl-run-0",
+    }
+    path.write_bytes(canonical({**said, **others}) + b"\n")
+    _all_named(pack, [f"else of {field}" for field in others])
+
+
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16"])
+def test_a_document_in_a_coding_that_only_some_readers_guess(pack: Copy, coding: str) -> None:
+    path = pack.file("data/run_manifest.json")
+    path.write_bytes(path.read_text("ascii").encode(coding))
+    _all_named(pack, ("data/run_manifest.json",))
+
+
+def test_bag_info_and_bagit_say_something_else_over_both_signatures(pack: Copy) -> None:
+    for name, old, new in (
+        (INFO_NAME, "External-Identifier: ", "External-Identifier: x"),
+        (INFO_NAME, "Payload-Oxum: ", "Payload-Oxum: 1"),
+        (INFO_NAME, "Payload-Oxum: ", "Contact-Name: x\nPayload-Oxum: "),
+        ("bagit.txt", "1.0", "0.97"),
+    ):
+        good = pack.file(name).read_text()
+        pack.file(name).write_text(good.replace(old, new))
+        tags = pack.file(TAGMANIFEST_NAME)
+        digest = sha256_hex(pack.file(name).read_bytes())
+        tags.write_text(re.sub(rf"(?m)^[0-9a-f]+(?=  {name}$)", digest, tags.read_text()))
+        pack.resign(
+            *(
+                pack.world.keys.sign(who, space, tags.read_bytes())
+                for who, space in (
+                    (evidence.OPERATOR, Namespace.PACK),
+                    (evidence.REVIEWER, Namespace.PACK_REVIEW),
+                )
+            )
+        )
+        pack.both_say_no(name, "data/run_manifest.json")
+        pack.file(name).write_text(good)
+
+
 def test_the_runlog_is_signed_by_one_person_or_by_nobody(pack: Copy) -> None:
     mine = pack.file("runlog.md.op.sig").read_text()
     for name, text in (
@@ -612,13 +698,35 @@ def test_a_number_that_readers_disagree_on_is_in_a_signed_document(
 # --- files that are no use to read ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name", ["data/market/trades-000001.parquet", "data/audit/log.jsonl", "bag-info.txt"]
-)
-def test_a_file_of_eight_terabytes_keeps_nobody_waiting(pack: Copy, name: str) -> None:
-    """A hole costs its maker nothing; whoever hashes it has a day's work."""
-    os.truncate(pack.file(name), 1 << 43)
-    pack.both_say_no(name)
+def test_a_file_of_eight_terabytes_keeps_nobody_waiting(pack: Copy) -> None:
+    """A hole costs its maker nothing; whoever hashes it has a day's work, or no memory left."""
+    for name in (
+        "data/market/trades-000001.parquet",
+        "data/audit/log.jsonl",
+        INFO_NAME,
+        MANIFEST_NAME,
+        TAGMANIFEST_NAME,
+    ):
+        size = pack.file(name).stat().st_size
+        os.truncate(pack.file(name), 1 << 43)
+        pack.both_say_no(name)
+        os.truncate(pack.file(name), size)
+
+
+def test_the_lists_count_a_file_of_eight_terabytes(pack: Copy) -> None:
+    """The counts agree with the folder, but nobody signed them: what they list is not read."""
+    path = pack.file("data/market/trades-000001.parquet")
+    before = path.stat().st_size
+    os.truncate(path, 1 << 43)
+    info = pack.file(INFO_NAME)
+    count = int(info.read_text().rpartition(": ")[2].partition(".")[0]) - before + (1 << 43)
+    info.write_text(re.sub(r"Oxum: [0-9]+", f"Oxum: {count}", info.read_text()))
+    tags = pack.file(TAGMANIFEST_NAME)
+    digest = sha256_hex(info.read_bytes())
+    tags.write_text(re.sub(r"(?m)^[0-9a-f]+(?=  bag-info)", digest, tags.read_text()))
+    said, stock = pack.both_say_no(TAGMANIFEST_NAME)
+    assert "too large to be read" in said
+    assert "was not read" in stock
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root makes devices")
