@@ -226,6 +226,9 @@ class PeakApp(KillKeyApp):
             return
         newly_latched = bool(latched) and latched not in self._at_step
         self._at_step = (*step, latched)
+        if self.model.said.tone == "plain":
+            # What was said of the step before is no advice for this one.
+            self.model = replace(self.model, said=Said("", "plain"))
         self._show("stopped" if newly_latched else self.STEPS[step[1]])
 
     def _show(self, name: str) -> None:

@@ -99,8 +99,8 @@ def answer(model: Model, width: int) -> Sequence[Content]:
 
 
 def _banner(model: Model, width: int) -> list[Content]:
-    """The demo's line for the second terminal, until something was said; whole, to be copied."""
-    if not model.banner:
+    """The demo's line for the second terminal, whole, to be copied; until somebody joined there."""
+    if not model.banner or (model.session is not None and model.session.reviewer_joined):
         return []
     lead = " reviewer, in a second terminal: "
     if len(lead) + len(model.banner) <= width:

@@ -213,7 +213,9 @@ class ReconcileScreen(PeakScreen):
         self.desk.act(self._run())
 
     async def _run(self) -> str:
-        await self.desk.client.run_recon()
+        recon = await self.desk.client.run_recon()
+        if not recon.breaks:
+            return "Compared: no break. Sign with ^S."
         return "Compared. Answer each yellow break, the red ones as two people; then sign with ^S."
 
     def action_sign_recon(self) -> None:

@@ -1,14 +1,16 @@
 """Lessons and seal: one to three lessons, the pack written, signed by both, verified.
 
-Both sign the pack's tag manifest, the runlog and the incidents with one key press, hashed here from
-their own bytes. Verification is the same that an
-auditor runs (`peakctl verify`), on the folder, after sealing.
+Both sign three texts with one key press: the pack's tag manifest, the runlog, the incidents. They
+are fetched, hashed and shown here before; a key that asks for a passphrase or a touch asks for
+each, because each has a namespace of its own. Verification is the same that an auditor runs
+(`peakctl verify`), on the folder, after sealing.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 from typing import ClassVar
 
 from textual.containers import Horizontal, VerticalScroll
@@ -17,17 +19,19 @@ from textual.types import CSSPathType
 from textual.widget import Widget
 from textual.widgets import Input, Label
 
-from engine.contracts.errors import InputError, Refused
+from engine.contracts.errors import InputError, PeakError, Refused
 from engine.contracts.people import Role
 from engine.contracts.session import SessionState
 from engine.contracts.view import PackView
-from peakctl.client.pack_signing import sign_pack
+from peakctl.client.pack_signing import listed_reports, sign_pack
 from screens.base import BASE_CSS, PeakScreen
-from screens.draw import join, mark, text, title, wrap
+from screens.draw import BLANK, cell, join, mark, text, title, wrap
 from screens.lines import Lines
 from screens.model import Model
 from screens.words import PACKS, mark_of
 
+#: So many lines of a long report are shown here; the folder has all of them.
+_SHOWN = 400
 _STEPS = ("write", "operator signs", "reviewer signs", "sealed", "verified")
 
 
@@ -52,10 +56,63 @@ def progress_row(done: int) -> Content:
 
 
 def place_of(pack: PackView | None, model: Model) -> str:
-    """The pack's full path: the engine names it from its sessions folder."""
-    if pack is None or model.state is None or pack.folder.startswith("/"):
-        return pack.folder if pack else ""
-    return f"{model.state.engine.workspace}/sessions/{pack.folder}"
+    """The pack's full path: the engine names it from its sessions folder.
+
+    Until both have signed it lies there under a name that says so.
+    """
+    if pack is None:
+        return ""
+    folder = pack.folder
+    if model.state is not None and not folder.startswith("/"):
+        folder = f"{model.state.engine.workspace}/sessions/{folder}"
+    return folder if pack.stage == "sealed" else f"{folder}.partial"
+
+
+def no_pack_words(model: Model, role: str) -> str:
+    """What has to happen before there is a pack."""
+    session = model.session
+    if session is None or session.state is not SessionState.RECONCILED:
+        return "No pack yet. Both sign the reconciliation first, at F6."
+    if role == "operator":
+        return "No pack yet. Write the lessons above, then ^R writes the pack."
+    return "No pack yet. The operator writes the lessons and the pack; then you sign it here."
+
+
+def document_rows(
+    pack: PackView, reports: Mapping[str, bytes] | str | None, width: int
+) -> list[Content]:
+    """The three texts that are signed with their hashes, then two of them to be read."""
+    if isinstance(reports, str):
+        return wrap(f"✖ DO NOT SIGN: {reports}", width, "now")
+    if reports is None:
+        return [text("fetching what is to be signed …", "quiet")]
+    words = (
+        f"^S signs these {1 + len(reports)}, each in a namespace of its own; a key with a"
+        " passphrase or a touch asks for each:"
+    )
+    rows = wrap(words, width)
+    signed = [("tag manifest", pack.tagmanifest_sha256, "every file of the pack by its hash")]
+    for name, content in reports.items():
+        lines = content.count(b"\n")
+        said = f"{lines} line{'' if lines == 1 else 's'}, below"
+        signed.append((PurePosixPath(name).name, hashlib.sha256(content).hexdigest(), said))
+    for name, sha256, said in signed:
+        rows.append(
+            join(
+                cell(text(f"  {name}", "loud"), 16),
+                text(f"{sha256[:24]}…  ", "quiet"),
+                text(said, "quiet"),
+            ).truncate(width, ellipsis=True)
+        )
+    for name, content in reversed(list(reports.items())):
+        lines_of = content.decode("utf-8", "backslashreplace").rstrip("\n").split("\n")
+        rows += [BLANK, title(PurePosixPath(name).name, width)]
+        for line in lines_of[:_SHOWN]:
+            rows += wrap(line, width) if line else [BLANK]
+        if len(lines_of) > _SHOWN:
+            left = f"… {len(lines_of) - _SHOWN} more lines: read them in the folder"
+            rows.append(text(left, "soon"))
+    return rows
 
 
 def pack_rows(
@@ -63,19 +120,13 @@ def pack_rows(
     where: str,
     verified: bool | None,  # noqa: FBT001  (None is: not yet known)
     findings: tuple[str, ...],
+    waiting: str,
     width: int,
 ) -> list[Content]:
-    """Progress, folder, hash, signatures, verification."""
+    """Progress, folder, hash, signatures, verification; `waiting` says why there is no pack."""
     rows = [progress_row(steps_done(pack, verified))]
     if pack is None:
-        return [
-            *rows,
-            *wrap(
-                "No pack yet. It is written when the reconciliation is signed by both.",
-                width,
-                "quiet",
-            ),
-        ]
+        return [*rows, *wrap(waiting, width, "quiet")]
     rows.append(mark(mark_of(PACKS, pack.stage)))
     rows += [join(text("folder ", "quiet"), part) for part in wrap(where, max(10, width - 7))]
     if pack.tagmanifest:
@@ -104,6 +155,11 @@ class SealScreen(PeakScreen):
         self._verified: bool | None = None
         self._findings: tuple[str, ...] = ()
         self._checked_folder = ""
+        #: What both sign beside the tag manifest, fetched for the pack with this tag manifest.
+        self._reports: dict[str, bytes] | str | None = None
+        self._reports_of = ""
+        #: The rows of these documents, drawn once for a width.
+        self._rows_at: tuple[int, list[Content]] = (-1, [])
 
     def body(self) -> Iterable[Widget]:
         """Lessons above, pack below."""
@@ -116,6 +172,7 @@ class SealScreen(PeakScreen):
         yield Lines(id="pack-title")
         with VerticalScroll(id="pack-scroll"):
             yield Lines(id="pack-rows")
+            yield Lines(id="pack-documents")
 
     def on_mount(self) -> None:
         """The operator starts with the lessons."""
@@ -126,7 +183,10 @@ class SealScreen(PeakScreen):
         """Lessons stay while the pack is not written."""
         pack = model.session.pack if model.session else None
         asked = pack is None and self.role == "operator"
-        self.query_one("#seal-lessons").display = asked
+        lessons = self.query_one("#seal-lessons")
+        if lessons.display and not asked and self.role == "operator":
+            self.query_one("#pack-scroll").focus()  # what is to be signed is read with the keys
+        lessons.display = asked
         self.query_one("#seal-title").display = asked
         heading = "Lessons: one to three, also on a green day"
         self.lines("seal-title").show(lambda width, _h: [title(heading, width)])
@@ -135,13 +195,42 @@ class SealScreen(PeakScreen):
         if folder != self._checked_folder:
             self._verified, self._findings = None, ()
         verified, findings = self._verified, self._findings
-        where = place_of(pack, model)
+        where, waiting = place_of(pack, model), no_pack_words(model, self.role)
         self.lines("pack-rows").show(
-            lambda width, _h: pack_rows(pack, where, verified, findings, width)
+            lambda width, _h: pack_rows(pack, where, verified, findings, waiting, width)
         )
+        self._show_documents(pack)
         if pack is not None and pack.stage == "sealed" and self._checked_folder != folder:
             self._checked_folder = folder
             self.desk.act(self._verify(folder))
+
+    def _show_documents(self, pack: PackView | None) -> None:
+        """While it is to be signed: what is, fetched once for each writing."""
+        shown = self.lines("pack-documents")
+        shown.display = pack is not None and pack.stage == "written"
+        if pack is None or not shown.display:
+            return
+        if pack.tagmanifest_sha256 != self._reports_of:
+            self._reports, self._reports_of = None, pack.tagmanifest_sha256
+            self._rows_at = (-1, [])
+            self.run_worker(self._fetch(pack), exit_on_error=True)
+        reports = self._reports
+
+        def rows(width: int, _height: int) -> list[Content]:
+            if self._rows_at[0] != width or not isinstance(reports, dict):
+                self._rows_at = (width, [BLANK, *document_rows(pack, reports, width)])
+            return self._rows_at[1]
+
+        shown.show(rows)
+
+    async def _fetch(self, pack: PackView) -> None:
+        try:
+            reports: dict[str, bytes] | str = await listed_reports(self.desk.client, pack)
+        except PeakError as error:
+            reports = error.line()
+        if self._reports_of == pack.tagmanifest_sha256:
+            self._reports, self._rows_at = reports, (-1, [])
+            self.show_body(self.model)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter goes to the next lesson, and stays in the last."""
@@ -162,7 +251,7 @@ class SealScreen(PeakScreen):
             raise Refused(what="the session is not reconciled", todo="both sign at F6 first")
         await self.desk.client.write_lessons(points)
         await self.desk.client.write_pack()
-        return "The pack is written. Sign its manifest with ^S."
+        return "The pack is written. Read below what you sign, then sign with ^S."
 
     def action_sign_pack(self) -> None:
         """Sign the bytes of the tag manifest, the runlog and the incidents, in one go."""

@@ -228,7 +228,19 @@ RECON = ReconView(
 )
 
 #: What a person signs of a written pack, by name, and what ties it together.
-DOCUMENTS = {"data/reports/runlog.md": b"# Runlog\n", "data/reports/incidents.md": b"none\n"}
+RUNLOG = b"""\
+# Runlog of session 4f2k9x0abq7m
+
+| time (UTC) | seq | who | what |
+|---|---|---|---|
+| 2024-08-09T10:20:30.000001Z | 6 | alice | session 4f2k9x0abq7m chartered |
+| 2024-08-09T10:31:02.120001Z | 27 | bob | GO by the reviewer |
+| 2024-08-09T10:31:40.000001Z | 28 | alice | note: [@click=app.exit]\xe2\x80\xae all well[/] |
+"""
+DOCUMENTS = {
+    "data/reports/runlog.md": RUNLOG,
+    "data/reports/incidents.md": b"# Incidents of session 4f2k9x0abq7m\n\nnone\n",
+}
 MANIFEST = b"".join(
     b"%b  %b\n" % (hashlib.sha256(raw).hexdigest().encode(), name.encode())
     for name, raw in DOCUMENTS.items()
@@ -560,7 +572,7 @@ RECONCILE = msgspec.structs.replace(
     next_step="Answer the red break, then sign the report with ctrl+s.",
 )
 SEAL = msgspec.structs.replace(
-    with_session(SessionState.RECONCILED, recon=RECON, pack=PACK),
+    with_session(SessionState.RECONCILED, recon=RECON, pack=SIGNABLE),
     next_step="The reviewer signs the pack.",
 )
 KILLED = msgspec.structs.replace(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 import pytest
 from textual.events import Key
@@ -275,6 +277,14 @@ async def test_the_pack_is_signed_and_verified_when_sealed(operator) -> None:
     sealed = msgspec.structs.replace(data.PACK, stage="sealed", signed_by=("operator", "reviewer"))
     async with data.staged(operator, (120, 40)) as stage:
         await stage.show(data.with_session(SessionState.RECONCILED, pack=data.SIGNABLE))
+        await stage.until(lambda: "^S signs these 3" in stage.text("pack-documents"))
+        shown = stage.text("pack-documents")
+        assert "a key with a passphrase or a touch asks for each" in shown
+        for name, raw in list(data.DOCUMENTS.items())[:2]:
+            assert hashlib.sha256(raw).hexdigest()[:24] in shown, name
+        assert data.SIGNABLE.tagmanifest_sha256[:24] in shown
+        assert "note: [@click=app.exit]\\u202e all well[/]" in shown, "read, never obeyed"
+        assert f"folder {data.SIGNABLE.folder}.partial" in stage.text("pack-rows")
         await stage.press("ctrl+s")
         await stage.until(lambda: bool(stage.console.calls))
         name, sha256, _signature, documents = stage.console.calls[0]
@@ -290,7 +300,8 @@ async def test_the_pack_is_signed_and_verified_when_sealed(operator) -> None:
 async def test_a_pack_whose_parts_do_not_hang_together_is_not_signed(operator) -> None:
     """The lists that people see name other reports than the engine hands out."""
     async with data.staged(operator, (120, 40)) as stage:
-        await stage.show(data.SEAL)
+        await stage.show(data.with_session(SessionState.RECONCILED, pack=data.PACK))
+        await stage.until(lambda: "✖ DO NOT SIGN" in stage.text("pack-documents"))
         await stage.press("ctrl+s")
         await stage.until(lambda: "do not sign" in stage.text("answer"))
         assert not stage.console.calls

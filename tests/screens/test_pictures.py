@@ -32,6 +32,8 @@ def showing(made, state, *keys: str, stale: bool = False):
         await stage.show(state)
         for key in keys:
             await stage.press(key)
+        if state is data.SEAL:
+            await stage.until(lambda: "incidents.md" in stage.text("pack-documents"))
         if stale:
             stage.clock.passed_ms += 9_000
             app.tick()
