@@ -80,7 +80,9 @@ def kill_rows(model: Model, width: int) -> list[Content]:
 
 def _record(kill: KillView, width: int) -> list[Content]:
     latched = clock_ms(kill.latched_us) + "Z" if kill.latched_us is not None else "?"
-    rows = [text(f"kill {kill.kill_id} by {kill.by}, latched {latched}: {kill.reason}", "quiet")]
+    which = f", the last of {kill.kills}, the first" if kill.kills > 1 else ","
+    words = f"kill {kill.kill_id} by {kill.by}{which} latched {latched}: {kill.reason}"
+    rows = [text(words, "quiet")]
     rows.append(title("Stages", width))
     for stage in kill.stages:
         milliseconds = cell(text(f"{stage.elapsed_us / 1000:.1f} ms", "loud"), 12, "right")
@@ -96,7 +98,9 @@ def _record(kill: KillView, width: int) -> list[Content]:
     held = [
         f"{symbol} {to_text(quantity)}" for symbol, quantity in kill.positions.items() if quantity
     ]
-    rows += [text(words, "loud") for words in held] or [text("flat or not known", "quiet")]
+    asked = any(stage.stage == "positions" for stage in kill.stages)
+    nothing = text("flat" if asked else "not known yet", "quiet")
+    rows += [text(words, "loud") for words in held] or [nothing]
     return rows
 
 

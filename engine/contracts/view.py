@@ -232,7 +232,8 @@ class StageView(msgspec.Struct, frozen=True, kw_only=True):
 class KillView(msgspec.Struct, frozen=True, kw_only=True):
     """The latch and the last kill. `state`: READY, LATCHED, PROVEN, UNCONFIRMED.
 
-    `held_in`: where the latch holds now, of memory, journal, file, aside and watchdog.
+    `held_in`: where the latch holds now, of memory, journal, file, aside and watchdog. `kills` have
+    come since the last release; `latched_us` is of the first of them, all else of the last.
     """
 
     state: str
@@ -245,6 +246,7 @@ class KillView(msgspec.Struct, frozen=True, kw_only=True):
     positions: dict[str, Decimal] = {}
     detail: str = ""
     held_in: tuple[str, ...] = ()
+    kills: int = 1
 
 
 class StreamView(msgspec.Struct, frozen=True, kw_only=True):

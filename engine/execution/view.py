@@ -126,6 +126,7 @@ class ViewBuilder:
             reason=latch.reason,
             by=latch.by,
             latched_us=latch.latched_us if latch.is_set else None,
+            kills=len(latch.kill_ids),
             stages=tuple(
                 StageView(
                     stage=one.stage,

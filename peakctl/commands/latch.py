@@ -69,7 +69,7 @@ def show(workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
     if view.state != "READY":
         rows += [
             ("since", utc(view.latched_us)),
-            ("by", view.by),
+            ("by", view.by if view.kills < 2 else f"{view.by}, the last of {view.kills} kills"),
             ("reason", view.reason),
             ("open orders", ", ".join(view.open_orders) or _none(view)),
             ("next", "`peakctl dual ask release --reason ...`; the other one signs it, too"),
