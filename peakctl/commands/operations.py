@@ -21,6 +21,7 @@ from peakctl.commands.running import run
 
 if TYPE_CHECKING:
     from engine.contracts.view import AlarmView
+    from peakctl.client.replies import QueryResult
     from peakctl.doctor import Finding
 
 
@@ -97,25 +98,46 @@ def ack(
     return 0
 
 
+_INCIDENTS = """\
+SELECT json_extract_string(data, '$.incident_id') AS id, min(ts_us) AS opened_us,
+    CASE WHEN bool_or(kind = 'incident.closed') THEN 'closed' ELSE 'open' END AS state,
+    max(json_extract_string(data, '$.title')) AS title
+FROM events WHERE kind IN ('incident.opened', 'incident.noted', 'incident.closed')
+GROUP BY 1 ORDER BY 2"""
+
+
 def incident(
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What happened, in your words.")],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="What happened, in your words; none lists all.")
+    ] = "",
     incident_id: Annotated[str, typer.Option("--id", help="An open incident's id.")] = "",
     close: Annotated[bool, typer.Option("--close", help="Close it with this text.")] = False,
     workspace: WorkspaceOption = None,
     person: PersonOption = "",
 ) -> int:
-    """Open an incident, or add to or close the one named with --id."""
+    """Open an incident, or add to or close the one named with --id; without a text, list them."""
     from peakctl.client.client import EngineClient  # noqa: PLC0415
 
     if close and not incident_id:
-        raise InputError(what="which incident?", where="--id", todo="name it")
+        raise InputError(what="which incident?", where="--id", todo="`peakctl incident` lists them")
+    if incident_id and not text:
+        raise InputError(what="there is no text", where=incident_id[:40], todo="say what happened")
     place = visited(workspace)
     who = whoami(place, person)
 
-    async def work() -> None:
+    async def work() -> QueryResult:
         async with EngineClient(place.socket, who) as client:
-            await client.incident(text, incident_id, close=close)
+            if text:
+                await client.incident(text, incident_id, close=close)
+            return await client.query(_INCIDENTS)
 
-    run(work())
-    say("recorded")
+    known = [[str(cell) for cell in row] for row in run(work()).rows]
+    if not text:
+        rows = [(row[0], row[2], utc(int(row[1])), row[3]) for row in known]
+        say(*(table(rows, ("id", "state", "opened", "title")) if rows else ["none"]))
+    elif incident_id:
+        say(f"{incident_id} is closed" if close else f"{incident_id}: written down")
+    else:
+        opened = known[-1][0]
+        say(f"{opened} is open; close it with: peakctl incident --id {opened} --close TEXT")
     return 0

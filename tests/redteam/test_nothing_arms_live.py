@@ -334,7 +334,7 @@ COMMANDS: dict[str, str | tuple[str, ...]] = {
     "cosign": ("go/cosign",),
     "go join": ("review/join",),
     "go sign": ("go/sign",),
-    "incident": ("incident",),
+    "incident": ("incident", "store/query"),
     "alarms ack": ("alarm/acknowledge",),
     "orphan adopt": ("dual/request", "dual/sign"),
     "orphan cancel": ("orphan/cancel",),
