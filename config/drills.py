@@ -12,6 +12,7 @@ from pathlib import Path
 
 from config.layers import own_file
 from engine.contracts.errors import ConfigError
+from engine.contracts.toml_text import load_toml
 from engine.ops.drills import Criterion
 
 WORKSPACE_FILE = "config/drills.toml"
@@ -56,7 +57,7 @@ def _workspace_file(workspace: Path | None) -> bytes | None:
 
 def _tree(content: bytes, where: str) -> dict[str, object]:
     try:
-        return tomllib.loads(content.decode("utf-8"))
+        return load_toml(content.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(what=f"not TOML ({error})", where=where, todo="mend the file") from error
 

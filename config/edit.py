@@ -19,6 +19,7 @@ from config.layers import WORKSPACE_FILE
 from config.replace import FileChange, read_file
 from config.settings import Effective, load, value_text
 from engine.contracts.errors import ConfigError
+from engine.contracts.toml_text import load_toml
 
 #: What stands for the value from before where the whole did not load.
 DID_NOT_LOAD = "(did not load)"
@@ -94,7 +95,7 @@ def _plan(
         raise ConfigError(what=f"{key} is not set there", where=str(path), todo="nothing to take")
     after = _with_line(before, key, line)
     try:
-        new = tomllib.loads(after)
+        new = load_toml(after)
     except tomllib.TOMLDecodeError:
         new = {}  # what stands there cannot be cut out line by line
     if _without(new, key) != _without(old, key) or (key in _keys(new)) != bool(line):
@@ -126,7 +127,7 @@ def _text(content: bytes, path: Path) -> str:
 
 def _parsed(text: str, path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(text)
+        return load_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             what=f"not TOML ({error})", where=str(path), todo="correct it by hand"
@@ -198,7 +199,7 @@ def _behind(lines: list[str], index: int, end: int) -> int:
     """Index behind the key's value, which people may spread over lines; at least the next one."""
     for behind in range(index + 1, end + 1):
         try:
-            tomllib.loads("".join(lines[index:behind]))
+            load_toml("".join(lines[index:behind]))
         except tomllib.TOMLDecodeError:
             continue
         return behind

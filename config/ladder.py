@@ -18,6 +18,7 @@ import msgspec
 from config.layers import own_file
 from engine.contracts.errors import ConfigError, InputError
 from engine.contracts.session import Environment
+from engine.contracts.toml_text import load_toml
 from engine.governance.ladder import Asks, Step
 from engine.risk.standing import parse_limit, tighter_than
 
@@ -104,7 +105,7 @@ def _environments(
     content: bytes, where: str, problems: list[str]
 ) -> list[tuple[str, list[tuple[str, object]]]]:
     try:
-        tree = tomllib.loads(content.decode("utf-8"))
+        tree = load_toml(content.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(what=f"not TOML ({error})", where=where, todo="mend the file") from error
     found = []

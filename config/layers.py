@@ -20,6 +20,7 @@ from config.allowed import echo
 from engine.contracts.canonical import sha256_hex
 from engine.contracts.errors import ConfigError
 from engine.contracts.session import Environment
+from engine.contracts.toml_text import load_toml
 from engine.plain_file import open_plain
 
 ENV_PREFIX = "PEAKCTL__"
@@ -135,7 +136,7 @@ def chosen_environment(layers: tuple[Layer, ...]) -> Environment:
     for layer in reversed(layers):
         if "environment" in layer.values:
             value = layer.values["environment"]
-            if value not in set(Environment):
+            if not isinstance(value, str) or value not in set(Environment):
                 allowed = ", ".join(Environment)
                 raise ConfigError(
                     what=f"environment: got {echo('environment', value)}; allowed: {allowed}",
@@ -165,7 +166,7 @@ def toml_layer(name: str, content: bytes) -> Layer:
     """The bytes of a TOML file as a layer. Raises ConfigError naming the line."""
     try:
         text = content.decode("utf-8")
-        document = tomllib.loads(text)
+        document = load_toml(text)
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         found = _TOML_PLACE.search(message)

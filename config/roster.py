@@ -19,6 +19,7 @@ from engine.contracts.canonical import sha256_hex
 from engine.contracts.documents import OPERATOR_NAMESPACES, REVIEWER_NAMESPACES, Namespace
 from engine.contracts.errors import ConfigError, InputError
 from engine.contracts.people import Person, Role
+from engine.contracts.toml_text import load_toml
 from engine.governance.changes import person_text
 from engine.governance.people import Roster, parse_roster
 from engine.signatures.allowed_signers import allowed_signers_line, parse_allowed_signers
@@ -168,7 +169,7 @@ def plan_revoke(workspace: Path, person_id: str) -> RosterChange:
 
 def _roster(text: str) -> Roster:
     try:
-        return parse_roster(tomllib.loads(text), where=PEOPLE)
+        return parse_roster(load_toml(text), where=PEOPLE)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(what=f"not TOML ({error})", where=PEOPLE) from error
 
@@ -188,7 +189,7 @@ def _without_person(text: str, person: Person) -> str:
     headers = [i for i, line in enumerate(lines) if line.lstrip().startswith("[")]
     for start, end in zip(headers, [*headers[1:], len(lines)], strict=True):
         with contextlib.suppress(tomllib.TOMLDecodeError):
-            rows = tomllib.loads("".join(lines[start:end])).get("people", [])
+            rows = load_toml("".join(lines[start:end])).get("people", [])
             if [row.get("id") for row in rows] == [person.id]:
                 last = max(i for i in range(start, end) if _says_something(lines[i]))
                 return "".join([*lines[:start], *lines[last + 1 :]])

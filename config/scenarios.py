@@ -6,11 +6,11 @@ Here they are only found and read as TOML; what their keys mean is checked by th
 
 from __future__ import annotations
 
-import tomllib
 from importlib import resources
 from pathlib import Path
 
 from engine.contracts.errors import ConfigError
+from engine.contracts.toml_text import load_toml
 
 _SUFFIX = ".toml"
 
@@ -50,7 +50,7 @@ def read_scenario(name: str) -> tuple[dict[str, object], str]:
             todo=f"choose from {', '.join(scenario_names())}, or name a {_SUFFIX} file",
         )
     try:
-        return tomllib.loads(content.decode()), shown
+        return load_toml(content.decode()), shown
     except ValueError as error:
         raise ConfigError(
             what=f"is not TOML ({error})", where=shown, todo="correct the file"

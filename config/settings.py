@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from config.allowed import allowed_text, checker, echo, known_keys, shown_key
+from config.allowed import allowed_text, checker, echo, fields, known_keys, shown_key
 from config.layers import (
     TABLE_FILES,
     WORKSPACE_FILE,
@@ -314,6 +314,9 @@ def _unusable(layers: tuple[Layer, ...], environment: Environment) -> list[str]:
     for layer in layers:
         for key, raw in layer.values.items():
             if key not in known_keys():
+                continue
+            if isinstance(raw, bool | float) and fields()[key].annotation is int:
+                problems.append(_problem(layer.spot(key), key, raw, allowed_text(key)))
                 continue
             try:
                 value = checker(key).validate_python(raw)

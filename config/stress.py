@@ -14,6 +14,7 @@ from pathlib import Path
 
 from engine.contracts.errors import ConfigError, InputError
 from engine.contracts.money import parse_decimal
+from engine.contracts.toml_text import load_toml
 from engine.risk.stress import EVERY, Shock
 
 WORKSPACE_FILE = "config/stress.toml"
@@ -46,7 +47,7 @@ def load_shocks(workspace: Path) -> tuple[Shock, ...]:
 def parse_shocks(content: bytes, where: str) -> tuple[Shock, ...]:
     """Read one file. Raises ConfigError."""
     try:
-        tree = tomllib.loads(content.decode("utf-8"))
+        tree = load_toml(content.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(what=f"not TOML ({error})", where=where, todo="mend the file") from error
     rows = tree.get("shock", [])

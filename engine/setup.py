@@ -28,6 +28,7 @@ from engine.contracts.documents import Namespace
 from engine.contracts.errors import ConfigError, PeakError, WorkspaceError
 from engine.contracts.event import ConfigLoaded, PeopleLoaded
 from engine.contracts.session import Checklist
+from engine.contracts.toml_text import load_toml
 from engine.execution.consent.approval_desk import ApprovalTerms
 from engine.execution.consent.fingerprints import WatchedFiles, WatchedText, code_tree
 from engine.execution.limits.facts import FactSettings
@@ -43,6 +44,7 @@ from engine.key_files import KeyFiles
 from engine.ops.drills import DAY_US, DrillTerms
 from engine.ops.pasted import PastedSecrets
 from engine.ops.redaction import Redaction
+from engine.own_place import refuse_open
 from engine.paths import EnginePaths
 from engine.plain_file import read_plain, read_plain_text
 from engine.planning import Plans
@@ -78,6 +80,7 @@ class Setup:
         self.settings: Settings = effective.settings
         self.version = package_version("peakctl")
         self.boot_id = _boot_id()
+        refuse_open(self._own_places())
         self.roster = self._read_roster()
         self.demo = any(person.demo for person in self.roster.people)
         self.checker = Checker(paths.allowed_signers, paths.revoked_keys)
@@ -318,10 +321,16 @@ class Setup:
 
     # --- reading ----------------------------------------------------------------------------------
 
+    def _own_places(self) -> tuple[Path, ...]:
+        paths = self.paths
+        files = (paths.people, paths.allowed_signers, paths.revoked_keys)
+        folders = (paths.workspace, paths.people.parent, paths.runbooks, paths.state)
+        return (*files, *folders, paths.journal, paths.heads, paths.socket.parent, paths.drills)
+
     def _read_roster(self) -> Roster:
         where = str(self.paths.people)
         try:
-            document = tomllib.loads(read_plain_text(self.paths.people))
+            document = load_toml(read_plain_text(self.paths.people))
         except OSError as error:
             raise ConfigError(
                 what=f"cannot be read ({error.strerror})", where=where, todo="see peakctl people"

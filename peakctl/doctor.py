@@ -13,12 +13,12 @@ import stat
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from engine.contracts.errors import PeakError
+from engine.contracts.toml_text import load_toml
 from engine.unseen import plain_environment
 from peakctl.workspace import Workspace
 
@@ -157,7 +157,7 @@ def _people(workspace: Workspace) -> Finding:
     from engine.plain_file import read_plain_text  # noqa: PLC0415
     from engine.signatures.allowed_signers import parse_allowed_signers  # noqa: PLC0415
 
-    roster = parse_roster(tomllib.loads(read_plain_text(workspace.people_file)))
+    roster = parse_roster(load_toml(read_plain_text(workspace.people_file)))
     where = str(workspace.allowed_signers)
     signers = parse_allowed_signers(read_plain_text(workspace.allowed_signers), where)
     roles = {person.role.value for person in roster.people}

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-import tomllib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from engine.contracts.errors import PeakError
 from engine.contracts.people import Role
 from engine.contracts.session import Charter, Environment, Mode
+from engine.contracts.toml_text import load_toml
 from engine.governance.packet import packet_lines, parse_packet, short_code
 from peakctl.ceremony import cosign_document, new_nonce
 from peakctl.signing import signals
@@ -117,7 +117,7 @@ def read_settings(workspace: Workspace, overrides: Mapping[str, str]) -> Setting
 def draft_charter(workspace: Workspace, person: str, settings: Settings | None = None) -> Charter:
     """A first charter from the config in force: its limits, its venue, the roster's reviewer."""
     settings = settings or read_settings(workspace, {})
-    roster = tomllib.loads(workspace.people_file.read_text(encoding="utf-8"))
+    roster = load_toml(workspace.people_file.read_text(encoding="utf-8"))
     people = roster.get("people", [])
     reviewers = [str(row["id"]) for row in people if row.get("role") == "reviewer"]
     books = sorted(path.stem for path in workspace.runbooks.glob("*.md"))

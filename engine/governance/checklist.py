@@ -33,6 +33,7 @@ from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.errors import InputError
 from engine.contracts.people import Role
 from engine.contracts.session import Checklist, ChecklistItem, ItemKind, ItemResult
+from engine.contracts.toml_text import load_toml
 
 #: A critical automatic reading older than this does not count for go.
 CRITICAL_AGE_US = 120 * 1_000_000
@@ -52,7 +53,7 @@ def front_matter(text: str, name: str) -> dict[str, Any]:
     for number, line in enumerate(lines[1:], start=1):
         if line.strip() == _FENCE:
             try:
-                return tomllib.loads("\n".join(lines[1:number]) + "\n")
+                return load_toml("\n".join(lines[1:number]) + "\n")
             except tomllib.TOMLDecodeError as error:
                 raise InputError(what=f"front matter is not TOML ({error})", where=name) from error
     raise InputError(what="front matter does not end", where=name, todo="close it with a +++ line")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.contracts.errors import InputError
+from engine.contracts.toml_text import load_toml
 
 if TYPE_CHECKING:
     from engine.governance.people import Roster
@@ -69,7 +70,7 @@ def roster_of(workspace: Workspace) -> Roster:
 
     where = str(workspace.people_file)
     try:
-        document = tomllib.loads(read_plain_text(workspace.people_file))
+        document = load_toml(read_plain_text(workspace.people_file))
     except OSError as error:
         raise ConfigError(what=f"cannot be read ({error.strerror})", where=where) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -251,3 +251,20 @@ def test_what_the_sandbox_gives_is_no_value_to_compare(tmp_path: Path) -> None:
     assert documents[0] != documents[1]
     named = load(tmp_path, {}, {"venue.secret_ref": "env:MINE"}).values()
     assert named["venue.secret_ref"] == "env:MINE", "an option stands above the sandbox"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = " + "[" * 5000, "not TOML (it is nested too deeply)"),
+        ("[limits]\nmax_open_orders = " + "9" * 5000, "not TOML (it has a number beyond all"),
+        ('environment = ["prod"]', "environment: got ['prod']; allowed: dev"),
+        ("[limits]\nmax_open_orders = true", "max_open_orders: got True; allowed: a whole"),
+        ("[limits]\nmax_open_orders = 2.0", "max_open_orders: got 2.0; allowed: a whole"),
+    ],
+)
+def test_what_is_no_value_is_a_fault_of_the_file_and_not_of_ours(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    write(tmp_path, text)
+    assert any(said in line for line in problems(tmp_path))

@@ -12,8 +12,12 @@ from pathlib import Path
 import pytest
 
 from engine.contracts.documents import OPERATOR_NAMESPACES, REVIEWER_NAMESPACES, Namespace
+from engine.contracts.errors import ConfigError
+from engine.own_place import refuse_open
+from engine.setup import read_setup
 from engine.signatures.allowed_signers import allowed_signers_line
 from engine.signatures.check import Checker
+from peakctl.founding import create_demo
 from tests.redteam.conftest import keygen_sign
 
 
@@ -132,3 +136,14 @@ def test_a_revocation_list_in_either_form_stops_the_key(
         ["ssh-keygen", "-q", "-k", "-f", str(revoked), str(public)], check=True, capture_output=True
     )
     assert not checker.check("rev:bob", Namespace.COSIGN, b"x\n", signature).ok
+
+
+@pytest.mark.parametrize("name", ["config/people.toml", "config/allowed_signers", "config", ""])
+def test_a_roster_that_everybody_may_write_starts_no_engine(tmp_path: Path, name: str) -> None:
+    """Whoever is on the machine could be anybody in it; nothing would say who wrote it."""
+    place = create_demo(tmp_path / "w", {})
+    path = place.root / name
+    refuse_open([path, place.root / "nothing here"])
+    path.chmod(path.stat().st_mode | 0o002)
+    with pytest.raises(ConfigError, match="not writable by everyone"):
+        read_setup(place.root, place.socket, {})
