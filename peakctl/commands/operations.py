@@ -114,6 +114,7 @@ def incident(
     close: Annotated[bool, typer.Option("--close", help="Close it with this text.")] = False,
     workspace: WorkspaceOption = None,
     person: PersonOption = "",
+    json: JsonOption = False,
 ) -> int:
     """Open an incident, or add to or close the one named with --id; without a text, list them."""
     from peakctl.client.client import EngineClient  # noqa: PLC0415
@@ -131,8 +132,11 @@ def incident(
                 await client.incident(text, incident_id, close=close)
             return await client.query(_INCIDENTS)
 
-    known = [[str(cell) for cell in row] for row in run(work()).rows]
-    if not text:
+    answer = run(work())
+    known = [[str(cell) for cell in row] for row in answer.rows]
+    if json:
+        say_json([dict(zip(answer.columns, row, strict=True)) for row in answer.rows])
+    elif not text:
         rows = [(row[0], row[2], utc(int(row[1])), row[3]) for row in known]
         say(*(table(rows, ("id", "state", "opened", "title")) if rows else ["none"]))
     elif incident_id:

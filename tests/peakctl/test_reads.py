@@ -88,6 +88,7 @@ READS = [
     ("runbook", "kill"),
     ("store", "query", "select seq, kind from events order by seq limit 3", "--person", "alice"),
     ("snapshot", "--person", "alice"),
+    ("incident", "--person", "alice"),
 ]
 
 
@@ -196,3 +197,15 @@ def test_a_no_go_from_the_command_line_is_recorded_and_is_a_no(
     again = cli(*said, "--code", code, "--reason", "r")
     assert again.returncode == 4
     assert again.stderr.count("\n") == 1
+
+
+def test_an_incident_has_an_id_that_is_told_and_listed(signed: Workspace, cli: Run) -> None:
+    at = ("-w", str(signed.root), "--person", "alice")
+    opened = cli("incident", "the book stood still \u202e", *at)
+    assert opened.returncode == 0, opened.stderr
+    name = opened.stdout.split()[0]
+    assert f"peakctl incident --id {name} --close" in opened.stdout
+    row = json.loads(cli("incident", "--json", *at).stdout)[-1]
+    assert (row["id"], row["state"], row["title"]) == (name, "open", "the book stood still \u202e")
+    assert "is closed" in cli("incident", "--id", name, "--close", "it moves", *at).stdout
+    assert cli("incident", *at).stdout.splitlines()[-1].split()[:2] == [name, "closed"]
