@@ -116,6 +116,14 @@ def asker(workspace: Workspace, person: str, reason: str) -> str:
     return whoami(workspace, person)
 
 
+def start_anew(workspace: Workspace) -> str:
+    """How an engine comes to run with what was changed; its terminal may be long gone."""
+    return (
+        f'to use it: end the session, then the engine (kill "$(cat {workspace.engine_pid})"), start'
+        " `peakctl` again, and sign again"
+    )
+
+
 def key_of(workspace: Workspace, key: Path | None, role: str) -> Path:
     """The person's key: named, or in a demo workspace the demo's own. Raises InputError."""
     if key is not None:

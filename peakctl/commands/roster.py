@@ -19,12 +19,14 @@ from peakctl.commands.options import (
     WorkspaceOption,
     own,
     roster_of,
+    start_anew,
     visited,
 )
 from peakctl.commands.output import say, say_json, table
 
 if TYPE_CHECKING:
     from peakctl.recording import Made
+    from peakctl.workspace import Workspace
 
 
 def register(app: typer.Typer) -> None:
@@ -97,7 +99,7 @@ def add(
         lambda: who_changes(place, person, Role.OPERATOR),
         reason,
     )
-    _say_made(made, f"undo: peakctl people revoke {person_id} --reason ...")
+    _say_made(place, made, f"undo: peakctl people revoke {person_id} --reason ...")
     return 0
 
 
@@ -126,16 +128,16 @@ def revoke(
         lambda: who_changes(place, person, Role.OPERATOR, Role.REVIEWER),
         reason,
     )
-    _say_made(made, "a revoked key does not come back: add the person with a new one")
+    _say_made(place, made, "a revoked key does not come back: add the person with a new one")
     return 0
 
 
-def _say_made(made: Made, after: str) -> None:
+def _say_made(place: Workspace, made: Made, after: str) -> None:
     fields = made.fields
     text = fields["after"] or fields["before"]
     say(f"{fields['person']} {fields['what']}: {text}  (journaled as event {made.seq})", after)
     if made.engine:
-        say("every approval that was signed before is void; start the engine again to go on")
+        say("every approval that was signed before is void", start_anew(place))
 
 
 def runbook(

@@ -20,6 +20,7 @@ from peakctl.commands.options import (
     WorkspaceOption,
     overrides,
     own,
+    start_anew,
     visited,
 )
 from peakctl.commands.output import complain, say, say_json, table
@@ -205,6 +206,6 @@ def _change(
     if value is not None and after != made.fields["written"]:
         say(f"the file says {made.fields['written']}; another layer stands above it: config show")
     if made.engine:
-        say("the running engine keeps what it was started with, and every approval is void:")
-        say("stop it, start it again, and sign again")
+        say("the running engine keeps what it was started with, and every approval is void")
+        say(start_anew(place))
     return 0
