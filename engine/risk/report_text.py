@@ -182,7 +182,8 @@ def _backtest(sheet: RiskSheet) -> list[str]:
         (
             f"{tested.exceptions} exceptions in {tested.observations} forecasts, "
             f"{tested.expected} expected: {tested.direction}. "
-            f"Basel zone {tested.zone} ({tested.zone_probability})."
+            f"Basel zone {tested.zone}: so many or fewer have probability "
+            f"{float(tested.zone_probability):.4f}."
         ),
         "",
         "| test | statistic | p |",
