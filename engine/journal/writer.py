@@ -41,6 +41,7 @@ from engine.journal.segments import (
     sync_folder,
     verify_folder,
 )
+from engine.plain_file import read_plain
 
 __all__ = ["Journal", "JournalFailed", "OpenResult", "Subscriber"]
 
@@ -273,23 +274,44 @@ class Journal:
 
 
 def _lock(folder: Path) -> int:
-    """Take the folder's lock for this process; the file holds our pid for whoever is refused."""
+    """Take the folder's lock for this process; its file holds our pid for whoever is refused.
+
+    The lock is on the folder itself: a file in it can be removed, and be locked anew by another.
+    """
     path = folder / "lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        told = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(told, 0)
+            os.pwrite(told, f"{os.getpid()}\n".encode("ascii"), 0)
+        finally:
+            os.close(told)
     except BlockingIOError as error:
-        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(descriptor)
         raise WorkspaceError(
-            what=f"the journal is open in another process (pid {holder})",
+            what=f"the journal is open in another process (pid {_holder(path)})",
             where=str(folder),
             todo="use that engine, or stop it first",
             code="JOURNAL_LOCKED",
         ) from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+    except OSError as error:
+        os.close(descriptor)
+        raise WorkspaceError(
+            what=f"the journal's lock cannot be written ({error.strerror})",
+            where=str(path),
+            todo="it must be a plain file of yours; move away what lies there",
+        ) from error
     return descriptor
+
+
+def _holder(path: Path) -> str:
+    """The pid that whoever has the lock has written down."""
+    try:
+        return read_plain(path)[:32].decode("ascii", "replace").strip() or "unknown"
+    except OSError:
+        return "unknown"
 
 
 def _drop_empty_segment(folder: Path, verified: Verified) -> Verified:

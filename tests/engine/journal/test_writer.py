@@ -328,3 +328,20 @@ async def test_a_missing_file_is_named(open_journal: Open, note: Note) -> None:
     journal.segments[1].unlink()
     with pytest.raises(IntegrityError, match=r"000002\.jsonl: the journal file is missing"):
         open_journal()
+
+
+def test_a_lock_that_was_removed_or_led_elsewhere_lets_no_second_writer_in(
+    open_journal: Open, tmp_path: Path
+) -> None:
+    journal = open_journal().journal
+    lock = next(tmp_path.rglob("lock"))
+    lock.unlink()
+    with pytest.raises(WorkspaceError, match="open in another process"):
+        open_journal()
+    journal.close()
+    theirs = tmp_path / "theirs"
+    theirs.write_text("as it was")
+    lock.symlink_to(theirs)
+    with pytest.raises(WorkspaceError, match="lock cannot be written"):
+        open_journal()
+    assert theirs.read_text() == "as it was"
