@@ -95,8 +95,8 @@ def breakers(terms: BreakerTerms, quote: str, session_loss: Decimal) -> tuple[Br
     day, week = terms.max_day_loss, terms.max_week_loss
     session, marked = OF_SESSION
     rows = (
-        (session, "loss of the session, realised", 0, session_loss, quote, Action.PAUSE),
-        (marked, "loss of the session, marked", 0, session_loss, quote, Action.PAUSE),
+        (session, "loss of session, realised", 0, session_loss, quote, Action.PAUSE),
+        (marked, "loss of session, marked", 0, session_loss, quote, Action.PAUSE),
         ("DAY_LOSS", "loss of 24 h, realised", DAY_US, day, quote, Action.PAUSE),
         ("DAY_LOSS_MARKED", "loss of 24 h, marked", DAY_US, day, quote, Action.PAUSE),
         ("WEEK_LOSS", "loss of 7 days, realised", WEEK_US, week, quote, Action.PAUSE),

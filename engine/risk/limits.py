@@ -233,26 +233,26 @@ def _session_loss(code: str, _: OrderIntent, facts: RiskFacts) -> Check:
 
 
 def _breakers(code: str, _: OrderIntent, facts: RiskFacts) -> Check:
-    """The loss breakers at this moment; the numbers are those of the closest one."""
+    """The loss breakers at this moment, by the name of the closest."""
     if not facts.breakers:
         return missing(code, "where the breakers stand")
     unknown = [one.name for one in facts.breakers if one.used is None]
     if unknown:
         return missing(code, f"where {', '.join(unknown)} stands")
-    rows = [
-        headroom_row(one.name, one.text, one.used, one.limit, one.unit) for one in facts.breakers
-    ]
-    row = max(rows, key=lambda one: one.used_percent)
     over = [one for one in facts.breakers if one.used is not None and one.used > one.limit]
-    words = "; ".join(
-        f"{one.name} {number(one.used or 0)} {one.unit} is over {number(one.limit)} {one.unit}"
-        for one in over
-    )
-    numbers = {"value": row.used, "limit": row.limit, "unit": row.unit}
     if over:
-        return block(code, words, headroom="0", **numbers)
+        words = "; ".join(
+            f"{one.name} {number(one.used or 0)} {one.unit} is over {number(one.limit)} {one.unit}"
+            for one in over
+        )
+        return block(code, words, headroom="0")
+    rows = (
+        headroom_row(one.name, one.text, one.used, one.limit, one.unit) for one in facts.breakers
+    )
+    row = max(rows, key=lambda one: one.used_percent)
     left = subtract(Decimal(row.limit), Decimal(row.used))
-    return allow(code, f"the closest is {row.code}", headroom=number(left), **numbers)
+    words = f"{row.code} {row.used} of {row.limit} {row.unit}"
+    return allow(code, words, headroom=number(left), unit=row.unit)
 
 
 def _balance(code: str, intent: OrderIntent, facts: RiskFacts) -> Check:
