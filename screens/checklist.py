@@ -24,7 +24,7 @@ from screens.charter import ask_abort
 from screens.draw import cell, clock, join, mark, text, title, wrap
 from screens.lines import Lines, Picker
 from screens.model import Model
-from screens.words import ITEMS, mark_of
+from screens.words import GIVEN, ITEMS, Mark, mark_of
 
 
 def items_of(session: SessionView | None, role: str) -> tuple[ItemView, ...]:
@@ -45,6 +45,11 @@ def waits_for_other(item: ItemView) -> bool:
     return item.result is ItemResult.OPEN and bool(item.by)
 
 
+def mark_of_item(item: ItemView) -> Mark:
+    """Shape and word of an item: its result, or that it is given and waits for the other's."""
+    return GIVEN if waits_for_other(item) else mark_of(ITEMS, item.result)
+
+
 def item_rows(items: Sequence[ItemView], selected: str, width: int) -> list[Content]:
     """One row an item: pointer, result, kind, title, value."""
     value_width = max(14, min(40, width // 4))
@@ -58,7 +63,7 @@ def item_rows(items: Sequence[ItemView], selected: str, width: int) -> list[Cont
         name = text(star + item.title, "loud" if here else "plain")
         value = text(item.value, "plain" if item.result is ItemResult.PASS else "soon")
         parts = [
-            cell(mark(mark_of(ITEMS, item.result)), 7),
+            cell(mark(mark_of_item(item)), 7),
             cell(text(kind, "quiet"), 5),
             cell(name, room),
             cell(value, value_width),
@@ -74,7 +79,7 @@ def detail_rows(item: ItemView | None, width: int) -> list[Content]:
     rows = wrap(item.title, width, "loud", most=2)
     if item.hint:
         rows += wrap(item.hint, width, "quiet", most=2)
-    result = mark(mark_of(ITEMS, item.result))
+    result = mark(mark_of_item(item))
     when = f" {item.by} {clock(item.answered_us)}Z" if item.answered_us is not None else ""
     rows.append(join(result, text(f"  {item.value}" if item.value else ""), text(when, "quiet")))
     if item.detail:
@@ -89,7 +94,8 @@ def tally(session: SessionView | None, role: str) -> Content:
     theirs = items_of(session, other)
     passed = sum(item.result is ItemResult.PASS for item in mine)
     answered = sum(item.result is not ItemResult.OPEN or bool(item.by) for item in theirs)
-    words = f"{passed} of {len(mine)} passed"
+    given = sum(waits_for_other(item) for item in mine)
+    words = f"{passed} of {len(mine)} passed" + (f", {given} given" if given else "")
     if theirs:
         words += f" · {other} {answered} of {len(theirs)} answered"
     return text(words, "loud" if mine and passed == len(mine) else "plain")

@@ -84,6 +84,8 @@ ITEMS: dict[str, Mark] = {
     ItemResult.PASS: Mark("✔", "pass", "plain"),
     ItemResult.FAIL: Mark("✖", "FAIL", "now"),
 }
+#: Answered blind; the result is shown when the other one has answered, too.
+GIVEN = Mark("◇", "given", "plain")
 
 VERDICTS: dict[str, Mark] = {
     Verdict.ALLOW: Mark("✔", "allow", "plain"),

@@ -45,9 +45,14 @@ def _unanswered(items: list[ItemView]) -> list[ItemView]:
     return [item for item in items if item.result is not ItemResult.PASS]
 
 
+def _to_answer(items: list[ItemView]) -> list[ItemView]:
+    """What still wants an answer; one given blind stays open until the other one's is in, too."""
+    return [item for item in _unanswered(items) if not item.by or item.result is ItemResult.FAIL]
+
+
 def _checklist_step(session: SessionView, engine: EngineView) -> str:
     mine = [item for item in session.checklist if item.role != "reviewer"]
-    still = _unanswered(mine)
+    still = _to_answer(mine)
     if still:
         return f"Checklist: {len(still)} to go; next: {still[0].title}"
     if not session.reviewer_joined:
@@ -118,7 +123,7 @@ def _decide_step(session: SessionView, _kill: KillView) -> str:
 
 def _answer_step(session: SessionView, _kill: KillView) -> str:
     mine = [item for item in session.checklist if item.role == "reviewer"]
-    if _unanswered(mine):
+    if _to_answer(mine):
         return "Answer your items from your own readings."
     return "Wait for the operator to ask for go."
 

@@ -100,7 +100,8 @@ def work_checklist(operator: Terminal, reviewer: Terminal) -> None:
     ):
         operator.wait_for(f"▶ □ open  you   {title}")
         operator.press(answer, "enter")
-    operator.wait_for("11 of 11 passed")
+    operator.wait_for("10 of 11 passed, 1 given")
+    operator.wait_for("Wait for the reviewer's answers")
     for title, answer in (
         ("Largest order notional", MAX_NOTIONAL),
         ("What do you answer when in doubt", "no-go"),
@@ -108,6 +109,7 @@ def work_checklist(operator: Terminal, reviewer: Terminal) -> None:
         reviewer.wait_for(f"▶ □ open  you   {title}")
         reviewer.press(answer, "enter")
     reviewer.wait_for("2 of 2 passed")
+    operator.wait_for("11 of 11 passed")
     operator.wait_for("▶ Ask for go")
 
 

@@ -101,6 +101,11 @@ def test_the_checklist_names_the_next_item_then_the_second_terminal_then_go() ->
     joined = session(checklist, reviewer_joined=True, checklist=(theirs,))
     assert "reviewer" in next_step(joined, READY, ENGINE)
     assert "your items" in next_step_reviewer(joined, READY)
+    given = [msgspec.structs.replace(one, by="x") for one in (item, theirs)]
+    blind = session(checklist, reviewer_joined=True, checklist=(given[0], theirs))
+    assert next_step(blind, READY, ENGINE) == "Wait for the reviewer's answers."
+    blind = session(checklist, reviewer_joined=True, checklist=(item, given[1]))
+    assert "your items" not in next_step_reviewer(blind, READY)
     done = session(checklist, reviewer_joined=True)
     assert next_step(done, READY, ENGINE) == "Ask for go."
 
