@@ -14,7 +14,14 @@ import msgspec
 
 from engine.contracts.instrument import Instrument
 from engine.contracts.money import ZERO
-from engine.contracts.order import OPEN_STATES, Order, OrderIntent, OrderType, Side
+from engine.contracts.order import (
+    OPEN_STATES,
+    Order,
+    OrderIntent,
+    OrderState,
+    OrderType,
+    Side,
+)
 from engine.orders.exact import add, multiply, subtract
 from engine.orders.positions import Position
 from engine.risk.facts import Exposure, RiskFacts, quote_of
@@ -169,6 +176,32 @@ def _total(
         if row.mark is None or row.quote != quote:
             return None
         total = add(total, multiply(amount, row.mark))
+    return total
+
+
+def on_its_way(asset: str, facts: RiskFacts) -> Decimal | None:
+    """What orders that the venue has not answered may take of `asset`; None when one has no price.
+
+    The venue's balance does not show it yet: two orders at once must not both count on all of it.
+    """
+    rows = {row.symbol: row for row in facts.exposures or ()}
+    total = ZERO
+    for order in facts.open_orders:
+        if order.state is not OrderState.SUBMITTED:
+            continue
+        intent = order.intent
+        row = rows.get(intent.symbol)
+        if row is None:
+            return None
+        if intent.side is Side.SELL and row.base == asset:
+            total = add(total, intent.quantity)
+        elif intent.side is Side.BUY and row.quote == asset:
+            price = intent.price
+            if price is None and row.mark is not None:
+                price = _collared(row.mark, facts, Side.BUY)
+            if price is None:
+                return None
+            total = add(total, multiply(price, intent.quantity))
     return total
 
 

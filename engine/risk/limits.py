@@ -38,6 +38,7 @@ from engine.risk.exposure import (
     least_notional,
     most_notional,
     net_exposure,
+    on_its_way,
     open_count,
     worst_position,
 )
@@ -262,7 +263,11 @@ def _balance(code: str, intent: OrderIntent, facts: RiskFacts) -> Check:
     asset = facts.instrument.quote if buys else facts.instrument.base
     needed = most_notional(intent, facts) if buys else intent.quantity
     free, _locked = facts.balances.get(asset, (ZERO, ZERO))
-    return at_most(code, "needed balance", needed, free, asset)
+    leaving = on_its_way(asset, facts)
+    if leaving is None:
+        return missing(code, "what orders on their way take")
+    name = f"beside {to_text(leaving)} on its way, needed balance" if leaving else "needed balance"
+    return at_most(code, name, needed, max(ZERO, subtract(free, leaving)), asset)
 
 
 def _duplicate(code: str, intent: OrderIntent, facts: RiskFacts) -> Check:

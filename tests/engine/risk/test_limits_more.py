@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from engine.contracts.decision import Check, Verdict
-from engine.contracts.order import Order, OrderType, Side
+from engine.contracts.order import Order, OrderState, OrderType, Side
 from engine.orders.positions import Position
 from engine.risk.exposure import exposures, least_notional
 from engine.risk.facts import Exposure
@@ -279,6 +279,42 @@ def test_rejects_count_by_their_times_and_not_by_their_order(world: Any) -> None
 def test_limit_that_is_not_a_number_blocks(world: Any, limit: str, value: str) -> None:
     bounds = world.limits(**{limit: D(value)})
     assert check_order(world.intent(), world.facts(limits=bounds)).verdict is Verdict.BLOCK
+
+
+# --- balance ------------------------------------------------------------------------------------
+
+
+def test_what_is_on_its_way_is_not_free_any_more(world: Any) -> None:
+    """Two buys of 100 at once, and 150 in the account: the second one does not fit."""
+    rich = {"USDT": (D(150), D(0)), "BTC": (D("2.5"), D(0))}
+    sent = world.open_order(state=OrderState.SUBMITTED)
+    answered = world.open_order()  # the venue's balance shows what it holds back for this one
+    assert answer(world, "BALANCE", balances=rich, open_orders=(answered,)).verdict is Verdict.ALLOW
+    short = answer(world, "BALANCE", balances=rich, open_orders=(sent, answered))
+    assert short.text == ("BALANCE: beside 100 on its way, needed balance 100 USDT is over 50 USDT")
+    exact = {"USDT": (D(200), D(0))}
+    assert answer(world, "BALANCE", balances=exact, open_orders=(sent,)).verdict is Verdict.ALLOW
+    sell = world.intent(side=Side.SELL, quantity=D(1))
+    selling = world.open_order(Side.SELL, "1.5", state=OrderState.SUBMITTED)
+    for orders, verdict in (((selling,), Verdict.ALLOW), ((selling, selling), Verdict.BLOCK)):
+        told = answer(world, "BALANCE", sell, balances=rich, open_orders=orders)
+        assert told.verdict is verdict
+    # A sell takes no quote, a buy no base; nothing is below nothing.
+    assert answer(world, "BALANCE", balances=rich, open_orders=(selling,)).headroom == "150"
+    assert answer(world, "BALANCE", sell, balances=rich, open_orders=(sent,)).headroom == "2.5"
+    many = answer(world, "BALANCE", balances=rich, open_orders=(sent, sent))
+    assert many.headroom == "0"
+
+
+def test_a_market_order_on_its_way_is_priced_at_its_worst_or_is_doubt_i12(world: Any) -> None:
+    sent = world.open_order(state=OrderState.SUBMITTED)
+    sent = msgspec.structs.replace(sent, intent=world.market())
+    told = answer(world, "BALANCE", open_orders=(sent,))
+    assert told.headroom == "898.899"  # 1000 less the ask of 100.10 and its collar of 1 %
+    for rows in ((world.exposure(mark=None),), (world.exposure(symbol="ETHUSDT"),), None):
+        assert answer(world, "BALANCE", open_orders=(sent,), exposures=rows).text == (
+            "BALANCE: what orders on their way take is not known"
+        )
 
 
 # --- losses -------------------------------------------------------------------------------------

@@ -351,6 +351,11 @@ class Ground:
         if verdict in {"PROVEN", "SAFE"}:
             left = await self.open_now()
             assert left == [], f"{verdict} and then {left} in the book"
+        if cell.cause == "breaker":
+            await eventually(
+                lambda: field.events("breaker.tripped", name="DRAWDOWN", action="KILL"),
+                "the breaker's own word",
+            )
         if cell.venue != "late":
             surfaced = await asyncio.to_thread(field.events, "kill.stage", stage="surfaced")
             assert not surfaced, f"a proof was false: {surfaced}"
