@@ -12,8 +12,12 @@ connecting.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import math
+import os
 import re
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -30,10 +34,13 @@ from engine.journal.segments import sync_folder
 from engine.store.batch import End, Line, events_batch
 from engine.store.catalogue import comments
 from engine.store.compare import JournalSource, Scan, content_sha256, scan
+from engine.store.inventory import make_all, not_ours
 
 _HERE = Path(__file__).parent
 _SCAN_ROWS = 20_000
 _BUILD_ROWS = 20_000
+#: No log grows so large: one of a megabyte is moved into the file, after the commit that filled it.
+_MOST_LOG = 1 << 30
 _EMPTY = End(0, ZERO_HASH)
 
 
@@ -93,15 +100,17 @@ class Database:
 
     def _set_up(self, settings: Settings) -> None:
         run = self._connection.execute
-        run((_HERE / "schema.sql").read_text(encoding="utf-8"))
-        for view in sorted((_HERE / "views").glob("*.sql")):
-            run(view.read_text(encoding="utf-8"))
+        make_all(run)
         run(";".join(comments()))
         run("CHECKPOINT")
         folder = str(settings.export_folder.resolve()).replace("'", "''")
         run(f"SET allowed_directories = ['{folder}']")
         run("SET enable_external_access = false")
         run("SET lock_configuration = true")
+
+    def not_ours(self) -> str:
+        """What the file holds that we never made; "" when there is nothing."""
+        return not_ours(self._connection)
 
     @property
     def moved(self) -> bool:
@@ -165,13 +174,39 @@ class Database:
 
 
 def set_wal_aside(path: Path) -> Path | None:
-    """Copy a left-over `.wal` beside itself, before DuckDB replays or cuts it. Never while open."""
+    """Copy a left-over `.wal` beside itself, before DuckDB replays or cuts it. Never while open.
+
+    What is no log of ours (a fifo, a device, a file larger than any commit) is moved there instead:
+    DuckDB would wait for it, or read it for ever.
+    """
     log = wal_path(path)
-    if not log.exists():
+    if not os.path.lexists(log):
         return None
     aside = path.with_name(path.name + ".wal.aside")
-    shutil.copyfile(log, aside)
+    make_way(aside)
+    if plain_size(log) <= _MOST_LOG:
+        shutil.copyfile(log, aside)
+    else:
+        log.rename(aside)
     return aside
+
+
+def plain_size(path: Path) -> float:
+    """Bytes of a plain file (or of a link to one); without end for anything else."""
+    try:
+        found = path.stat()
+    except OSError:
+        return math.inf
+    return found.st_size if stat.S_ISREG(found.st_mode) else math.inf
+
+
+def make_way(path: Path) -> None:
+    """Free a name of ours: a file or link goes, a folder of somebody's gets a number."""
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    numbered = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
+    path.rename(next(one for one in numbered if not os.path.lexists(one)))
 
 
 def wal_path(path: Path) -> Path:
@@ -187,8 +222,11 @@ def open_or_damage(path: Path, settings: Settings) -> tuple[Database | None, str
     for folder in (path.parent, settings.export_folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     set_wal_aside(path)
+    if os.path.lexists(path) and plain_size(path) == math.inf:
+        return None, "the file is no plain file"
     try:
-        return Database(path, settings), ""
+        database = Database(path, settings)
+        strange = database.not_ours()
     except duckdb.Error as error:
         text = _first_line(error)
         if "Could not set lock" in text:
@@ -200,12 +238,16 @@ def open_or_damage(path: Path, settings: Settings) -> tuple[Database | None, str
                 code="STORE_LOCKED",
             ) from error
         return None, f"the file cannot be opened ({text})"
+    if strange:
+        database.close()
+        return None, f"the file was changed ({strange})"
+    return database, ""
 
 
 def build(path: Path, lines: Iterator[bytes], settings: Settings) -> End:
     """Make a new file at `path` from journal lines, closed and without a log."""
     for stale in (path, wal_path(path)):
-        stale.unlink(missing_ok=True)
+        make_way(stale)
     database = Database(path, settings)
     try:
         database.insert_all(lines)
@@ -217,9 +259,11 @@ def build(path: Path, lines: Iterator[bytes], settings: Settings) -> End:
 
 def put_in_place(new: Path, path: Path) -> None:
     """Rename the new file over the old, which is kept as `.replaced`. Both must be closed."""
-    if path.exists():
-        path.replace(path.with_name(path.name + ".replaced"))
-    wal_path(path).unlink(missing_ok=True)
+    replaced = path.with_name(path.name + ".replaced")
+    if os.path.lexists(path):
+        make_way(replaced)
+        path.rename(replaced)
+    make_way(wal_path(path))
     new.replace(path)
     sync_folder(path.parent)
 

@@ -64,7 +64,7 @@ def export_tables(order: ExportOrder) -> tuple[SessionTable, ...]:
     """Have a child write the tables; blocks until it has. Raises ExportFailed."""
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "engine.store.export"],
+            [sys.executable, "-P", "-m", "engine.store.export"],
             input=msgspec.json.encode(order),
             capture_output=True,
             check=False,

@@ -6,11 +6,13 @@ its file moved away, a full disk, a reader that holds the lock, and that nothing
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ import duckdb
 import pytest
 
 from engine.contracts.errors import WorkspaceError
-from engine.store.store import StoreFailed
+from engine.store.database import wal_path
+from engine.store.store import Store, StoreFailed
 from tests.engine.store.conftest import Pair, Story
 from tests.faults.store_faults import all_faults, prepare, tried
 
@@ -67,6 +70,125 @@ async def test_a_file_that_is_moved_away_is_noticed_and_made_again(tmp_path: Pat
     await pair.close()
 
 
+def _sql(path: Path, sql: str) -> None:
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(sql)
+
+
+def _in_the_way(path: Path) -> None:
+    path.write_bytes(b"no store")
+    for end in (".rebuild", ".replaced", ".wal.aside"):
+        place = path.with_name(path.name + end)
+        place.unlink(missing_ok=True)
+        (place / "inside").mkdir(parents=True)
+
+
+def _fifo(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+def _terabyte(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+#: What was done while no engine ran -> whether the store must be made again.
+DONE_TO_IT: dict[str, tuple[Callable[[Path], object], bool]] = {
+    "a macro in the place of a function": (
+        lambda path: _sql(path, "CREATE MACRO sum(x) AS 0"),
+        True,
+    ),
+    "a macro in the place of our own listing": (
+        lambda path: _sql(path, "CREATE MACRO duckdb_functions() AS TABLE SELECT 1 WHERE false"),
+        True,
+    ),
+    "a column more": (lambda path: _sql(path, "ALTER TABLE events ADD COLUMN x INT"), True),
+    "a table in the place of a view": (
+        lambda path: _sql(path, "DROP VIEW notes; CREATE TABLE notes AS SELECT 1 AS x"),
+        True,
+    ),
+    "a schema more": (lambda path: _sql(path, "CREATE SCHEMA more"), True),
+    "a fifo": (_fifo, True),
+    "a log that is a fifo": (lambda path: _fifo(wal_path(path)), False),
+    "a log without an end": (lambda path: wal_path(path).symlink_to("/dev/zero"), False),
+    "a log of a terabyte": (lambda path: _terabyte(wal_path(path)), False),
+    "folders where files are put": (_in_the_way, True),
+}
+
+
+async def test_what_was_left_in_the_file_or_in_its_place_changes_no_answer(tmp_path: Path) -> None:
+    """Every row may be true and the answers not: DuckDB looks for functions in the file first."""
+    pair = Pair(tmp_path)
+    store = await pair.open()
+    await store.flushed(await pair.append(Story.day()))
+    answer = await Pair.ask(store, "SELECT * FROM positions ORDER BY ALL")
+    for what, (done, rebuilt) in DONE_TO_IT.items():
+        await store.close()
+        done(pair.path)
+        store = await Store.open(pair.path, export_folder=tmp_path / "export")
+        pair.stores.append(store)
+        assert (await store.align(pair.journal)).rebuilt is rebuilt, what
+        assert await Pair.ask(store, "SELECT * FROM positions ORDER BY ALL") == answer, what
+        assert await store.compare(pair.journal) is None, what
+    await pair.close()
+
+
+_EIO = """
+import asyncio, sys
+from pathlib import Path
+from tests.engine.store.conftest import Pair, Story
+from tests.faults.failing_sync import fail_sync_of, open_files
+
+async def main():
+    pair = Pair(Path(sys.argv[1]))
+    store = await pair.open()
+    await store.flushed(await pair.append([Story.note("before")]))
+    (log,) = open_files(sys.argv[2])
+    fail_sync_of(log)
+    try:
+        await store.flushed(await pair.append([Story.note("in doubt")]))
+    except Exception as error:
+        print(type(error).__name__, pair.journal.size, error.line())
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("file", ["evidence.duckdb.wal", "000001.jsonl"])
+def test_i7_the_disk_refuses_to_sync(tmp_path: Path, file: str) -> None:
+    """The kernel answers EIO: what was acknowledged is there, the rest is told as not written."""
+    done = subprocess.run(
+        [sys.executable, "-c", _EIO, str(tmp_path), file],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    kind, size, said = done.stdout.strip().split(" ", 2)
+    assert file.partition(".wal")[0] in said
+    kept = 2 if kind == "StoreFailed" else 1
+    assert (kind, int(size)) == (("StoreFailed", 2) if kept == 2 else ("JournalFailed", 1))
+    assert kept <= _notes_after(tmp_path) <= 2
+
+
+def _notes_after(folder: Path) -> int:
+    """Start again: how many notes there are, in the journal and in the store alike."""
+
+    async def work() -> int:
+        pair = Pair(folder)
+        try:
+            store = await pair.open()
+            assert store.size == pair.journal.size
+            assert await store.compare(pair.journal) is None
+            return sum(b"note.added" in line for line in pair.journal.lines())
+        finally:
+            await pair.close()
+
+    return asyncio.run(work())
+
+
 _READER = """
 import duckdb, sys
 connection = duckdb.connect(sys.argv[1], read_only=True)
@@ -101,8 +223,6 @@ def test_a_reader_that_holds_the_lock_is_named_with_the_way_out(tmp_path: Path) 
 
 
 def _open_and_close(folder: Path) -> None:
-    import asyncio  # noqa: PLC0415  (only this test runs a loop of its own)
-
     async def work() -> None:
         pair = Pair(folder)
         try:
