@@ -18,7 +18,10 @@ from fnmatch import fnmatchcase
 #: What any program may need: where things are, and in which language and time. No value of ours.
 PLAIN = (
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR"),
-    *("PYTHON*", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("VIRTUAL_ENV", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    # Of Python's own, those that do not say which code runs: no other caches, homes or start files.
+    *("PYTHONPATH", "PYTHONUTF8", "PYTHONIOENCODING", "PYTHONUNBUFFERED", "PYTHONHASHSEED"),
+    *("PYTHONDONTWRITEBYTECODE", "PYTHONFAULTHANDLER"),
 )
 #: What a keyring of the desktop or the system is reached by.
 KEYRING = ("DBUS_SESSION_BUS_ADDRESS", "XDG_*", "DISPLAY", "WAYLAND_DISPLAY", "KEYRING_*")

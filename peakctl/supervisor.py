@@ -286,10 +286,12 @@ def _reap() -> None:
 
 
 def import_path() -> str:
-    """Where this package lies, first: a child in another folder imports the same code."""
-    here = str(Path(__file__).resolve().parent.parent)
-    old = os.environ.get("PYTHONPATH", "")
-    return f"{here}{os.pathsep}{old}" if old else here
+    """Where this package lies, and nowhere else: a child imports the same code from any folder.
+
+    What else the caller's PYTHONPATH names would stand before the installed packages, and no hash
+    of ours is over it (I6).
+    """
+    return str(Path(__file__).resolve().parent.parent)
 
 
 def _read_pid(path: Path) -> int | None:

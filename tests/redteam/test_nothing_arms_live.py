@@ -217,7 +217,6 @@ HANDLERS = {
     "peakctl/signing.py:_agent": "a same-person signal",
     "peakctl/signing.py:signals": "a same-person signal",
     "peakctl/supervisor.py:_environment": "for the child, by a list of names",
-    "peakctl/supervisor.py:import_path": "PYTHONPATH",
     "peakctl/supervisor.py:ensure_sandbox": "hands it to the layers",
     "peakctl/tools.py:read_settings": "hands it to the layers",
     "screens/themes.py:theme_of": "colours",

@@ -24,6 +24,8 @@ from engine.unseen import plain_environment
 _log = Diary("watchdog")
 
 _READY_SECONDS = 10.0
+#: With -P: its folder is the workspace, and nothing is imported from there.
+_PROCESS = "engine.execution.watchdog.process"
 _BYE_SECONDS = 2.0
 
 
@@ -42,7 +44,7 @@ class WatchdogLink:
         log_path: Path,
         raise_alarm: RaiseAlarm,
         ended: Ended,
-        command: Sequence[str] = (sys.executable, "-m", "engine.execution.watchdog.process"),
+        command: Sequence[str] = (sys.executable, "-P", "-m", _PROCESS),
     ) -> None:
         self._orders = orders
         self._heartbeat_seconds = heartbeat_ms / 1_000
