@@ -184,8 +184,13 @@ class SealScreen(PeakScreen):
         pack = model.session.pack if model.session else None
         asked = pack is None and self.role == "operator"
         lessons = self.query_one("#seal-lessons")
-        if lessons.display and not asked and self.role == "operator":
-            self.query_one("#pack-scroll").focus()  # what is to be signed is read with the keys
+        if lessons.display is not asked and self.role == "operator":
+            lessons.display = asked
+            # What is to be signed is read with the keys; the next session has lessons of its own.
+            self.query_one("#lesson-1" if asked else "#pack-scroll").focus()
+            if asked:
+                for box in self.query(Input):
+                    box.clear()
         lessons.display = asked
         self.query_one("#seal-title").display = asked
         heading = "Lessons: one to three, also on a green day"

@@ -295,6 +295,10 @@ async def test_the_pack_is_signed_and_verified_when_sealed(operator) -> None:
         await stage.show(data.with_session(SessionState.SEALED, pack=sealed))
         await stage.until(lambda: "✔ VERIFIED" in stage.text("pack-rows"))
         assert f"peakctl verify {sealed.folder}" in stage.text("pack-rows")
+        # The next session's lessons are its own, and where the cursor is.
+        await stage.show(data.with_session(SessionState.RECONCILED))
+        await stage.type("one")
+        assert stage.app.screen.query_one("#lesson-1", Input).value == "one"
 
 
 async def test_a_pack_whose_parts_do_not_hang_together_is_not_signed(operator) -> None:
