@@ -51,11 +51,12 @@ def status(workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
 
 
 def _status_rows(view: StateView) -> list[tuple[str, str]]:
-    engine, session, venue = view.engine, view.session, view.venue
+    engine, session, venue, kill = view.engine, view.session, view.venue, view.kill
     rows = [
         ("engine", f"{engine.phase}, pid {engine.pid}, {engine.environment}, {engine.workspace}"),
         ("journal", f"{engine.events} events, head {engine.head[:16]}"),
-        ("kill", f"{view.kill.state} {view.kill.reason}".strip()),
+        # An open latch has no reason; that of the last kill would read as one.
+        ("kill", kill.state if kill.state == "READY" else f"{kill.state} {kill.reason}"),
         ("attended", "yes" if engine.attended else "NO"),
     ]
     if venue is not None:
