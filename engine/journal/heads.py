@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from engine.contracts.errors import InputError, IntegrityError
+from engine.contracts.event import SessionChartered
 from engine.journal.segments import sync_folder
 from engine.plain_file import read_plain
 
 _TEXT = re.compile(r"(?P<origin>[!-~]+)\n(?P<size>0|[1-9][0-9]{0,17})\n(?P<hash>[0-9a-f]{64})\n")
 _NAME = re.compile(r"[0-9]{12}\.txt")
+_CHARTERED = b',"kind":"%b","prev":"' % str(SessionChartered.__struct_config__.tag).encode()
+
+HEADS_GONE = "no signed head is left, and this journal had some: they were removed"
+_BACK = "bring the journal back from a copy, or compare with the reviewer's own heads"
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -50,6 +55,10 @@ class HeadSource(Protocol):
 
     def head_at(self, size: int) -> str:
         """Hash (hex) of the line that made it `size` events."""
+        ...
+
+    def lines(self) -> Iterator[bytes]:
+        """All raw lines, newlines included."""
         ...
 
 
@@ -140,6 +149,8 @@ def refuse_rewritten(journal: HeadSource, folder: Path) -> None:
     """
     signed = read_heads(folder)
     if not signed:
+        if heads_are_gone(journal.lines()):
+            raise IntegrityError(what=HEADS_GONE, where=str(folder), todo=_BACK)
         return
     newest = signed[-1]
     if newest.head.size > journal.size:
@@ -148,11 +159,15 @@ def refuse_rewritten(journal: HeadSource, folder: Path) -> None:
         found = f"the journal's first {newest.head.size} events are not those that were signed for"
     else:
         return
-    raise IntegrityError(
-        what=found,
-        where=str(newest.path),
-        todo="bring the journal back from a copy, or compare with the reviewer's own heads",
-    )
+    raise IntegrityError(what=found, where=str(newest.path), todo=_BACK)
+
+
+def heads_are_gone(lines: Iterable[bytes]) -> bool:
+    """Whether a journal without any head must have had one.
+
+    Each start signs one before anybody can charter a session.
+    """
+    return any(_CHARTERED in line for line in lines)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -206,20 +206,24 @@ def states(
 
 def verify(workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
     """Verify every byte of the journal, that all signed heads are on it, and their signatures."""
-    from engine.journal.heads import read_heads  # noqa: PLC0415
+    from engine.journal.heads import HEADS_GONE, heads_are_gone, read_heads  # noqa: PLC0415
     from engine.journal.verify import verify_journal  # noqa: PLC0415
 
     place = own(workspace)
     signed = read_heads(place.heads)
     report = verify_journal(place.journal, [one.head for one in signed])
     bad = [*_bad_signatures(place.allowed_signers, place.revoked_keys, signed)]
+    lines = (line for _, line in journal_lines(place.journal))
+    if report.ok and not signed and heads_are_gone(lines):
+        bad.append(f"{place.heads}: {HEADS_GONE}")
     ok = report.ok and not bad
     if json:
         say_json({"ok": ok, "report": report, "bad_head_signatures": bad})
     else:
         say(
             f"{report.size} events in {report.files} files, head {report.head}",
-            f"{report.heads_checked} signed heads on the chain",
+            f"{report.heads_checked} signed heads on the chain, the newest over "
+            f"{max((one.head.size for one in signed), default=0)} events",
         )
         for finding in report.findings:
             complain(f"{finding.where}: {finding.what}")

@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 from engine.contracts import event as ev
 from engine.contracts.decision import Check, Decision, Verdict
@@ -19,10 +18,12 @@ from engine.contracts.fill import Fill, Liquidity
 from engine.contracts.order import OrderIntent, OrderType, Side, TimeInForce
 from engine.contracts.people import ENGINE
 from engine.contracts.session import Charter, SessionState
+from engine.execution.records.heads_writer import HeadsWriter
 from engine.governance.transitions import Cause
 from engine.journal.writer import Journal
 from engine.orders.ledger import client_order_id
 from engine.risk.limits import CHECKS
+from peakctl.workspace import Workspace
 
 _ORDERS_A_SESSION = 1_000
 _BATCH = 2_000
@@ -34,16 +35,17 @@ _ALLOWED = Decision(
 )
 
 
-def write_journal(folder: Path, charter: Charter, events: int) -> int:
-    """Write at least `events` events, whole sessions only; returns how many."""
+def write_journal(place: Workspace, charter: Charter, events: int) -> int:
+    """Write at least `events` events, whole sessions only, and a head; returns how many."""
     journal = Journal.open(
-        folder,
+        place.journal,
         commit_interval_ms=1,
         segment_lines=100_000,
         clock_us=lambda: time.time_ns() // 1000,
     ).journal
     try:
         asyncio.run(_append(journal, charter, events))
+        HeadsWriter(journal, place.heads, place.log_key, "peakctl/bench", 1, 1).write()
         return journal.size
     finally:
         journal.close()

@@ -25,7 +25,7 @@ def restart_rows(events: int = 1_000_000, restarts: int = 3) -> list[Row]:
         empty = [_start(place)[1] for _ in range(_EMPTY_STARTS)]
     with desk() as place:
         charter = draft_charter(place.workspace, "alice")
-        size = write_journal(place.workspace.journal, charter, events)
+        size = write_journal(place.workspace, charter, events)
         paths = sorted(place.workspace.journal.glob("*.jsonl"))
         first = _start(place)[1]
         taken: list[float] = []

@@ -23,7 +23,7 @@ import pytest
 from engine.contracts.canonical import canonical
 from engine.contracts.documents import Namespace
 from engine.contracts.errors import PeakError
-from engine.contracts.event import NoteAdded
+from engine.contracts.event import NoteAdded, SessionChartered
 from engine.contracts.people import person
 from engine.execution.core import State
 from engine.execution.records.checkpoint import restore
@@ -38,6 +38,7 @@ from peakctl.commands.ledger import verify
 from peakctl.founding import init
 from peakctl.witness import Witness, log_key_of
 from peakctl.workspace import Workspace
+from tests.engine.evidence import conftest as evidence
 from tests.redteam.conftest import Desk
 
 SIZE = 90
@@ -406,6 +407,25 @@ def test_a_line_that_breaks_its_reader_is_named_as_any_other(
     segment(place, 5).write_bytes(b"".join([*lines[:-1], how(lines[-1])]))
     assert "does not verify" in told(place)
     assert starts(place) != ""
+
+
+def test_every_head_is_taken_away(place: Workspace) -> None:
+    """Then the end may be cut off too; but a journal with a session had a head before it."""
+    shutil.rmtree(place.heads)
+    assert verify(place.root) == 0, "notes alone do not prove that there was a head"
+    assert starts(place) == ""
+    asyncio.run(_chartered(place))
+    assert "removed" in starts(place)
+    told(place)
+
+
+async def _chartered(place: Workspace) -> None:
+    journal = Journal.open(
+        place.journal, commit_interval_ms=0, segment_lines=20, clock_us=lambda: 0
+    ).journal
+    event = SessionChartered(session_id="abcdefabcdef", charter=evidence.charter())
+    await journal.append(ALICE, [event])
+    journal.close()
 
 
 def the_reviewers(place: Workspace, folder: Path) -> Witness:
