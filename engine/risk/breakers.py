@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import ROUND_UP, Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -89,8 +90,12 @@ _TWO = "operator and reviewer, by releasing the latch"
 OF_SESSION = ("SESSION_LOSS", "SESSION_LOSS_MARKED")
 
 
+@lru_cache(maxsize=16)
 def breakers(terms: BreakerTerms, quote: str, session_loss: Decimal) -> tuple[Breaker, ...]:
-    """Every breaker under these terms; `session_loss` is the limit of the session, quote."""
+    """Every breaker under these terms; `session_loss` is the limit of the session, quote.
+
+    Remembered: every order asks.
+    """
     drawdown = Decimal(min(terms.max_drawdown_bps, HARD_DRAWDOWN_BPS))
     day, week = terms.max_day_loss, terms.max_week_loss
     session, marked = OF_SESSION

@@ -42,10 +42,20 @@ from engine.risk.exposure import (
     open_count,
     worst_position,
 )
-from engine.risk.facts import DUPLICATE_WINDOW_US, RiskFacts, base_of, duplicate_key, quote_of
-from engine.risk.headroom import headroom, headroom_row, tighter
+from engine.risk.facts import (
+    DUPLICATE_WINDOW_US,
+    Measured,
+    RiskFacts,
+    base_of,
+    duplicate_key,
+    quote_of,
+)
+from engine.risk.headroom import headroom, tighter
 
 __all__ = ["CHECKS", "RiskFacts", "check_order", "duplicate_key", "headroom", "tighter"]
+
+
+_WHOLE = Decimal(1)
 
 
 def check_order(intent: OrderIntent, facts: RiskFacts) -> Decision:
@@ -247,13 +257,15 @@ def _breakers(code: str, _: OrderIntent, facts: RiskFacts) -> Check:
             for one in over
         )
         return block(code, words, headroom="0")
-    rows = (
-        headroom_row(one.name, one.text, one.used, one.limit, one.unit) for one in facts.breakers
-    )
-    row = max(rows, key=lambda one: one.used_percent)
-    left = subtract(Decimal(row.limit), Decimal(row.used))
-    words = f"{row.code} {row.used} of {row.limit} {row.unit}"
-    return allow(code, words, headroom=number(left), unit=row.unit)
+    one = max(facts.breakers, key=_full)
+    used = one.used or ZERO
+    words = f"{one.name} {number(used)} of {number(one.limit)} {one.unit}"
+    return allow(code, words, headroom=number(subtract(one.limit, used)), unit=one.unit)
+
+
+def _full(one: Measured) -> Decimal:
+    """The share of its limit that is used; a limit of nothing is full."""
+    return (one.used or ZERO) / one.limit if one.limit else _WHOLE
 
 
 def _balance(code: str, intent: OrderIntent, facts: RiskFacts) -> Check:

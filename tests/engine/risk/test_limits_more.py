@@ -338,6 +338,8 @@ def test_the_closest_breaker_is_told_and_one_that_is_over_or_not_known_blocks(wo
     near = answer(world, "BREAKERS", breakers=(fall, day))
     assert (near.text, near.value, near.limit) == ("DAY_LOSS 25 of 50 USDT", "", "")
     assert (near.headroom, near.unit) == ("25", "USDT")
+    none = msgspec.structs.replace(fall, used=D(0), limit=D(0))
+    assert answer(world, "BREAKERS", breakers=(day, none)).text == "DRAWDOWN 0 of 0 bps"
     at = answer(world, "BREAKERS", breakers=(world.breaker(used=D(50)), fall))
     assert (at.verdict, at.headroom) == (Verdict.ALLOW, "0")
     over = world.breaker(used=D("50.01"))
