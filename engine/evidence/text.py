@@ -10,9 +10,11 @@ _LONGEST = 500
 
 #: What would be read as markup inside a line of Markdown; a backslash first of all, which would
 #: take away the one that stands before the mark after it.
-_MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\|<`[*"})
+_MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\|<`[*~"})
+#: An underscore inside a word is no mark, as in names of ours.
+_EDGE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 #: What would begin a heading, a list, a quotation or a rule where a point begins.
-_BEGINS = re.compile(r"[0-9]{1,9}(?=[.)])|(?=[#>+=~_-])")
+_BEGINS = re.compile(r"[0-9]{1,9}(?=[.)])|(?=[#>+=-])")
 
 #: What a spreadsheet reads as a formula when a cell begins with it.
 _FORMULAS = tuple("=+-@")
@@ -49,7 +51,8 @@ def plain_cell(text: str) -> str:
 
 def plain_line(text: str) -> str:
     """One line for a Markdown table: `printable`, with pipes and markup escaped."""
-    return printable(text).translate(_MARKS)
+    line = printable(text).translate(_MARKS)
+    return _EDGE.sub(r"\\_", line) if "_" in line else line
 
 
 def plain_item(text: str) -> str:
