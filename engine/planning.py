@@ -13,8 +13,11 @@ from pathlib import Path
 from config.edit import KeyChange, plan_set, plan_unset
 from config.layers import WORKSPACE_FILE
 from config.roster import Identity, RosterChange, plan_add, plan_revoke, principal_of
+from config.settings import load
+from engine.contracts.errors import InputError
 from engine.contracts.event import ConfigChanged, PeopleChanged
 from engine.contracts.people import Role
+from engine.contracts.session import Environment
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,13 @@ class Plans:
         self, person_id: str, role: Role, public_line: str, name: str, uid: int | None
     ) -> PlannedPerson:
         """Add a person. Raises ConfigError, InputError."""
+        environment = load(self._workspace, self._environ, self._overrides).settings.environment
+        if uid is None and environment is not Environment.DEV:
+            raise InputError(
+                what=f"{person_id[:40]!r} has no Unix user",
+                where=f"environment {environment}",
+                todo="name it with --uid; without one anybody on the socket could speak as them",
+            )
         identity = Identity(
             id=person_id,
             name=name or person_id,

@@ -55,9 +55,11 @@ def parse_roster(
     environment: Environment | None = None,
     where: str = "config/people.toml",
 ) -> Roster:
-    """Read the parsed TOML. With an environment, demo people outside `dev` are refused too.
+    """Read the parsed TOML.
 
-    Raises ConfigError that lists every problem.
+    With an environment, outside `dev` demo people are refused too, and people without an own Unix
+    user: anybody on the socket could speak in their names. Raises ConfigError that lists every
+    problem.
     """
     rows = document.get("people", [])
     problems = [f"unknown key {key!r}" for key in sorted(set(document) - {"people"})]
@@ -74,6 +76,11 @@ def parse_roster(
             f"{person.id}: a demo person in {environment}"
             for person in people
             if not usable_in(person, environment)
+        ]
+        problems += [
+            f"{person.id}: no uid; only {Environment.DEV} can have people without a Unix user"
+            for person in people
+            if person.uid is None and environment is not Environment.DEV
         ]
     if problems:
         raise ConfigError(what="; ".join(problems), where=where, todo="correct the roster")

@@ -11,8 +11,8 @@ compared, because a session in which nothing happened shows nothing.
 **What counts as a week.** An ISO week (UTC, Monday to Sunday) with at least one such session in
 that mode and environment whose signed reconciliation has no unanswered break. The weeks need not
 follow one another. The week is that of the venue's clock, taken from the session's first
-acknowledged order, and the journal's own clock must be within a day of it: setting the machine's
-clock makes no weeks.
+acknowledged order, and the journal's own clock and the time of the packet that both signed must be
+within a day of it: setting the machine's clock, or another time in the lines, makes no weeks.
 
 **Open breaks** are those, in the last reconciliation of any session, that somebody must answer
 (yellow and red) and nobody has. A report that cannot be read is not known, and that blocks.
@@ -274,7 +274,7 @@ def _evidence(
         environment=packet["environment"],
         live_seq=way.live_seq,
         sealed_us=sealed_us,
-        week=_week(way),
+        week=_week(way, packet["issued_at"]),
         clean=all(one.klass != "red" for one in report.breaks),
         drawdown_bps=drawdown_bps,
     )
@@ -321,9 +321,12 @@ def _unanswered(recon: ReconState) -> int | None:
     return sum(one.klass != "green" and one.id not in recon.answers for one in report.breaks)
 
 
-def _week(way: _Way) -> Week | None:
-    """The ISO week of the venue's clock, when the journal's clock agrees to within a day."""
-    if abs(way.venue_us - way.live_us) > DAY_US:
+def _week(way: _Way, issued_us: int) -> Week | None:
+    """The ISO week of the venue's clock, when two others agree to within a day.
+
+    The journal's own, and the time of the packet, which both people have signed.
+    """
+    if max(abs(way.venue_us - way.live_us), abs(way.venue_us - issued_us)) > DAY_US:
         return None
     year, week, _day = datetime.fromtimestamp(way.venue_us / 1_000_000, UTC).isocalendar()
     return year, week

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from engine.contracts.documents import OPERATOR_NAMESPACES, REVIEWER_NAMESPACES, Namespace
-from engine.contracts.errors import ConfigError
+from engine.contracts.errors import ConfigError, InputError
+from engine.contracts.people import Role
 from engine.own_place import refuse_open
+from engine.planning import Plans
 from engine.setup import read_setup
 from engine.signatures.allowed_signers import allowed_signers_line
 from engine.signatures.check import Checker
@@ -147,3 +149,15 @@ def test_a_roster_that_everybody_may_write_starts_no_engine(tmp_path: Path, name
     path.chmod(path.stat().st_mode | 0o002)
     with pytest.raises(ConfigError, match="not writable by everyone"):
         read_setup(place.root, place.socket, {})
+
+
+def test_a_person_without_a_unix_user_is_added_outside_dev(
+    tmp_path: Path, keys: dict[str, Path]
+) -> None:
+    """Anybody on the socket could answer, pause or sign in that name."""
+    place = create_demo(tmp_path / "w", {})
+    line = keys["mallory"].with_suffix(".pub").read_text()
+    (place.root / "config/peakctl.toml").write_text('environment = "shadow"\n')
+    with pytest.raises(InputError, match="no Unix user"):
+        Plans(place.root, {}).add("mallory", Role.REVIEWER, line, "", None)
+    Plans(place.root, {}).add("mallory", Role.REVIEWER, line, "", 1234)

@@ -55,8 +55,12 @@ def sealed_session(
     classes: Sequence[str] = (),
     answered: bool = True,
     venue_us: int | None = None,
+    signed_us: int | None = None,
 ) -> list[Told]:
-    """From charter to seal. `classes` are those of the breaks that the reconciliation found."""
+    """From charter to seal; `signed_us` is when the packet says it was made.
+
+    `classes` are those of the breaks that the reconciliation found.
+    """
     terms = charter_of(mode)
     nonces = (sha256_hex(f"{name}-operator".encode()), sha256_hex(f"{name}-reviewer".encode()))
     packet = build_packet(
@@ -66,6 +70,8 @@ def sealed_session(
             charter=terms,
             operator_nonce=nonces[0],
             reviewer_nonce=nonces[1],
+            issued_at_us=at_us if signed_us is None else signed_us,
+            expires_at_us=(at_us if signed_us is None else signed_us) + 300_000_000,
         )
     ).decode()
     digest = sha256_hex(packet.encode())

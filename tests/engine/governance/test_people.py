@@ -76,3 +76,14 @@ def test_the_roster_document_depends_on_people_and_signers_not_on_order(words) -
     assert one != roster_document(parse_roster({"people": rows}), "1" * 64)
     assert one != roster_document(parse_roster({"people": rows[:1]}), "0" * 64)
     assert one.endswith(b"\n")
+
+
+def test_outside_dev_everybody_has_a_unix_user(words) -> None:
+    """Without one, whoever is on the socket could speak in that name."""
+    rows = [{**row, "demo": False, "uid": 1000 + n} for n, row in enumerate(words.roster_rows())]
+    assert parse_roster({"people": rows}, environment=Environment.SHADOW).people
+    del rows[1]["uid"]
+    assert parse_roster({"people": rows}, environment=Environment.DEV).people
+    for environment in set(Environment) - {Environment.DEV}:
+        with pytest.raises(ConfigError, match="no uid"):
+            parse_roster({"people": rows}, environment=environment)

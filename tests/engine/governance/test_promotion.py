@@ -232,3 +232,12 @@ def test_evidence_only_grows_and_a_restart_has_the_same(
 
 def _is(kind: type[ev.Event]) -> Callable[[ev.AnyEvent], bool]:
     return lambda event: isinstance(event, kind)
+
+
+@pytest.mark.parametrize(("signed_us", "weeks"), [(MONDAY + DAY, 1), (MONDAY + DAY + 1, 0)])
+def test_a_week_in_the_lines_that_is_not_the_signed_packets_makes_none(
+    signed_us: int, weeks: int
+) -> None:
+    """All times of one sealed session told anew, a week on; what both signed says when it was."""
+    told = sealed_session("s1", MONDAY, *SHADOW, signed_us=signed_us)
+    assert proven(fold([told])).shadow_weeks == weeks
