@@ -18,6 +18,13 @@ from peakctl.commands.output import complain, say, say_json, table
 #: A folder without any of these was never a pack; one of them missing is a finding by name.
 _BAG_FILES = ("bagit.txt", "tagmanifest-sha256.txt")
 
+_OWN_LIST = "data/go/allowed_signers"
+#: People come and go; a pack is judged by the list of its own day, from where it was kept.
+_THEIR_DAY = (
+    "the workspace's list of signers has changed since: give the one of that day, kept elsewhere,"
+    " with --allowed-signers"
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -49,7 +56,9 @@ def verify(
     signers = allowed_signers or signers_beside(pack)
     if not any((pack / name).exists() for name in _BAG_FILES):
         if any(path.is_dir() for path in pack.iterdir()):
-            return _verify_series(pack, signers, revoked, json=json)
+            return _verify_series(
+                pack, signers, revoked, json=json, given=allowed_signers is not None
+            )
         if not json:
             raise AnswerNo(
                 what=f"not a pack: it has neither {' nor '.join(_BAG_FILES)}",
@@ -65,13 +74,30 @@ def verify(
         for finding in report.findings:
             complain(f"{finding.file}: {finding.what}")
     if not report.ok:
-        raise AnswerNo(what="the pack does not verify", where=str(pack))
+        other = allowed_signers is None and _other_list(pack, signers)
+        raise AnswerNo(
+            what="the pack does not verify",
+            where=str(pack),
+            todo=_THEIR_DAY if other else "",
+        )
     if not json:
         say(f"PACK OK {pack} (signers from {signers or 'the pack itself'})")
     return 0
 
 
-def _verify_series(folder: Path, signers: Path | None, revoked: Path | None, *, json: bool) -> int:
+def _other_list(pack: Path, signers: Path | None) -> bool:
+    """Whether the workspace's list of signers is another than the pack was written with."""
+    from engine.plain_file import read_plain  # noqa: PLC0415
+
+    try:
+        return signers is not None and read_plain(signers) != read_plain(pack / _OWN_LIST)
+    except OSError:
+        return False
+
+
+def _verify_series(
+    folder: Path, signers: Path | None, revoked: Path | None, *, json: bool, given: bool
+) -> int:
     """Every pack of the folder, and the chain from each to the next."""
     from engine.evidence.series import verify_series  # noqa: PLC0415
 
@@ -99,10 +125,21 @@ def _verify_series(folder: Path, signers: Path | None, revoked: Path | None, *, 
             else:
                 say(f"note: {one.folder}: {one.what}")
     if not report.ok:
-        raise AnswerNo(what="the packs are not one whole history", where=str(folder))
+        other = not given and any(
+            _other_list(folder / one.folder, signers) for one in report.links if not one.ok
+        )
+        raise AnswerNo(
+            what="the packs are not one whole history",
+            where=str(folder),
+            todo=_THEIR_DAY if other else "",
+        )
     if not json:
         packs = sum(one.kind == "pack" for one in report.links)
-        say(f"PACKS OK {folder}: {packs} packs, one history (signers from {signers})")
+        revisions = sum(one.kind == "revision" for one in report.links)
+        counted = f"{packs} pack{'' if packs == 1 else 's'}"
+        if revisions:
+            counted += f" and {revisions} revision{'' if revisions == 1 else 's'}"
+        say(f"PACKS OK {folder}: {counted}, one history (signers from {signers})")
     return 0
 
 

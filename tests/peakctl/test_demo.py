@@ -75,6 +75,18 @@ def test_a_whole_session_seals_a_pack_that_verifies_and_leaves_nothing_running(
     assert cli("pack", "-w", str(workspace)).returncode == 0
     assert cli("journal", "verify", "-w", str(workspace)).returncode == 0
 
+    # Somebody leaves; the pack is judged by the list of its own day, kept elsewhere.
+    kept = tmp_path / "their_day"
+    kept.write_bytes((workspace / "config" / "allowed_signers").read_bytes())
+    left = cli("people", "revoke", "bob", "--reason", "has left", "-w", str(workspace))
+    assert left.returncode == 0, left.stderr
+    for folder in (pack, pack.parent):
+        now = cli("verify", str(folder))
+        assert (now.returncode, "with --allowed-signers" in now.stderr) == (1, True)
+        then = cli("verify", str(folder), "--allowed-signers", str(kept))
+        assert then.returncode == 0, then.stderr
+    assert "1 pack, one history" in then.stdout
+
     target = pack / "data" / "go" / "go.json"
     target.chmod(0o644)
     target.write_bytes(target.read_bytes().replace(b"paper", b"paqer", 1))
