@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -129,7 +130,25 @@ def revoke(
         reason,
     )
     _say_made(place, made, "a revoked key does not come back: add the person with a new one")
+    _say_open_session(place, person_id)
     return 0
+
+
+def _say_open_session(place: Workspace, person_id: str) -> None:
+    """A session that the person approved ends without a pack; said while it can be planned for."""
+    from peakctl.commands.ledger import fold_sessions  # noqa: PLC0415
+
+    if not os.access(place.journal, os.R_OK | os.X_OK):
+        return
+    session = fold_sessions(place.journal).current
+    if session is None or session.ended or not session.go.decision:
+        return
+    if person_id in {session.charter.operator, session.charter.reviewer}:
+        say(
+            f"session {session.id} was approved with this key: stop and reconcile it; its pack"
+            " cannot be sealed any more, and its evidence is the journal",
+            "(`peakctl runbook roles_and_keys`: when a key is lost)",
+        )
 
 
 def _say_made(place: Workspace, made: Made, after: str) -> None:
