@@ -119,7 +119,7 @@ def asker(workspace: Workspace, person: str, reason: str) -> str:
 def start_anew(workspace: Workspace) -> str:
     """How an engine comes to run with what was changed; its terminal may be long gone."""
     return (
-        f'to use it: end the session, then the engine (kill "$(cat {workspace.engine_pid})"), start'
+        f'to go on: end the session, then the engine (kill "$(cat {workspace.engine_pid})"), start'
         " `peakctl` again, and sign again"
     )
 
