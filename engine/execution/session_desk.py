@@ -41,6 +41,7 @@ from engine.governance.checklist import is_shared
 from engine.governance.people import Roster
 from engine.governance.session import Session
 from engine.governance.transitions import Cause, legal
+from engine.orders.positions import QUOTE_ASSETS, split_symbol
 from engine.risk.limits import tighter
 
 _NOTE_LIMIT = 500
@@ -345,6 +346,12 @@ def _place_problems(charter: Charter, rules: CharterRules) -> Iterator[str]:
         yield f"instruments: {named}; allowed: {', '.join(rules.symbols)}"
     elif len(set(charter.instruments)) != len(charter.instruments):
         yield "instruments: one is named twice"
+    else:
+        # Equity, and so the drawdown, is measured in one currency or not at all.
+        quotes = {split_symbol(symbol)[1] for symbol in charter.instruments}
+        if len(quotes) != 1 or not quotes <= set(QUOTE_ASSETS):
+            named = ", ".join(sorted(quotes & set(QUOTE_ASSETS))) or "an asset not known here"
+            yield f"instruments: quoted in {named}; allowed: one known quote asset a session"
     if len(charter.purpose) > _NOTE_LIMIT:
         yield f"purpose: at most {_NOTE_LIMIT} characters"
 

@@ -232,7 +232,7 @@ def _max_asset(code: str, intent: OrderIntent, facts: RiskFacts) -> Check:
 def _session_loss(code: str, _: OrderIntent, facts: RiskFacts) -> Check:
     """Realised, and with what is held at its mark: the larger loss counts."""
     if facts.session_pnl is None or facts.session_realised is None:
-        return missing(code, "session profit")
+        return missing(code, "session profit, for want of a price (a position's, or a fee's asset)")
     realised, marked = facts.session_realised, facts.session_pnl
     name = "session loss, marked" if marked <= realised else "session loss, realised"
     loss = max(ZERO, min(realised, marked).copy_negate())
