@@ -34,7 +34,15 @@ def resolved_values() -> frozenset[str]:
 def resolve(reference: str, workspace: Path, environ: Mapping[str, str]) -> SecretStr:
     """Fetch the secret that `reference` names. Raises ConfigError, never echoing the value."""
     found = _fetched(reference, workspace, environ)
-    _RESOLVED.add(found.get_secret_value())
+    value = found.get_secret_value()
+    if not value.isprintable() or not value.isascii() or " " in value or not value:
+        # An empty one would be found, and blanked, between any two letters of what is told.
+        raise ConfigError(
+            what="holds nothing, or blanks and characters that no key has",
+            where=reference.partition("#")[0],
+            todo="one key alone, in one line",
+        )
+    _RESOLVED.add(value)
     return found
 
 

@@ -71,10 +71,10 @@ def ring(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_keyring_is_asked_by_service_and_user(tmp_path: Path, ring: Path) -> None:
-    ring.write_text(json.dumps({"peakctl/venue/key": "from the ring"}))
+    ring.write_text(json.dumps({"peakctl/venue/key": "from-the-ring"}))
     found = resolve("keyring:peakctl/venue/key", tmp_path, {})
-    assert found.get_secret_value() == "from the ring"
-    assert "from the ring" in resolved_values()
+    assert found.get_secret_value() == "from-the-ring"
+    assert "from-the-ring" in resolved_values()
 
 
 def test_a_locked_ring_a_missing_entry_and_no_ring_at_all_are_one_line_each(
@@ -177,3 +177,15 @@ def test_a_folder_named_like_an_environment_is_no_mix_up(tmp_path: Path) -> None
 def test_an_ed25519_key_is_a_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"file:PATH, because venue.key_type is ed25519"):
         load(tmp_path, {}, {"venue.key_type": "ed25519", "venue.secret_ref": "env:KEY"})
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n", "two words", "two\nlines", "x\x00y", "k\u200bey"])
+def test_what_can_be_no_key_is_refused_and_never_blanked(tmp_path: Path, text: str) -> None:
+    """Nothing, blanked wherever it stands, would be everywhere; a line break would be a header."""
+    (tmp_path / "key").write_text(text, encoding="utf-8")
+    (tmp_path / "key").chmod(0o600)
+    for reference, environ in (("file:key", {}), ("env:KEY", {"KEY": text})):
+        with pytest.raises(ConfigError) as caught:
+            resolve(reference, tmp_path, environ)
+        assert "two" not in caught.value.line()
+    assert text not in resolved_values()
