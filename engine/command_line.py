@@ -157,8 +157,11 @@ class Front(asyncio.Protocol):
             route = asked.route
             decoder, call = self._commands.get(route, _NO_ROUTE)
             body: Request = decoder.decode(asked.body)
-            refuse_repeats(line, route)
-            body = self._checked(body, bytes(asked.body))
+            raw = bytes(asked.body)
+            if line != _ENCODER.encode(asked) or raw != _ENCODER.encode(body):
+                # Not as our own writer makes it, in which nothing can stand twice.
+                refuse_repeats(line, route)
+            body = self._checked(body, raw)
             status, answer = 200, await call(body, person(body.person, self._proved()))
         except msgspec.DecodeError as error:
             wrong = InputError(what=str(error), where=route, todo="see the API's requests")

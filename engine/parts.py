@@ -326,6 +326,6 @@ class Parts:
     def kill_symbols(self) -> tuple[str, ...]:
         """The symbols a kill covers: all that may be traded and all that have open orders."""
         state = self._core.state
-        known = {order.intent.symbol for order in state.orders.open_orders()}
         strange = {orphan.symbol for orphan in state.orphans.alive}
+        known = state.orders.open_symbols()
         return tuple(sorted({*self._setup.settings.venue.symbols, *known, *strange}))

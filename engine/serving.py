@@ -13,6 +13,7 @@ import gc
 import os
 import signal
 import stat
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,6 +36,8 @@ _log = Diary("api")
 _BACKLOG = 4096
 #: New objects between two looks of the collector at the youngest.
 _COLLECT_OBJECTS = 20_000
+#: A thread that computes lets another one run after so long.
+_LOCK_WAIT_SECONDS = 0.0005
 
 
 def _prepare_socket(path: Path) -> None:
@@ -123,11 +126,13 @@ def _calm_collector() -> None:
     """Let an order's own garbage go by itself, and do not look through what was loaded at start.
 
     With Python's default of 700 objects the collector runs several times on the way of one order.
-    Cycles are still found, every few thousand events.
+    Cycles are still found, every few thousand events. And a kill or an order that arrives while a
+    thread of the store computes does not wait for Python's default of 5 ms until it may run.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_OBJECTS, 10, 10)
+    sys.setswitchinterval(_LOCK_WAIT_SECONDS)
 
 
 def main(workspace: Path, socket: Path, overrides: Mapping[str, object] | None = None) -> int:

@@ -136,18 +136,20 @@ class Setup:
         }
         return tuple(name for name, holds in held.items() if not holds)
 
-    def limits_hold(self) -> bool:
-        """Whether the config's own limits are still those of the start; no, if it does not read."""
-        now = self._inputs.sha256()
-        if now == self._at_start[0]:
+    def limits_hold(self, config_sha256: str) -> bool:
+        """Whether the config's own limits are still those of the start; no, if it does not read.
+
+        `config_sha256` is what the method of that name has just said: no file is looked at twice.
+        """
+        if config_sha256 == self.effective.sha256:
             return True
-        if self._limits_of[0] != now:
+        if self._limits_of[0] != config_sha256:
             try:
                 loaded = load(self.paths.workspace, *self._loaded_with)
                 hold = loaded.settings.limits == self.settings.limits
             except PeakError:
                 hold = False
-            self._limits_of = now, hold
+            self._limits_of = config_sha256, hold
         return self._limits_of[1]
 
     def runbook_sha256(self, name: str) -> str:

@@ -46,7 +46,14 @@ class JournalFailed(PeakError):  # noqa: N818  (as its siblings in contracts.err
 
 
 class System:
-    """The three calls that decide durability, as one seam: a test may count them."""
+    """The calls that decide durability, as one seam: a test may count them, or let them fail."""
+
+    def append(self, descriptor: int, data: bytes) -> None:
+        """Write all of the bytes at the end of the file and return once they are durable."""
+        left = memoryview(data)
+        while left:
+            left = left[self.write(descriptor, left) :]
+        self.sync(descriptor)
 
     def write(self, descriptor: int, data: bytes | memoryview) -> int:
         """Write some of the bytes, return how many."""
@@ -69,6 +76,34 @@ class System:
     def sync_folder(self, folder: Path) -> None:
         """Make the names in a folder durable."""
         sync_folder(folder)
+
+
+class OneCall(System):
+    """Appends durably in one call of the kernel, where it has one: Linux, RWF_DSYNC.
+
+    The same promise as a write and its fdatasync, and about a tenth of a millisecond sooner.
+    """
+
+    def append(self, descriptor: int, data: bytes) -> None:
+        """As `System.append`; what one call left over, or could not do, is done in two."""
+        try:
+            done = os.pwritev(descriptor, [data], 0, _DURABLE_APPEND)
+        except OSError as error:
+            if error.errno not in _NO_SUCH_CALL:
+                raise
+            done = 0
+        if done < len(data):
+            super().append(descriptor, data[done:])
+
+
+#: Without these two flags a kernel, or its Python, has no such call.
+_DURABLE_APPEND = getattr(os, "RWF_DSYNC", 0) | getattr(os, "RWF_APPEND", 0)
+_NO_SUCH_CALL = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
+
+
+def best_system() -> System:
+    """What this machine does it with."""
+    return OneCall() if _DURABLE_APPEND and hasattr(os, "pwritev") else System()
 
 
 class Work(msgspec.Struct, frozen=True, eq=False):
@@ -171,10 +206,7 @@ class Committer:
             return
         data = b"".join(waiting)
         waiting.clear()
-        left = memoryview(data)
-        while left:
-            left = left[self._system.write(self._descriptor, left) :]
-        self._system.sync(self._descriptor)
+        self._system.append(self._descriptor, data)
         # What is durable in a file that nobody finds again is not kept.
         size = self._system.size_in_place(self._descriptor, self._path)
         if size != self._durable_bytes + len(data):

@@ -29,7 +29,7 @@ from engine.contracts.event import (
 )
 from engine.contracts.people import Actor, automaton
 from engine.journal.chain import MAX_LINE, ZERO_HASH, Link, decode_line, encode_line, line_hash
-from engine.journal.commit import Committer, JournalFailed, System, Work
+from engine.journal.commit import Committer, JournalFailed, System, Work, best_system
 from engine.journal.segments import (
     RawReader,
     Segment,
@@ -83,7 +83,7 @@ class Journal:
             repaired = repair_tail(folder, verified)
             verified = _drop_empty_segment(folder, verified)
             journal = cls(folder, lock, verified, segment_lines, clock_us)
-            journal._start(commit_interval_ms, system or System())
+            journal._start(commit_interval_ms, system or best_system())
         except BaseException:
             os.close(lock)
             raise

@@ -67,6 +67,7 @@ class OrderLedger:
         #: what the venue showed and we did not make, in journal order
         self.orphans: list[ev.OrphanFound] = []
         self._open: dict[str, None] = {}
+        self._open_symbols: dict[str, int] = {}
         self._unknown: dict[str, None] = {}
         self._sessions: dict[str, list[str]] = {}
         self._by_venue_id: dict[tuple[str, str], str] = {}
@@ -107,6 +108,10 @@ class OrderLedger:
     def open_orders(self) -> tuple[Order, ...]:
         """Orders that may still execute at the venue, UNKNOWN ones included, oldest first."""
         return tuple(self.orders[name] for name in sorted(self._open, key=self._age))
+
+    def open_symbols(self) -> frozenset[str]:
+        """Symbols with an order that may still execute: a kill asks, and waits for the answer."""
+        return frozenset(self._open_symbols)
 
     def unsettled(self) -> tuple[Order, ...]:
         """Open orders of which the venue can still tell: those that are not lost, oldest first."""
@@ -236,13 +241,21 @@ class OrderLedger:
         if order.venue_order_id is not None:
             self._name_venue_id((order.intent.symbol, order.venue_order_id), order)
         if order.state in OPEN_STATES:
-            self._open[name] = None
-        else:
-            self._open.pop(name, None)
+            if name not in self._open:
+                self._open[name] = None
+                self._count_open(order.intent.symbol, 1)
+        elif name in self._open:
+            del self._open[name]
+            self._count_open(order.intent.symbol, -1)
         if order.state is OrderState.UNKNOWN:
             self._unknown[name] = None
         else:
             self._unknown.pop(name, None)
+
+    def _count_open(self, symbol: str, more: int) -> None:
+        count = self._open_symbols.pop(symbol, 0) + more
+        if count:
+            self._open_symbols[symbol] = count
 
     def _name_venue_id(self, key: tuple[str, str], order: Order) -> None:
         """The newest order of an id counts: a wiped venue gives ids again."""

@@ -71,9 +71,13 @@ SubmitOutcome = Accepted | Rejected | Unknown
 
 
 class Canceled(msgspec.Struct, frozen=True, kw_only=True):
-    """Orders that the venue says it canceled, as they now stand."""
+    """Orders that the venue says it canceled, as they now stand.
+
+    `answered_us` is when its answer had been read, on our monotonic clock; 0 where it has none.
+    """
 
     reports: tuple[OrderReport, ...]
+    answered_us: int = 0
 
 
 CancelOutcome = Canceled | Rejected | Unknown

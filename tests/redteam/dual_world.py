@@ -62,8 +62,8 @@ class Files:
     def runbook_sha256(self, name: str) -> str:
         raise NotImplementedError(name)
 
-    def limits_hold(self) -> bool:
-        raise NotImplementedError
+    def limits_hold(self, config_sha256: str) -> bool:
+        raise NotImplementedError(config_sha256)
 
     def stale(self) -> tuple[str, ...]:
         return self.changed

@@ -8,6 +8,7 @@ a watched package counts as a change.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -119,7 +120,7 @@ def _stamp(path: Path) -> _Stamp | None:
 
 
 def _stamp_of(path: Path) -> _Stamp:
-    facts = path.stat()
+    facts = os.stat(path)  # noqa: PTH116  (a dozen at each order)
     return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino
 
 

@@ -42,8 +42,8 @@ class Bound(Protocol):
     def runbook_sha256(self, name: str) -> str:
         """Hash of a runbook's text on disk, by its file name."""
 
-    def limits_hold(self) -> bool:
-        """Whether the config's own limits are those of the start."""
+    def limits_hold(self, config_sha256: str) -> bool:
+        """Whether the config's own limits, of this hash of it, are those of the start."""
 
     def stale(self) -> tuple[str, ...]:
         """What on the disk is no longer what the engine was started with."""
@@ -68,7 +68,7 @@ class Validity:
         checklist = session.checklist
         if checklist is None or self._bound.runbook_sha256(checklist.runbook) != checklist.sha256:
             now["checklist_sha256"] = _CHANGED_ON_DISK
-        if not self._bound.limits_hold():
+        if not self._bound.limits_hold(now["config_sha256"]):
             now["limits_sha256"] = _CHANGED_ON_DISK
         return now
 

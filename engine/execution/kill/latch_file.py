@@ -76,7 +76,7 @@ def _content(path: Path) -> bytes:
 def latch_present(path: Path) -> bool:
     """Tell whether the file is there; a folder that cannot be looked into counts as yes (I12)."""
     try:
-        path.lstat()
+        os.lstat(path)  # at each order
     except FileNotFoundError:
         return False
     except OSError:

@@ -38,7 +38,7 @@ from engine.execution.settle.settler import RaiseAlarm, Settler
 from engine.governance.latch import LatchState
 from engine.governance.transitions import Cause
 from engine.journal.writer import JournalFailed
-from engine.venues.port import Canceled, Unknown, Venue
+from engine.venues.port import Canceled, CancelOutcome, Unknown, Venue
 
 _log = Diary("kill")
 
@@ -77,6 +77,11 @@ class _Round(NamedTuple):
     @property
     def proven(self) -> bool:
         return self.left == () and not self.detail
+
+
+def _read_us(outcome: CancelOutcome, now: int) -> int:
+    """When the answer of a cancel-all had been read, before anything was made of it."""
+    return (outcome.answered_us if isinstance(outcome, Canceled) else 0) or now
 
 
 class KillSwitch:
@@ -366,7 +371,8 @@ class KillSwitch:
         others = [asyncio.ensure_future(self._venue.cancel_all(symbol)) for symbol in asked[1:]]
         outcomes = [await self._venue.cancel_all(symbol) for symbol in asked[:1]]
         outcomes += await asyncio.gather(*others)
-        answered_us = monotonic_us()
+        now = monotonic_us()
+        answered_us = max((_read_us(one, now) for one in outcomes), default=now)
         count = 0
         trouble = ""
         for symbol, outcome in zip(asked, outcomes, strict=True):

@@ -15,6 +15,7 @@ import msgspec
 from engine.contracts.decision import Check
 from engine.contracts.errors import Refused
 from engine.contracts.money import ZERO
+from engine.contracts.order import Order
 from engine.contracts.session import BreakerTerms, Environment, Limits, Mode
 from engine.execution.clock import wall_us
 from engine.execution.core import State
@@ -203,6 +204,7 @@ class FactsBuilder:
         best_bid, best_ask = market.best() if market else (None, None)
         now, latched = self._now_us(), self.latched
         orders, activity = state.orders, state.activity
+        open_orders = orders.open_orders()
         limits = self.limits(session)
         loss_us, rejects_us = cooldown_us(limits)
         realised, marked = self._session_earned()
@@ -227,8 +229,8 @@ class FactsBuilder:
             book_age_ms=market.book_age_ms() if market else None,
             stale_limit_ms=self._settings.stale_ms,
             position=state.positions.position(symbol).quantity,
-            exposures=self._exposures(),
-            open_orders=tuple(orders.open_orders()),
+            exposures=self._exposures(open_orders),
+            open_orders=open_orders,
             unknown_orders=len(orders.unknown()),
             recent_submits_us=activity.orders.after(now - MINUTE_US),
             recent_cancels_us=activity.cancels.after(now - MINUTE_US),
@@ -274,12 +276,12 @@ class FactsBuilder:
         mids = {symbol: market.mid() for symbol, market in self._markets.items()}
         return {symbol: mid for symbol, mid in mids.items() if mid is not None}
 
-    def _exposures(self) -> tuple[Exposure, ...] | None:
+    def _exposures(self, open_orders: Iterable[Order]) -> tuple[Exposure, ...] | None:
         """Each symbol at its worst, valued at its ask while that is fresh."""
         asks = {symbol: market.best()[1] for symbol, market in self._markets.items()}
         return exposures(
             self._state.positions.positions(),
-            self._state.orders.open_orders(),
+            open_orders,
             {symbol: market.instrument for symbol, market in self._markets.items()},
             {symbol: ask for symbol, ask in asks.items() if ask is not None},
         )

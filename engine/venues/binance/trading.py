@@ -15,6 +15,7 @@ from urllib.parse import quote
 from engine.contracts.money import to_text
 from engine.contracts.order import OrderIntent
 from engine.venues.binance import translate, wire
+from engine.venues.binance.clock import monotonic_us
 from engine.venues.binance.errors import Fault, held, undecodable
 from engine.venues.binance.rest import RestClient
 from engine.venues.port import (
@@ -78,9 +79,12 @@ async def cancel_all(rest: RestClient, symbol: str) -> CancelOutcome:
             return Canceled(reports=())
         return _refused(answer)
     try:
-        return Canceled(reports=tuple(map(translate.order_report, _canceled(answer))))
+        orders = _canceled(answer)
+        answered_us = monotonic_us()
+        reports = tuple(map(translate.order_report, orders))
     except wire.WireError as error:
         return _refused(undecodable(str(error)))
+    return Canceled(reports=reports, answered_us=answered_us if reports else 0)
 
 
 def order_query(intent: OrderIntent) -> str:

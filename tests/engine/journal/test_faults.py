@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from engine.contracts.people import ENGINE
-from engine.journal.commit import System
+from engine.journal.commit import OneCall, System
 from engine.journal.verify import verify_journal
 from engine.journal.writer import JournalFailed
 
@@ -96,6 +96,37 @@ def assert_nothing_lost(result: Any, reopen: Open, folder: Path, reason: str) ->
     assert {text: seq for seq, text in found.items() if text in result["told"]} == result["told"]
     assert verify_journal(folder).ok
     opened.journal.close()
+
+
+@pytest.mark.parametrize("kernel", ["whole", "half", "none", "full"])
+def test_one_call_or_two_append_the_same_bytes_and_an_error_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: str
+) -> None:
+    if not hasattr(os, "pwritev") or not hasattr(os, "RWF_DSYNC"):
+        pytest.skip("this system has no such call")
+    real = os.pwritev
+
+    def pwritev(descriptor: int, buffers: list[bytes], offset: int, flags: int) -> int:
+        if kernel in {"none", "full"}:
+            number = errno.EOPNOTSUPP if kernel == "none" else errno.ENOSPC
+            raise OSError(number, os.strerror(number))
+        part = buffers[0] if kernel == "whole" else buffers[0][:3]
+        return real(descriptor, [part], offset, flags)
+
+    monkeypatch.setattr(os, "pwritev", pwritev)
+    path = tmp_path / "lines"
+    path.write_bytes(b"before\n")
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        if kernel == "full":
+            with pytest.raises(OSError, match="No space"):
+                OneCall().append(descriptor, b"one\ntwo\n")
+            return
+        OneCall().append(descriptor, b"one\ntwo\n")
+        OneCall().append(descriptor, b"three\n")
+    finally:
+        os.close(descriptor)
+    assert path.read_bytes() == b"before\none\ntwo\nthree\n"
 
 
 class Failing(System):

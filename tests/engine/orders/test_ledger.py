@@ -142,8 +142,10 @@ def test_open_and_unknown_follow_the_states(make: Any) -> None:
     ledger, _ = fold(make, make.intended(), make.unknown())
     assert [o.state for o in ledger.unknown()] == [OrderState.UNKNOWN]
     assert len(ledger.open_orders()) == 1
+    assert ledger.open_symbols() == {ledger.open_orders()[0].intent.symbol}
     ledger.apply(make.recorded([make.canceled()])[0])
     assert (ledger.unknown(), ledger.open_orders()) == ((), ())
+    assert not ledger.open_symbols()
 
 
 def test_news_of_an_order_we_never_intended_is_refused_not_adopted_i2(make: Any) -> None:
