@@ -1,6 +1,6 @@
 """A keyring without a desktop, written to keyring's own interface for backends: one JSON file.
 
-Chosen with PYTHON_KEYRING_BACKEND, its file named with KEYRING_PROPERTY_PATH.
+Chosen in keyringrc.cfg (or with PYTHON_KEYRING_BACKEND), its file named with KEYRING_PROPERTY_PATH.
 """
 
 from __future__ import annotations

@@ -43,9 +43,10 @@ from peakctl.client.client import EngineClient
 from peakctl.demo_seats import Seat, answer_for
 from peakctl.founding import create_demo
 from peakctl.signing import Signer, signals
-from peakctl.supervisor import Supervisor, _reap
+from peakctl.supervisor import _CHILDREN, Supervisor, _reap, import_path
 from peakctl.tools import draft_charter
 from peakctl.workspace import Workspace
+from tests.faults.fork_server import Forked, fork_server
 
 ROOT = Path(__file__).parents[2]
 SYMBOL = "BTCUSDT"
@@ -103,10 +104,31 @@ async def eventually(
         await asyncio.sleep(0.02)
 
 
+class ForkingSupervisor(Supervisor):
+    """The supervisor, whose processes come from the worker's fork server."""
+
+    def _spawn(self, name: str, arguments: list[str], output: int, errors: int) -> Any:
+        command = [*self.program, name, *arguments]
+        if name == "engine":
+            command += [f"--workspace={self.workspace.root}"]
+            command += [f"--set={key}={value}" for key, value in self.overrides.items()]
+        process = fork_server().start(
+            command,
+            stdout=output,
+            stderr=errors,
+            cwd=self.workspace.root,
+            env={**self._environment(name), "PYTHONPATH": import_path()},
+        )
+        _reap()
+        _CHILDREN[process.pid] = process
+        return process
+
+
 class Field:
     """One workspace with its processes and its two people.
 
-    `exchange` are further options of the sandbox, as JSON has them.
+    `exchange` are further options of the sandbox, as JSON has them. `by_exec` starts the engine as
+    a desk does, not by fork.
     """
 
     def __init__(
@@ -114,14 +136,16 @@ class Field:
         workspace: Workspace,
         overrides: dict[str, str],
         exchange: dict[str, Any] | None = None,
+        *,
+        by_exec: bool = False,
     ) -> None:
         self.workspace = workspace
         self._exchange = exchange or {}
-        self.supervisor = Supervisor(workspace, overrides)
+        self.supervisor = (Supervisor if by_exec else ForkingSupervisor)(workspace, overrides)
         self.venue: dict[str, Any] = {}
         self.pid = 0
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
-        self._sandbox: subprocess.Popen[bytes] | None = None
+        self._sandbox: Forked | None = None
         self._commands: list[asyncio.subprocess.Process] = []
         self._seats: list[Seat] = []
         self.operator: Seat
@@ -137,13 +161,13 @@ class Field:
 
     def _start_sandbox(self, port: int) -> dict[str, Any]:
         keys = self.workspace.root / "venue-keys"
-        process = self._sandbox = subprocess.Popen(
+        process = self._sandbox = fork_server().start(
             [
                 *(sys.executable, "-P", "-c", _SANDBOX, "sandbox", str(port), str(keys)),
                 json.dumps(self._exchange),
             ],
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            stderr=sys.stderr.fileno(),
             cwd=self.workspace.root,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )

@@ -54,7 +54,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, loop: Loop) -> Iterator[Plac
 
 
 async def _field(workspace: object) -> Field:
-    field = Field(workspace, {})  # type: ignore[arg-type]
+    field = Field(workspace, {}, by_exec=True)  # type: ignore[arg-type]
     await field.start_sandbox()
     return field
 
