@@ -107,6 +107,8 @@ def trade_rows(model: Model, width: int, height: int) -> Sequence[Content]:
     return rows
 
 
+#: Cells of a computed figure: an average has decimals without end, and `~` says that it was cut.
+_FIGURE = 14
 STALE_TITLE = text(STALE.text, "now")
 
 
@@ -123,11 +125,12 @@ def position_rows(model: Model, width: int, _height: int) -> Sequence[Content]:
 
 
 def _position(position: PositionView, quote: str, width: int) -> list[Content]:
-    average = amount(position.average_price)
+    average = short(amount(position.average_price), _FIGURE)
     held = f"{position.symbol} {amount(position.quantity, signed=True)} @ {average}"
     marked = f"mark {amount(position.mark)}"
-    unrealized = amount(position.unrealized, signed=True)
-    gain = f"realized {amount(position.realized, signed=True)}  open {unrealized} {quote}"
+    unrealized = short(amount(position.unrealized, signed=True), _FIGURE)
+    realized = short(amount(position.realized, signed=True), _FIGURE)
+    gain = f"realized {realized}  open {unrealized} {quote}"
     fees = ", ".join(f"{to_text(fee)} {asset}" for asset, fee in position.fees.items()) or "0"
     return [
         either(text(held, "loud"), text(marked, "quiet"), width),

@@ -5,20 +5,36 @@ A bag is complete on the disk when `close` returns; its name is somebody else's 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from engine.contracts.canonical import sha256_hex
-from engine.contracts.errors import InputError
+from engine.contracts.errors import InputError, IntegrityError, WorkspaceError
 from engine.evidence import bag
 from engine.evidence.spool import Content, Spool
 from engine.journal.segments import sync_folder
 
-__all__ = ["BagWriter", "sync_folder", "write_new"]
+__all__ = ["BagWriter", "disk_named", "sync_folder", "write_new"]
 
 _CHUNK = 1 << 20
+
+
+@contextmanager
+def disk_named(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses into a WorkspaceError with its place and the way out."""
+    try:
+        yield
+    except OSError as error:
+        raise WorkspaceError(
+            what=f"cannot be written ({error.strerror or error})",
+            where=str(error.filename or folder),
+            todo="free the disk, or move away what stands there; then write it again",
+        ) from error
 
 
 class BagWriter:
@@ -35,10 +51,19 @@ class BagWriter:
         """Write one file."""
         self.stream(name, (content,))
 
-    def copy(self, name: str, source: Path) -> None:
-        """Copy one file, a piece at a time."""
-        with source.open("rb") as handle:
+    def copy(self, name: str, source: Path, sha256: str | None = None) -> None:
+        """Copy one plain file, a piece at a time.
+
+        Raises OSError for a link, a fifo or a device, IntegrityError for another hash than given.
+        """
+        with open(source, "rb", opener=_open_plain) as handle:
             self.stream(name, iter(lambda: handle.read(_CHUNK), b""))
+        if sha256 not in {None, self._hashes[name]}:
+            raise IntegrityError(
+                what="is not the file that the journal names",
+                where=str(source),
+                todo="bring it back from a copy",
+            )
 
     def put(self, name: str, content: Content) -> None:
         """Write one file, which may be a spooled one: that is hashed already, and copied inside."""
@@ -91,6 +116,14 @@ class BagWriter:
             sync_folder(folder)
         sync_folder(self.root.parent)
         return tagmanifest
+
+
+def _open_plain(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "not a plain file", path)
 
 
 def write_new(target: Path, content: bytes) -> None:

@@ -61,7 +61,7 @@ def gather(lines: Iterable[bytes], session_id: str, around: Surroundings) -> Pac
     long = {name: Spool(around.spool) for name in LONG}
     telling = tell(of_session(_decoded(lines), session_id), long)
     mine = [one for one in telling.kept if getattr(one.event, "session_id", None) == session_id]
-    market, snapshots = _named_files(mine, around)
+    market, snapshots, named = _named_files(mine, around)
     telling.drawn.prices = market_prices(market.values())
     return PackInputs(
         session_id=session_id,
@@ -84,6 +84,7 @@ def gather(lines: Iterable[bytes], session_id: str, around: Surroundings) -> Pac
         config_inputs=_flat(around.config_inputs),
         snapshots=snapshots,
         market=market,
+        named=named,
         tables=around.tables,
         first_seq=mine[0].seq if mine else 0,
         counts=telling.metrics.counts(),
@@ -142,16 +143,22 @@ def _recon(mine: Sequence[ev.Recorded]) -> ReconFiles:
 
 def _named_files(
     mine: Sequence[ev.Recorded], around: Surroundings
-) -> tuple[dict[str, Path], dict[str, Path]]:
+) -> tuple[dict[str, Path], dict[str, Path], dict[str, str]]:
+    """Recordings and snapshots by file name, and the hash of each by its name in the pack."""
     market: dict[str, Path] = {}
     snapshots: dict[str, Path] = {}
+    named: dict[str, str] = {}
     for record in mine:
         match record.event:
-            case ev.MarketRecorded(file=file):
-                market[PurePosixPath(file).name] = _find(file, around.market_folders)
-            case ev.SnapshotTaken(file=file):
-                snapshots[PurePosixPath(file).name] = _find(file, around.snapshot_folders)
-    return market, snapshots
+            case ev.MarketRecorded(file=file, sha256=digest):
+                name = PurePosixPath(file).name
+                market[name] = _find(file, around.market_folders)
+                named[f"data/market/{name}"] = digest
+            case ev.SnapshotTaken(file=file, sha256=digest):
+                name = PurePosixPath(file).name
+                snapshots[name] = _find(file, around.snapshot_folders)
+                named[f"data/snapshots/{name}"] = digest
+    return market, snapshots, named
 
 
 def _find(file: str, folders: Sequence[Path]) -> Path:

@@ -37,7 +37,7 @@ from engine.contracts.documents import DOMAIN
 from engine.contracts.errors import InputError, IntegrityError, WorkspaceError
 from engine.contracts.people import Role
 from engine.evidence import bag
-from engine.evidence.folder import BagWriter, sync_folder, write_new
+from engine.evidence.folder import BagWriter, disk_named, sync_folder, write_new
 from engine.evidence.grants import GrantFiles, grant_documents
 from engine.evidence.spool import Content, digest_of
 from engine.journal.heads import parse_head
@@ -70,7 +70,8 @@ class PackInputs(msgspec.Struct, frozen=True, kw_only=True):
     `operator`, `reviewer` and `log` are principals of `allowed_signers`. `journal_segments` are the
     journal's files in order; as many lines as `head` says are copied; `heads` are the session's
     signed heads, one JSON line each, and `first_seq` is where the session begins;
-    `counts` are its events by kind. Keys of
+    `counts` are its events by kind; `named` are hashes that the journal names, by name in the pack.
+    Keys of
     `config_inputs`, `reports`, `snapshots`, `market` and `tables` are file names inside their
     folder. `approval` is None
     only for a session that was killed before anyone approved it; `checklist` is the document that
@@ -102,6 +103,7 @@ class PackInputs(msgspec.Struct, frozen=True, kw_only=True):
     heads: bytes = b""
     first_seq: int = 0
     counts: dict[str, int] = {}
+    named: dict[str, str] = {}
 
 
 class PackWrittenResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,10 +127,16 @@ def folder_name(started_us: int, session_id: str) -> str:
 def write_pack(folder: Path, inputs: PackInputs) -> PackWrittenResult:
     """Write `<folder>.partial`, fsynced and read-only; a leftover of an earlier try moves aside.
 
-    Raises WorkspaceError if `folder` exists, InputError for names that have no place in a pack, and
-    IntegrityError if the journal does not reach the head.
+    Raises WorkspaceError if `folder` exists or the disk takes no more, InputError for names that
+    have no place in a pack, and IntegrityError if the journal does not reach the head or a file is
+    not the one that it names: that shows before anybody signs.
     """
     _check_inputs(inputs)
+    with disk_named(folder):
+        return _write(folder, inputs)
+
+
+def _write(folder: Path, inputs: PackInputs) -> PackWrittenResult:
     writer, aside = begin(folder)
     for name, content in _documents(inputs):
         writer.put(f"data/{name}", content)
@@ -137,7 +145,7 @@ def write_pack(folder: Path, inputs: PackInputs) -> PackWrittenResult:
         *((f"snapshots/{name}", path) for name, path in inputs.snapshots.items()),
         *((f"tables/{name}", path) for name, path in inputs.tables.items()),
     ):
-        writer.copy(f"data/{name}", source)
+        writer.copy(f"data/{name}", source, inputs.named.get(f"data/{name}"))
     _copy_journal(writer, inputs)
     tagmanifest = writer.close(inputs.session_id, inputs.started_us)
     return PackWrittenResult(

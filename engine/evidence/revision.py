@@ -20,6 +20,7 @@ from engine.contracts.errors import IntegrityError
 from engine.contracts.people import Role
 from engine.evidence import bag, tree
 from engine.evidence.bag_check import DOCUMENT_LIMIT, BagCheck, PackReport, Terms, listed
+from engine.evidence.folder import disk_named
 from engine.evidence.pack import PackWrittenResult, begin, filled_template
 from engine.evidence.text import plain_item, plain_line, stamp
 from engine.journal.heads import parse_head
@@ -87,6 +88,11 @@ def revised_name(name: str) -> tuple[str, int] | None:
 
 def write_revision(folder: Path, inputs: RevisionInputs) -> PackWrittenResult:
     """Write `<folder>.partial` for both to sign. Raises as `write_pack`."""
+    with disk_named(folder):
+        return _write(folder, inputs)
+
+
+def _write(folder: Path, inputs: RevisionInputs) -> PackWrittenResult:
     writer, aside = begin(folder)
     document = {
         "asked_by": inputs.asked_by,

@@ -32,6 +32,7 @@ from engine.execution.session_desk import SessionDesk
 from engine.execution.settle.settler import RaiseAlarm
 from engine.governance.changes import Difference, Known
 from engine.governance.people import Roster
+from engine.governance.saying import in_words
 
 REASON_LIMIT = 500
 _ALARM_LIMIT = 300
@@ -71,7 +72,7 @@ Record = Callable[[AnyEvent], Awaitable[Sequence[Recorded]]]
 
 def checked_reason(reason: str) -> str:
     """The reason as it is journaled, in one line. Raises InputError when there is none."""
-    text = " ".join(reason.split())
+    text = in_words(reason)
     if not text or len(text) > REASON_LIMIT:
         raise InputError(
             what="there is no reason" if not text else f"over {REASON_LIMIT} characters",

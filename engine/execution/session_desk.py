@@ -39,6 +39,7 @@ from engine.execution.limits.in_force import LimitsInForce
 from engine.execution.probes import Probes
 from engine.governance.checklist import is_shared
 from engine.governance.people import Roster
+from engine.governance.saying import in_words
 from engine.governance.session import Session
 from engine.governance.transitions import Cause, legal
 from engine.orders.positions import QUOTE_ASSETS, split_symbol
@@ -315,7 +316,7 @@ class SessionDesk:
     async def abort(self, reason: str, actor: Actor) -> None:
         """Give up a session before it was live."""
         self.require(actor, Role.OPERATOR, Role.REVIEWER)
-        if not reason.strip():
+        if not in_words(reason):
             raise InputError(what="an abort needs a reason", where="abort", todo="say why")
         await self._move(SessionState.ABORTED, Cause.ABORT, reason, actor)
 

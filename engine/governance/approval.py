@@ -31,6 +31,7 @@ from engine.governance.packet import (
 )
 from engine.governance.people import Roster, usable_in
 from engine.governance.same_person import judge_same_person
+from engine.governance.saying import in_words
 from engine.governance.session import is_nonce
 from engine.governance.verdict import Approved, Denied, SignatureVerdict
 from engine.governance.wordlist import same_code
@@ -362,7 +363,7 @@ def _decision(case: _Case) -> Denied | None:
         return Denied("REASON_TOO_LONG", f"a reason has at most {_LONGEST_REASON} characters")
     if abs(case.cosign["decided_at"] - case.packet["issued_at"]) > _DAY_US:
         return Denied("DECIDED_AT", "decided on another day than the packet; check the clock there")
-    if decision != "GO" and not case.cosign["reason"].strip():
+    if decision != "GO" and not in_words(case.cosign["reason"]):
         return Denied("REASON_MISSING", f"{decision} needs a reason; write one sentence")
     return None
 

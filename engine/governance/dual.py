@@ -38,6 +38,7 @@ from engine.governance.freshness import Lifetime, judge_fresh
 from engine.governance.hardware import judge_counter, judge_hardware
 from engine.governance.people import Roster, usable_in
 from engine.governance.same_person import judge_same_person, same_person_signals
+from engine.governance.saying import in_words
 from engine.governance.shapes import Party
 from engine.governance.verdict import Approved, Denied, SignatureVerdict
 
@@ -198,7 +199,7 @@ def _bound_to(case: _Case) -> Denied | None:
         return Denied("PEOPLE", "operator and reviewer are not those of the session; ask anew")
     if said.requested_by not in named:
         return Denied("PEOPLE", f"{said.requested_by!r} is none of the two who sign; ask anew")
-    if not said.reason.strip():
+    if not in_words(said.reason):
         return Denied("REASON_MISSING", "it needs a reason; write one sentence")
     return None
 

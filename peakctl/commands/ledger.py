@@ -220,11 +220,12 @@ def verify(workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
     if json:
         say_json({"ok": ok, "report": report, "bad_head_signatures": bad})
     else:
-        say(
-            f"{report.size} events in {report.files} files, head {report.head}",
-            f"{report.heads_checked} signed heads on the chain, the newest over "
-            f"{max((one.head.size for one in signed), default=0)} events",
-        )
+        if report.ok:  # of a broken chain there is nothing to count
+            say(
+                f"{report.size} events in {report.files} files, head {report.head}",
+                f"{report.heads_checked} signed heads on the chain, the newest over "
+                f"{max((one.head.size for one in signed), default=0)} events",
+            )
         for finding in report.findings:
             complain(f"{finding.where}: {finding.what}")
         for line in bad:

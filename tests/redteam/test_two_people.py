@@ -83,7 +83,9 @@ def test_a_reason_that_floods_the_record(desk: Desk, decision: str) -> None:
 
 
 @pytest.mark.parametrize("decision", ["NO-GO", "ABSTAIN"])
-@pytest.mark.parametrize("reason", ["", " ", "\t\n", "\u2003"], ids=ascii)
+@pytest.mark.parametrize(
+    "reason", ["", " ", "\t\n", "\u2003", "\u200b", "\u2800", "\u3164\u202e", "..."], ids=ascii
+)
 def test_a_no_without_a_reason(desk: Desk, decision: str, reason: str) -> None:
     document = changed(desk.decision(desk.packet()), decision=decision, reason=reason)
     refused(desk, desk.cosign(document), "REASON_MISSING")

@@ -29,6 +29,7 @@ from engine.governance.dual import (
 )
 from engine.governance.dual_book import Request
 from engine.governance.people import Roster, usable_in
+from engine.governance.saying import in_words
 from engine.governance.session import Session
 from engine.governance.shapes import Head
 from engine.journal.writer import Journal
@@ -166,7 +167,7 @@ def open_session(state: State) -> Session | None:
 
 def reason_words(reason: str) -> str:
     """The reason in one line. Raises InputError."""
-    words = " ".join(reason.split())
+    words = in_words(reason)
     if not words or len(words) > _REASON_LIMIT:
         raise InputError(what=f"a reason has 1 to {_REASON_LIMIT} characters", where="dual control")
     return words

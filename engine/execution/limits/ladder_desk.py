@@ -22,6 +22,7 @@ from engine.execution.limits.limit_desk import open_session
 from engine.execution.session_desk import SessionDesk
 from engine.execution.settle.settler import RaiseAlarm
 from engine.governance.ladder import DOWN, TROUBLES, UP, Due
+from engine.governance.saying import in_words
 
 LADDER = automaton("ladder")
 _REASON_LIMIT = 500
@@ -48,7 +49,7 @@ class LadderDesk:
     async def down(self, request: ReasonRequest, actor: Actor) -> None:
         """One step down, by one person. Raises InputError, Refused on the first step."""
         self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
-        reason = " ".join(request.reason.split())
+        reason = in_words(request.reason)
         if not 1 <= len(reason) <= _REASON_LIMIT:
             raise InputError(
                 what=f"a reason has 1 to {_REASON_LIMIT} characters", where="ladder", todo="say why"

@@ -26,6 +26,7 @@ from engine.execution.core import Core, State
 from engine.execution.limits.facts import FactsBuilder
 from engine.execution.limits.in_force import LimitsInForce
 from engine.execution.session_desk import SessionDesk
+from engine.governance.saying import in_words
 from engine.governance.session import Session
 from engine.risk.breakers import OF_SESSION
 from engine.risk.headroom import LIMIT_CODES, headroom
@@ -52,7 +53,7 @@ class LimitDesk:
         """Make one limit tighter from the next order on. Raises InputError, Refused."""
         self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
         value = parse_limit(request.name, request.value)
-        reason = " ".join(request.reason.split())
+        reason = in_words(request.reason)
         if not 1 <= len(reason) <= _REASON_LIMIT:
             raise InputError(
                 what=f"a reason has 1 to {_REASON_LIMIT} characters", where="limits", todo="say why"

@@ -36,6 +36,7 @@ from engine.execution.session_desk import SessionDesk, current_session, moved
 from engine.execution.settle.settler import RaiseAlarm, Settler
 from engine.execution.view import recon_view
 from engine.governance.people import Roster
+from engine.governance.saying import in_words
 from engine.governance.session import ReconState, Session
 from engine.governance.transitions import Cause
 from engine.reconcile.causes import GREEN, RED
@@ -106,7 +107,7 @@ class ReconDesk:
     async def answer(self, request: BreakAnswerRequest, actor: Actor) -> None:
         """Answer one break of the last run; a red one is closed by two people (`close_act`)."""
         self._session.require(actor, Role.OPERATOR, Role.REVIEWER)
-        words = " ".join(request.answer.split())
+        words = in_words(request.answer)
         if not words or len(words) > _ANSWER_LIMIT:
             raise InputError(what=f"an answer has 1 to {_ANSWER_LIMIT} characters", where="break")
 

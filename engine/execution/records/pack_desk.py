@@ -28,6 +28,7 @@ from engine.contracts.people import ENGINE, Actor, Person, Role, person
 from engine.contracts.requests import PackSignRequest
 from engine.contracts.session import SessionState
 from engine.evidence.bag import MANIFEST_NAME, TAGMANIFEST_NAME
+from engine.evidence.folder import disk_named
 from engine.evidence.gather import Surroundings, gather
 from engine.evidence.pack import (
     PackInputs,
@@ -153,7 +154,10 @@ class PackDesk:
             around = self._surroundings(session, tables)
             # Told line by line, off the loop: a whole journal of objects is many times a session,
             # and what it takes for a second the allocators keep.
-            inputs = await asyncio.to_thread(gather, journal.lines(0, events), session.id, around)
+            with disk_named(self._places.sessions):
+                inputs = await asyncio.to_thread(
+                    gather, journal.lines(0, events), session.id, around
+                )
             refuse_other_counts(
                 await self._sources.store.counts(session.id, events), inputs.counts, where="store"
             )
@@ -176,11 +180,13 @@ class PackDesk:
         """Name the files in the chain, then sign a head over that: nothing else fits the pack."""
         named = await asyncio.to_thread(named_by_chain, inputs)
         tables = {one.path.name: (one.sha256, one.rows) for one in exported}
-        await self._core.record(ENGINE, prepared(inputs.session_id, events, named, tables))
+        files = prepared(inputs.session_id, events, named, tables)
+        await self._core.record(ENGINE, files)
         head = self._heads.write()
         heads = await asyncio.to_thread(read_heads, head.path.parent)
         return msgspec.structs.replace(
             inputs,
+            named={**inputs.named, **files.files},
             journal_segments=self._core.journal.segments,
             head=head.text.encode("ascii"),
             head_signature=head.signature,

@@ -26,6 +26,7 @@ from engine.execution.core import Core, State
 from engine.execution.session_desk import SessionDesk
 from engine.execution.settle.orphan_news import alarm_text
 from engine.execution.settle.settler import Settler
+from engine.governance.saying import in_words
 from engine.orders.orphans import CANCEL_REQUESTED, Orphan
 from engine.venues.port import Canceled, Rejected, Venue, VenueQueryFailed
 
@@ -191,7 +192,7 @@ def _gone(state: State, orphan: Orphan) -> OrphanEnded:
 
 
 def _words(request: OrphanRequest) -> str:
-    words = " ".join(request.reason.split())
+    words = in_words(request.reason)
     if not words or len(words) > _REASON_LIMIT:
         raise InputError(what=f"a reason has 1 to {_REASON_LIMIT} characters", where="orphan")
     return words

@@ -154,11 +154,26 @@ def test_a_disk_that_fills_leaves_no_final_name(
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(WorkspaceError, match="No space left"):
         write_pack(world.folder, world.inputs)
     assert not world.folder.exists()
     monkeypatch.undo()
     assert world.seal() == world.folder
+
+
+def test_a_recording_that_is_not_the_journals_is_told_before_anybody_signs(
+    world: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "market/trades-000001.parquet"
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(IntegrityError, match=r"trades-000001\.parquet"):
+        write_pack(world.folder, world.inputs)
+    path.unlink()
+    for put in (os.mkfifo, lambda one: one.symlink_to("/etc/passwd")):
+        put(path)
+        with pytest.raises(WorkspaceError, match=r"trades-000001\.parquet"):
+            write_pack(world.folder, world.inputs)
+        path.unlink()
 
 
 def test_a_recording_that_is_gone_is_named(world: Any, tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ async def test_an_answer_has_an_end_in_rows_and_in_bytes(pair: Any, story: Any) 
     whole = await store.query(
         "SELECT 1.50::DECIMAL(9, 2), DATE '2026-01-02', NULL, [1, 2], {'a': 1}"
     )
-    assert whole.rows == [("1.50", "2026-01-02", None, [1, 2], {"a": 1})]
+    assert whole.rows == [("1.5", "2026-01-02", None, [1, 2], {"a": 1})]
 
 
 async def test_the_query_process_has_nothing_of_the_engine(
