@@ -371,6 +371,14 @@ def test_i4_a_release_by_a_person_who_is_not_in_the_roster(past: Past) -> None:
     assert past.started([killed(), past.release(reviewer=stranger)])
 
 
+def test_i4_a_release_with_a_key_that_is_the_reviewers_in_one_list_alone(past: Past) -> None:
+    """`allowed_signers` names another key under the reviewer's name than the roster does."""
+    other = "SHA256:" + "A" * 43
+    changed = (structs.replace(one, fingerprint=other) for one in past.roster.people)
+    past.roster = Roster(tuple(changed))
+    assert past.started([killed(), past.release()])
+
+
 def test_i4_a_checkpoint_whose_state_knows_of_no_kill(past: Past) -> None:
     """The state is the attacker's; the lines are not."""
     assert past.started([killed()], state=lambda _: State())

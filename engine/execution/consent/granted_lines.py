@@ -233,6 +233,8 @@ def why_unsigned(
         )
         if not verdict.ok:
             return f"signature of {signer.person}: {verdict.reason}"
+        if verdict.fingerprint != who.fingerprint:
+            return f"signature of {signer.person}: not with the key that the roster has"
     return ""
 
 

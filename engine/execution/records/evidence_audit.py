@@ -130,6 +130,8 @@ def _first_bad(
         )
         if not verdict.ok:
             return f"{namespace.partition('@')[0]} of {name}: {verdict.reason}"
+        if verdict.fingerprint != who.fingerprint:
+            return f"{namespace.partition('@')[0]} of {name}: not with the key that the roster has"
     return ""
 
 
