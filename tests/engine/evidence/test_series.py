@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -209,15 +211,51 @@ def test_a_revision_names_what_it_follows_and_the_pack_stays(world: Any, story: 
         ({"reason": ""}, "gives no reason"),
         ({"number": 3}, "another number"),
         ({"reviewer": "op:alice"}, "is not a good signature"),
+        ({"session_id": "an0thersessi"}, "names another session_id than the pack"),
+        ({"operator": "rev:bob", "reviewer": "op:alice"}, "names another operator than the pack"),
+        ({"head": b"peakctl/desk\n1\n" + b"0" * 64 + b"\n"}, "or an earlier one"),
+        ({"head": b"peakctl/other\n99\n" + b"0" * 64 + b"\n"}, "no head of the pack's own"),
     ],
 )
 def test_a_revision_that_is_signed_by_both_and_still_means_nothing(
-    world: Any, changes: dict[str, Any], what: str
+    world: Any, story: Any, changes: dict[str, Any], what: str
 ) -> None:
-    made = revise(world, world.seal(), **changes)
+    pack = world.seal()
+    made = revise(world, pack, **changes)
     found = verify_revision(made, world.allowed_signers)
     assert any(what in one.what for one in found.errors), found.errors
     assert not judged(world).ok
+    if not changes.keys() & {"lessons", "reason"}:  # what it means is for people to judge
+        done = story.StockTools.of(made).run(made, world.allowed_signers, pack)
+        assert (done.returncode, "REVISION OK" in done.stdout) == (1, False)
+
+
+def test_a_revision_with_a_file_that_never_ends_or_has_no_place(world: Any, story: Any) -> None:
+    pack = world.seal()
+    made = revise(world, pack)
+    tools = story.StockTools.of(made)
+    lessons, manifest = made / "data/reports/lessons.md", made / "manifest-sha256.txt"
+    for path in (lessons, manifest, pack / TAGMANIFEST_NAME):
+        path.chmod(0o644)
+        size = path.stat().st_size
+        os.truncate(path, 1 << 43)
+        assert not verify_revision(made, world.allowed_signers).ok
+        assert tools.run(made, world.allowed_signers, pack).returncode == 1
+        os.truncate(path, size)
+    (made / "data/more.txt").write_text("and more")
+    assert not verify_revision(made, world.allowed_signers).ok
+    assert tools.run(made, world.allowed_signers, pack).returncode == 1
+
+
+def test_words_of_a_revision_begin_no_heading(world: Any) -> None:
+    pack = world.seal()
+    said = {"incident": "# Incidents: none", "lessons": ("# all well", "--- | \\<b>")}
+    made = revise(world, pack, **said)
+    for name in ("incidents.md", "lessons.md"):
+        text = (made / "data/reports" / name).read_text()
+        assert "\\# " in text
+        assert not re.search(r"(?m)^(- |1\. )#", text)
+    assert "\\\\\\<b>" in text
 
 
 def test_a_revision_of_another_pack_is_not_ours(world: Any) -> None:
