@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_DOWN, Context, Decimal
+from functools import lru_cache
 
 from engine.contracts.errors import InputError
 
@@ -50,8 +51,15 @@ def plain(value: Decimal) -> Decimal:
 
 def to_text(value: Decimal) -> str:
     """Write a Decimal without exponent, trailing zeros removed: `Decimal("1E+3")` gives `1000`."""
-    if not value:
-        return "0"
+    return _text(value) if value else "0"
+
+
+@lru_cache(maxsize=4096)
+def _text(value: Decimal) -> str:
+    """Remembered: the checks of one order write few amounts, mostly limits, dozens of times.
+
+    Equal numbers have one text, however many zeros they trail.
+    """
     normal = value.normalize(CONTEXT)
     # `format` writes a positive exponent out, as `plain` does, as far as the digits go.
     return format(normal if normal.adjusted() < CONTEXT.prec else plain(value), "f")
