@@ -147,9 +147,9 @@ def signers_beside(pack: Path) -> Path | None:
     """The allowed_signers of the workspace that the pack lies in or that we are in."""
     from peakctl.workspace import Workspace, find  # noqa: PLC0415
 
-    for start in (pack.absolute(), Path.cwd()):
+    for place in (pack, Path()):
         try:
-            return Workspace(find(start)).allowed_signers
-        except WorkspaceError:
+            return Workspace(find(place.absolute())).allowed_signers
+        except (WorkspaceError, FileNotFoundError):  # the folder that we are in may be gone
             continue
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import os
 import signal
 import sys
@@ -41,6 +42,9 @@ _NOT_OURS = {errno.EDQUOT, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG, errno.ENO
 
 def guarded(call: Callable[[], int], *, debug: bool) -> int:
     """Run a whole command line and turn whatever goes wrong into a line and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal's coding lacks is shown escaped
+            stream.reconfigure(errors="backslashreplace")
     try:
         return call()
     except PeakError as error:
@@ -80,7 +84,10 @@ def _print_trace() -> None:
 def _crash_folders() -> list[Path]:
     """The log folder of the workspace in use."""
     named = _named_workspace(sys.argv[1:]) or os.environ.get("PEAKCTL_WORKSPACE", "")
-    start = Path(named) if named else Path.cwd()
+    try:
+        start = Path(named) if named else Path.cwd()
+    except FileNotFoundError:  # the folder that we are in was removed
+        return []
     return [start / ".peakctl" / "log"]
 
 
