@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tests.faults.conftest import Field, Start
 
 OFTEN = {"every_seconds": 1}
+#: An empty database is larger than so many bytes.
+_NO_DATABASE = 200_000
 
 #: Runs `peakctl` as it is with shorter times in the table of flags; logs a secret when asked to.
 _QUICK = """
@@ -194,9 +196,10 @@ async def lose_the_store(desk: Field) -> None:
 async def test_a_store_that_cannot_be_made_again_is_a_kill(start: Start) -> None:
     desk = await quick(start)
     await desk.rest_one()
-    in_the_way = desk.workspace.store.with_name(f"{desk.workspace.store.name}.rebuild")
-    in_the_way.mkdir()
-    (in_the_way / "so it cannot be replaced").touch()
+    # Room for the journal's next lines, and none for a database.
+    journal = max(path.stat().st_size for path in desk.workspace.journal.glob("*.jsonl"))
+    assert journal < _NO_DATABASE / 2
+    resource.prlimit(desk.pid, resource.RLIMIT_FSIZE, (_NO_DATABASE, resource.RLIM_INFINITY))
     await lose_the_store(desk)
     await killed_by(desk, "STORE")
     assert not desk.events("store.rebuilt")

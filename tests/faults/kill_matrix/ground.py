@@ -227,7 +227,16 @@ class Ground:
             case "attendance":
                 await field.operator.leave()
         if self.cell.engine == "twice":
+            if self.cell.cause == "breaker":
+                # A key pressed first would end the session, and no breaker trips after that.
+                await self._tripped()
             self._begin_press()
+
+    async def _tripped(self) -> None:
+        tripped = {"name": "DRAWDOWN", "action": "KILL"}
+        await eventually(
+            lambda: self.field.events("breaker.tripped", **tripped), "the breaker's own word"
+        )
 
     def _begin_press(self) -> None:
         self._tasks.append(asyncio.create_task(asyncio.to_thread(self._press)))
@@ -352,10 +361,7 @@ class Ground:
             left = await self.open_now()
             assert left == [], f"{verdict} and then {left} in the book"
         if cell.cause == "breaker":
-            await eventually(
-                lambda: field.events("breaker.tripped", name="DRAWDOWN", action="KILL"),
-                "the breaker's own word",
-            )
+            await self._tripped()
         if cell.venue != "late":
             surfaced = await asyncio.to_thread(field.events, "kill.stage", stage="surfaced")
             assert not surfaced, f"a proof was false: {surfaced}"
