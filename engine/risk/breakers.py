@@ -6,6 +6,9 @@ trips. A measure that is not known trips nothing and reads as used up; every ord
 readings of its own moment (check BREAKERS), and neither one over its limit nor one that is not
 known lets it leave (I12).
 
+A marked loss is what was realised in its time and what all that is held would lose now against its
+cost. What a position gained before that time and lost again is the drawdown's to see.
+
 The drawdown from the peak of equity stops hard at 20 %. That number is here and not in any
 configuration, which can only make it tighter.
 """

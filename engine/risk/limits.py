@@ -249,7 +249,8 @@ def _breakers(code: str, _: OrderIntent, facts: RiskFacts) -> Check:
         return missing(code, "where the breakers stand")
     unknown = [one.name for one in facts.breakers if one.used is None]
     if unknown:
-        return missing(code, f"where {', '.join(unknown)} stands")
+        why = "for want of a price, or of a quote balance at the go"
+        return missing(code, f"where {', '.join(unknown)} stands, {why},")
     over = [one for one in facts.breakers if one.used is not None and one.used > one.limit]
     if over:
         words = "; ".join(
