@@ -352,8 +352,10 @@ def test_the_closest_breaker_is_told_and_one_that_is_over_or_not_known_blocks(wo
     blind = answer(world, "BREAKERS", breakers=(day, msgspec.structs.replace(fall, used=None)))
     assert (blind.verdict, blind.text) == (
         Verdict.BLOCK,
-        "BREAKERS: where DRAWDOWN stands, for want of a price, or of a quote balance at the go,"
-        " is not known",
+        (
+            "BREAKERS: where DRAWDOWN stands, for want of a price, or of a quote balance at the go,"
+            " is not known"
+        ),
     )
 
 
