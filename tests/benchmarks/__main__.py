@@ -41,7 +41,7 @@ Measure = Callable[[bool], list[Row]]
 
 BENCHMARKS: dict[str, Measure] = {
     "order": lambda quick: order_rows(100 if quick else 300),
-    "kill": lambda quick: kill_rows(1 if quick else 3),
+    "kill": lambda quick: kill_rows(3 if quick else 5),
     "kill_key": lambda quick: kill_key_rows(4 if quick else 12),
     "latch": lambda quick: latch_rows(30 if quick else 100),
     "journal": lambda quick: _journal_rows(quick=quick),

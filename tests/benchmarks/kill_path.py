@@ -107,9 +107,10 @@ async def _bare_rounds(
 
 def _press(place: Desk) -> tuple[int, float]:
     """The kill key's own request: when it was pressed (µs UTC), and ms until it was answered."""
+    socket = place.workspace.socket
     pressed_us = time.time_ns() // 1000
     answer = send_kill(
-        place.workspace.socket,
+        socket,
         person="alice",
         reason="benchmark",
         source="benchmark",

@@ -82,6 +82,7 @@ def order_rows(samples: int = 300) -> list[Row]:
         ("ack known", taken.ours, "bare aiohttp POST alone", taken.post, "<= 1.5 x"),
         ("ack known", taken.ours, "ccxt create_order", taken.ccxt, "< 1.0 x"),
         ("ack in engine", taken.answered, "bare fdatasync + aiohttp POST", both, "<= 1.3 x"),
+        ("ack in engine", taken.answered, "bare aiohttp POST alone", taken.post, "<= 1.5 x"),
         ("ack in engine", taken.answered, "ccxt create_order", taken.ccxt, "< 1.0 x"),
     ):
         rows += [

@@ -134,15 +134,15 @@ class KillSwitch:
         kill_id = self._kill_id = secrets.token_hex(6)
         self._started_us = started
         self._pressing = True
-        mark = LatchMark(
-            kill_id=kill_id, reason=reason, source=source, by=actor.name, pressed_us=pressed_us
-        )
         try:
             # In memory the latch is set: the cancels need not wait for any disk (I13), nor for the
             # latch to be encoded. It is first in line for the journal all the same: the hunt, and
             # what the venue answers, come after it.
             sending = asyncio.ensure_future(self._cancel_everywhere(tuple(self._symbols())))
             await asyncio.sleep(0)
+            mark = LatchMark(
+                kill_id=kill_id, reason=reason, source=source, by=actor.name, pressed_us=pressed_us
+            )
             events = self._latched_events(kill_id, reason, source, pressed_us)
             events.append(self._noted(kill_id, "refused", "new orders are refused", started))
             journaled = asyncio.ensure_future(self._record(actor, *events))
