@@ -46,7 +46,7 @@ from peakctl.signing import Signer, signals
 from peakctl.supervisor import _CHILDREN, Supervisor, _reap, import_path
 from peakctl.tools import draft_charter
 from peakctl.workspace import Workspace
-from tests.faults.fork_server import Forked, fork_server
+from tests.fork_server import Forked, fork_server
 
 ROOT = Path(__file__).parents[2]
 SYMBOL = "BTCUSDT"
@@ -146,7 +146,6 @@ class Field:
         self.pid = 0
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
         self._sandbox: Forked | None = None
-        self._commands: list[asyncio.subprocess.Process] = []
         self._seats: list[Seat] = []
         self.operator: Seat
         self.reviewer: Seat
@@ -206,25 +205,23 @@ class Field:
 
     async def peakctl(self, *arguments: str) -> tuple[int, str, str]:
         """Run a command of ours: exit code, standard output, standard error."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "peakctl", *arguments),
-            f"--workspace={self.workspace.root}",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=self.workspace.root,
+        done = await asyncio.to_thread(
+            fork_server().run,
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "peakctl",
+                *arguments,
+                f"--workspace={self.workspace.root}",
+            ],
+            cwd=place,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
-        self._commands.append(process)
-        out, err = await asyncio.wait_for(process.communicate(), 60)
-        return process.returncode or 0, out.decode(), err.decode()
+        return done.returncode, done.stdout, done.stderr
 
     async def close(self) -> None:
         """End whatever runs in this workspace."""
-        for command in self._commands:
-            if command.returncode is None:  # the test failed while it ran
-                command.kill()
-                await command.wait()
         await self.leave()
         await self._http.close()
         deadline = time.monotonic() + 10

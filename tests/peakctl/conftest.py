@@ -12,6 +12,7 @@ import pytest
 
 from peakctl.founding import create_demo
 from peakctl.workspace import Workspace
+from tests.fork_server import fork_server
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -23,21 +24,13 @@ def demo(tmp_path: Path) -> Workspace:
 
 @pytest.fixture(scope="session")
 def cli_in() -> Callable[[Path], Run]:
-    """`peakctl ...` as a process, in a folder."""
+    """`peakctl ...` as a forked process, in a folder."""
 
     def of(folder: Path) -> Run:
         def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
             kept = {k: v for k, v in os.environ.items() if not k.startswith("PEAKCTL")}
-            return subprocess.run(
-                [sys.executable, "-m", "peakctl", *arguments],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=60,
-                cwd=folder,
-                env={**kept, **environ},
-            )
+            command = [sys.executable, "-P", "-m", "peakctl", *arguments]
+            return fork_server().run(command, cwd=folder, env={**kept, **environ})
 
         return run
 
@@ -48,6 +41,26 @@ def cli_in() -> Callable[[Path], Run]:
 def cli(tmp_path: Path, cli_in: Callable[[Path], Run]) -> Run:
     """`peakctl ...` as a process, outside any workspace unless told."""
     return cli_in(tmp_path)
+
+
+@pytest.fixture
+def real_cli(tmp_path: Path) -> Run:
+    """`peakctl ...` as its users start it: a new interpreter with nothing read."""
+
+    def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("PEAKCTL")}
+        return subprocess.run(
+            [sys.executable, "-m", "peakctl", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            cwd=tmp_path,
+            env={**kept, **environ},
+        )
+
+    return run
 
 
 @pytest.fixture

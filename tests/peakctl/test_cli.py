@@ -23,9 +23,9 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr
 
 
-def test_help_and_version_need_no_workspace(cli: Run) -> None:
-    assert "doctor" in cli("--help").stdout
-    assert cli("--version").stdout.startswith("peakctl ")
+def test_help_and_version_need_no_workspace(real_cli: Run) -> None:
+    assert "doctor" in real_cli("--help").stdout
+    assert real_cli("--version").stdout.startswith("peakctl ")
 
 
 def test_help_loads_no_room_that_is_slow() -> None:

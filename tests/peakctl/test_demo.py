@@ -50,10 +50,10 @@ def processes_of(workspace: Path) -> list[str]:
 
 
 def test_a_whole_session_seals_a_pack_that_verifies_and_leaves_nothing_running(
-    cli: Run, tmp_path: Path
+    real_cli: Run, tmp_path: Path
 ) -> None:
     workspace = tmp_path / "w"
-    done = cli("demo", "--headless", "--seed", "5", "--workspace", str(workspace))
+    done = real_cli("demo", "--headless", "--seed", "5", "--workspace", str(workspace))
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines[: len(STEPS)]] == STEPS
@@ -61,36 +61,36 @@ def test_a_whole_session_seals_a_pack_that_verifies_and_leaves_nothing_running(
     assert pack.parent == workspace / "sessions"
     assert processes_of(workspace) == []
 
-    verified = cli("verify", str(pack))
+    verified = real_cli("verify", str(pack))
     assert verified.returncode == 0, verified.stderr
-    blind = cli("verify", str(pack), PATH=str(tmp_path / "nowhere"))
+    blind = real_cli("verify", str(pack), PATH=str(tmp_path / "nowhere"))
     assert blind.returncode == 2
     assert blind.stdout == ""
     assert blind.stderr.startswith("peakctl: ssh-keygen was not found on PATH")
     assert blind.stderr.count("\n") == 1
-    (session,) = json.loads(cli("session", "list", "--json", "-w", str(workspace)).stdout)
+    (session,) = json.loads(real_cli("session", "list", "--json", "-w", str(workspace)).stdout)
     assert session["state"] == "sealed"
     assert pack.name.endswith(session["id"])
-    assert cli("recon", "-w", str(workspace)).returncode == 0
-    assert cli("pack", "-w", str(workspace)).returncode == 0
-    assert cli("journal", "verify", "-w", str(workspace)).returncode == 0
+    assert real_cli("recon", "-w", str(workspace)).returncode == 0
+    assert real_cli("pack", "-w", str(workspace)).returncode == 0
+    assert real_cli("journal", "verify", "-w", str(workspace)).returncode == 0
 
     # Somebody leaves; the pack is judged by the list of its own day, kept elsewhere.
     kept = tmp_path / "their_day"
     kept.write_bytes((workspace / "config" / "allowed_signers").read_bytes())
-    left = cli("people", "revoke", "bob", "--reason", "has left", "-w", str(workspace))
+    left = real_cli("people", "revoke", "bob", "--reason", "has left", "-w", str(workspace))
     assert left.returncode == 0, left.stderr
     for folder in (pack, pack.parent):
-        now = cli("verify", str(folder))
+        now = real_cli("verify", str(folder))
         assert (now.returncode, "with --allowed-signers" in now.stderr) == (1, True)
-        then = cli("verify", str(folder), "--allowed-signers", str(kept))
+        then = real_cli("verify", str(folder), "--allowed-signers", str(kept))
         assert then.returncode == 0, then.stderr
     assert "1 pack, one history" in then.stdout
 
     target = pack / "data" / "go" / "go.json"
     target.chmod(0o644)
     target.write_bytes(target.read_bytes().replace(b"paper", b"paqer", 1))
-    tampered = cli("verify", str(pack))
+    tampered = real_cli("verify", str(pack))
     assert tampered.returncode == 1
     assert "data/go/go.json" in tampered.stderr
 
@@ -102,16 +102,16 @@ RECORDING = (
 
 @pytest.mark.data
 @pytest.mark.skipif(not RECORDING.is_file(), reason=f"needs the recording {RECORDING.name}")
-def test_a_whole_session_against_the_recording_seals_a_pack(cli: Run, tmp_path: Path) -> None:
+def test_a_whole_session_against_the_recording_seals_a_pack(real_cli: Run, tmp_path: Path) -> None:
     workspace = tmp_path / "w"
-    done = cli("demo", "--headless", "--replay", str(RECORDING), "--workspace", str(workspace))
+    done = real_cli("demo", "--headless", "--replay", str(RECORDING), "--workspace", str(workspace))
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines[: len(STEPS)]] == STEPS
     # The market is the recorded one: BTCUSDT between 61,000 and 62,000 on 9 August 2024.
     assert "BTCUSDT 61" in lines[STEPS.index("ready")]
     signers = str(workspace / "config" / "allowed_signers")
-    assert cli("verify", lines[-1], "--allowed-signers", signers).returncode == 0
+    assert real_cli("verify", lines[-1], "--allowed-signers", signers).returncode == 0
     assert processes_of(workspace) == []
 
 
@@ -134,12 +134,12 @@ def test_an_ended_demo_takes_its_processes_along(tmp_path: Path) -> None:
 
 
 def test_a_recording_that_is_none_ends_in_one_line_and_leaves_nothing_running(
-    cli: Run, tmp_path: Path
+    real_cli: Run, tmp_path: Path
 ) -> None:
     recording = tmp_path / "bad.txt"
     recording.write_text("not a recording\n")
     workspace = tmp_path / "w"
-    done = cli("demo", "--headless", "--replay", str(recording), "--workspace", str(workspace))
+    done = real_cli("demo", "--headless", "--replay", str(recording), "--workspace", str(workspace))
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "bad.txt" in done.stderr

@@ -34,6 +34,7 @@ from peakctl.signing import signals
 from peakctl.workspace import Workspace
 from tests.engine.evidence import conftest as evidence
 from tests.faults.conftest import FAST, Field, merged
+from tests.fork_server import fork_server
 
 _T = TypeVar("_T")
 
@@ -301,17 +302,12 @@ def other(
 
 @pytest.fixture
 def peakctl(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`peakctl ...` as a process, in an empty folder."""
+    """`peakctl ...` as a forked process, in an empty folder."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PEAK")}
-        return subprocess.run(
+        return fork_server().run(
             [sys.executable, "-P", "-m", "peakctl", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
             cwd=tmp_path,
             env={**kept, "PYTHONPATH": str(Path(__file__).parents[2])},
         )

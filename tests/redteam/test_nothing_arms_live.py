@@ -170,7 +170,6 @@ def test_no_combination_of_keys_arms_live(tmp_path: Path, pairs: list[tuple[str,
 #: Every variable that the source reads by its name, and what for.
 VARIABLES = {
     "PATH": "where ssh-keygen is",
-    "PYTHONPATH": "what a child imports",
     "PEAKCTL_DEBUG": "tracebacks on standard error",
     "PEAKCTL_WORKSPACE": "which folder",
     "PEAKCTL_PERSON": "whose name is claimed; the kernel's uid and the signature decide",

@@ -1,12 +1,13 @@
-"""Engines and exchanges by fork from one process of the worker that has read everything already.
+"""Programs of ours by fork from one process of the worker that has read all modules already.
 
-Three fifths of the time of a test that starts an engine went into reading modules, the same ones
-each time. What is forked is a process like any other: its own session, folder, environment and
-output, the same command line run by the same function, killed, frozen and waited for by its pid.
-What only a start by `exec` shows (the command itself, what `/proc` says of it) is asked in
-tests/peakctl, tests/journeys and by `Field(..., by_exec=True)`.
+Three fifths of the time of a test that starts an engine, and nine tenths of one that asks the
+command line, went into reading modules, the same ones each time. What is forked is a process like
+any other: its own session, folder, environment and output, the same command line run by the same
+function, killed, frozen and waited for by its pid. What only a start by `exec` shows (the command
+itself, what `/proc` says of it, which code it reads) is asked in tests/journeys, in
+tests/peakctl/test_supervisor.py, test_demo.py and drills, by `real_cli` and `Field(by_exec=True)`.
 
-    python -P -m tests.faults.fork_server SOCKET-DESCRIPTOR STATUS-FOLDER engine sandbox
+    python -P -m tests.fork_server SOCKET-DESCRIPTOR STATUS-FOLDER engine sandbox
 
 The last two words are what the supervisor looks for on the command line of a process it adopts.
 """
@@ -19,6 +20,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import random
 import runpy
 import select
@@ -36,8 +38,10 @@ from typing import IO, Any, NoReturn
 
 from engine.unseen import plain_environment
 
-ROOT = Path(__file__).parents[2]
-_READ = ("engine.serving", "engine.sandbox.server", "peakctl.cli", "config.settings")
+ROOT = Path(__file__).parents[1]
+#: What is read beforehand: these packages whole, and these modules (the screens are not).
+_PACKAGES = ("engine", "config", "peakctl.client", "peakctl.commands")
+_MODULES = ("peakctl.cli", "peakctl.doctor", "peakctl.founding", "peakctl.supervisor")
 _MESSAGE_BYTES = 1 << 20
 
 
@@ -84,7 +88,7 @@ class ForkServer:
         with theirs:
             self._server = subprocess.Popen(
                 [
-                    *(sys.executable, "-P", "-m", "tests.faults.fork_server"),
+                    *(sys.executable, "-P", "-m", "tests.fork_server"),
                     *(str(theirs.fileno()), self._folder.name, "engine", "sandbox"),
                 ],
                 stdin=subprocess.DEVNULL,
@@ -124,6 +128,22 @@ class ForkServer:
         pipe = os.fdopen(ours, "rb", buffering=0) if ours >= 0 else None
         return Forked(pid, Path(self._folder.name, str(pid)), pipe)
 
+    def run(
+        self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Fork, wait, and give what was said, as `subprocess.run(capture_output=True)` does."""
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            process = self.start(
+                command, cwd=cwd, env=env, stdout=out.fileno(), stderr=err.fileno()
+            )
+            try:
+                code = process.wait(timeout)
+            except BaseException:
+                process.kill()
+                raise
+            said = [file.seek(0) or file.read().decode() for file in (out, err)]
+        return subprocess.CompletedProcess(list(command), code, *said)
+
 
 _server: list[ForkServer] = []
 
@@ -159,8 +179,8 @@ def _serve(control: socket.socket, folder: Path) -> None:
             pid = os.fork()
             if pid == 0:
                 signal.set_wakeup_fd(-1)
-                for number in (signal.SIGCHLD, signal.SIGINT):
-                    signal.signal(number, signal.SIG_DFL)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                signal.signal(signal.SIGINT, signal.default_int_handler)
                 for descriptor in (awake, wake, control.detach()):
                     os.close(descriptor)
                 _become(json.loads(content), descriptors)
@@ -222,7 +242,11 @@ def _run(command: Sequence[str]) -> int:
 def _main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(control.fileno(), False)
-    for name in _READ:
+    for name in _PACKAGES:
+        room = importlib.import_module(name)
+        for found in pkgutil.walk_packages(room.__path__, f"{name}."):
+            importlib.import_module(found.name)
+    for name in _MODULES:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
