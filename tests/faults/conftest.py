@@ -205,16 +205,10 @@ class Field:
 
     async def peakctl(self, *arguments: str) -> tuple[int, str, str]:
         """Run a command of ours: exit code, standard output, standard error."""
+        place = self.workspace.root
         done = await asyncio.to_thread(
             fork_server().run,
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                "peakctl",
-                *arguments,
-                f"--workspace={self.workspace.root}",
-            ],
+            [sys.executable, "-P", "-m", "peakctl", *arguments, f"--workspace={place}"],
             cwd=place,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
