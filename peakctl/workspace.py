@@ -89,9 +89,9 @@ class Workspace:
 
     @property
     def revoked_keys(self) -> Path | None:
-        """Keys that count no more; None when there is no such file."""
+        """Keys that count no more; None when nothing is there. What is no file revokes them all."""
         path = self.root / "config" / "revoked_keys"
-        return path if path.is_file() else None
+        return path if os.path.lexists(path) else None
 
     @property
     def runbooks(self) -> Path:

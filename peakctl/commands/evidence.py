@@ -7,7 +7,7 @@ A folder of packs is checked as one history, from pack to pack; a revision again
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,9 +15,13 @@ from engine.contracts.errors import AnswerNo, InputError, WorkspaceError
 from peakctl.commands.options import JsonOption
 from peakctl.commands.output import complain, say, say_json, table
 
+if TYPE_CHECKING:
+    from peakctl.workspace import Workspace
+
 #: A folder without any of these was never a pack; one of them missing is a finding by name.
 _BAG_FILES = ("bagit.txt", "tagmanifest-sha256.txt")
 
+_OWN_WAY = "give the desk's own list with --allowed-signers"
 _OWN_LIST = "data/go/allowed_signers"
 #: People come and go; a pack is judged by the list of its own day, from where it was kept.
 _THEIR_DAY = (
@@ -53,7 +57,7 @@ def verify(
     if revoked is not None and not revoked.is_file():
         raise InputError(what="no such list of revoked keys", where=str(revoked))
     find_ssh_keygen()  # without it nothing can be said of the signatures, least of all "changed"
-    signers = allowed_signers or signers_beside(pack)
+    signers, revoked = _lists(pack, allowed_signers, revoked, quiet=json)
     if not any((pack / name).exists() for name in _BAG_FILES):
         if any(path.is_dir() for path in pack.iterdir()):
             return _verify_series(
@@ -143,13 +147,38 @@ def _verify_series(
     return 0
 
 
+def _lists(
+    pack: Path, given: Path | None, revoked: Path | None, *, quiet: bool
+) -> tuple[Path | None, Path | None]:
+    """Who may sign and which keys count no more: as given, else as the workspace has them."""
+    beside = workspace_beside(pack) if given is None else None
+    if beside is None:
+        return given, revoked
+    if not quiet and not _inside(beside):
+        where = beside.allowed_signers
+        say(f"note: {where} lies around the pack: for a folder from elsewhere, {_OWN_WAY}")
+    return beside.allowed_signers, revoked or beside.revoked_keys
+
+
 def signers_beside(pack: Path) -> Path | None:
     """The allowed_signers of the workspace that the pack lies in or that we are in."""
+    place = workspace_beside(pack)
+    return None if place is None else place.allowed_signers
+
+
+def workspace_beside(pack: Path) -> Workspace | None:
+    """The workspace that the pack lies in or that we are in."""
     from peakctl.workspace import Workspace, find  # noqa: PLC0415
 
     for place in (pack, Path()):
         try:
-            return Workspace(find(place.absolute())).allowed_signers
+            return Workspace(find(place.absolute()))
         except (WorkspaceError, FileNotFoundError):  # the folder that we are in may be gone
             continue
     return None
+
+
+def _inside(place: Workspace) -> bool:
+    """Whether we are in this workspace: then it is the desk's, and nobody brought it along."""
+    ours = workspace_beside(Path())
+    return ours is not None and ours.root.resolve() == place.root.resolve()

@@ -22,6 +22,7 @@ import pytest
 
 from engine.contracts.canonical import canonical, sha256_hex
 from engine.contracts.documents import Namespace
+from engine.contracts.errors import AnswerNo
 from engine.evidence import bag_check
 from engine.evidence.bag import (
     INFO_NAME,
@@ -32,6 +33,8 @@ from engine.evidence.bag import (
     signature_name,
 )
 from engine.evidence.verify import verify_pack
+from peakctl.commands.evidence import verify
+from peakctl.founding import init
 from tests.engine.evidence import conftest as evidence
 from tests.redteam.conftest import keygen_key, keygen_sign
 
@@ -323,6 +326,32 @@ def test_the_third_person_is_in_the_packs_own_list_of_signers(pack: Copy, tmp_pa
         keygen_sign(fresh[evidence.REVIEWER], message, Namespace.PACK_REVIEW),
     )
     pack.both_say_no(OPERATOR_SIGNATURE_NAME)
+
+
+def test_the_list_around_the_pack_is_told_and_what_is_revoked_there_counts(
+    pack: Copy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Who hands over a whole folder hands over who may sign, too."""
+    theirs = init(tmp_path / "theirs", log_principal=evidence.LOG)
+    shutil.copyfile(pack.world.allowed_signers, theirs.allowed_signers)
+    moved = pack.path.rename(theirs.sessions / pack.path.name)
+    for inside in (False, True):
+        monkeypatch.chdir(theirs.root if inside else tmp_path)
+        assert verify(moved) == 0
+        assert ("lies around the pack" in capsys.readouterr().out) is not inside
+    revoked = theirs.root / "config/revoked_keys"
+    revoked.unlink(missing_ok=True)
+    for put in (
+        lambda: revoked.write_text(f"{pack.world.keys.public[evidence.OPERATOR]}\n"),
+        lambda: os.mkfifo(revoked),
+    ):
+        put()
+        with pytest.raises(AnswerNo):
+            verify(moved)
+        revoked.unlink()
 
 
 def test_the_signatures_are_exchanged(pack: Copy) -> None:
