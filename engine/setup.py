@@ -50,6 +50,7 @@ from engine.plain_file import read_plain, read_plain_text
 from engine.planning import Plans
 from engine.signatures.allowed_signers import parse_allowed_signers
 from engine.signatures.check import Checker
+from engine.signatures.sshsig import public_blob_of
 from engine.venues.binance.options import BinanceOptions
 
 __all__ = ["EnginePaths", "Setup", "fact_settings", "read_setup"]
@@ -84,6 +85,8 @@ class Setup:
         self.roster = self._read_roster()
         self.demo = any(person.demo for person in self.roster.people)
         self.checker = Checker(paths.allowed_signers, paths.revoked_keys)
+        self.signers_bytes = self._read_signers()
+        self.log_principal = self._log_principal()
         self.venue_options = self._venue_options(environ)
         venue = self.settings.venue
         own = bool(venue.watchdog_api_key_ref)
@@ -96,8 +99,6 @@ class Setup:
         self._venue_keys = KeyFiles(references, paths.workspace)
         self.pasted = PastedSecrets(Redaction(self.secrets()))
         self.user_limit_ms = _USER_LIMIT_MS
-        self.signers_bytes = self._read_signers()
-        self.log_principal = self._log_principal()
         self.origin = f"peakctl/{paths.workspace.name}"
         root = Path(config.__file__).parent.parent
         packages = [root / name for name in ("engine", "peakctl", "screens", "config")]
@@ -349,12 +350,18 @@ class Setup:
             raise ConfigError(what=f"cannot be read ({error.strerror})", where=where) from error
 
     def _log_principal(self) -> str:
-        """The principal whose key signs heads, from allowed_signers."""
+        """The principal whose key signs heads, from allowed_signers; and the key is that one."""
         where = str(self.paths.allowed_signers)
         signers = parse_allowed_signers(self.signers_bytes.decode("utf-8", "replace"), where)
         for signer in signers.signers:
             if Namespace.HEAD in signer.namespaces:
-                return signer.principal
+                if public_blob_of(self.paths.log_key) == signer.public_key_blob:
+                    return signer.principal
+                raise ConfigError(
+                    what=f"{signer.principal} is listed with another key than lies here",
+                    where=str(self.paths.log_key),
+                    todo="put the log key back from a copy; nobody could vouch for new heads",
+                )
         raise ConfigError(
             what="names no key for the journal's heads",
             where=where,

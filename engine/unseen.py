@@ -24,7 +24,10 @@ PLAIN = (
     *("PYTHONDONTWRITEBYTECODE", "PYTHONFAULTHANDLER"),
 )
 #: What a keyring of the desktop or the system is reached by.
-KEYRING = ("DBUS_SESSION_BUS_ADDRESS", "XDG_*", "DISPLAY", "WAYLAND_DISPLAY", "KEYRING_*")
+KEYRING = (
+    *("DBUS_SESSION_BUS_ADDRESS", "XDG_*", "DISPLAY", "WAYLAND_DISPLAY"),
+    *("KEYRING_*", "PYTHON_KEYRING_BACKEND"),
+)
 #: What ssh-keygen needs to reach an agent and to ask its person.
 SSH = ("SSH_*", "DISPLAY", "WAYLAND_DISPLAY", "XDG_*", "TERM", "GPG_TTY")
 

@@ -289,6 +289,12 @@ def sign_with_key_file(path: Path, message: bytes, namespace: str) -> str:
     )
 
 
+def public_blob_of(path: Path) -> bytes:
+    """The public half of an unencrypted Ed25519 key file, as a blob. Raises WorkspaceError."""
+    raw = _load_private(path).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return _string(ED25519.encode("ascii")) + _string(raw)
+
+
 def _load_private(path: Path) -> Ed25519PrivateKey:
     where = path.name
     raw = read_once(path, private=True)

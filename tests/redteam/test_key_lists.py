@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from engine.contracts.documents import OPERATOR_NAMESPACES, REVIEWER_NAMESPACES, Namespace
-from engine.contracts.errors import ConfigError, InputError
+from engine.contracts.errors import ConfigError, InputError, PeakError
 from engine.contracts.people import Role
 from engine.own_place import refuse_open
 from engine.planning import Plans
 from engine.setup import read_setup
 from engine.signatures.allowed_signers import allowed_signers_line
 from engine.signatures.check import Checker
+from engine.signatures.sshsig import generate_log_key
 from peakctl.founding import create_demo
 from tests.redteam.conftest import keygen_sign
 
@@ -161,3 +162,19 @@ def test_a_person_without_a_unix_user_is_added_outside_dev(
     with pytest.raises(InputError, match="no Unix user"):
         Plans(place.root, {}).add("mallory", Role.REVIEWER, line, "", None)
     Plans(place.root, {}).add("mallory", Role.REVIEWER, line, "", 1234)
+
+
+@pytest.mark.parametrize("how", ["another", "gone", "open"])
+def test_the_log_key_is_exchanged_while_the_engine_is_stopped(tmp_path: Path, how: str) -> None:
+    """Its heads would be signed by nobody who is listed: there would be no witness any more."""
+    place = create_demo(tmp_path / "w", {})
+    if how == "open":
+        place.log_key.chmod(0o640)
+    else:
+        place.log_key.unlink()
+    if how == "another":
+        place.log_key.with_name("log_ed25519.pub").unlink()
+        generate_log_key(place.log_key)
+    words = {"another": "another key than lies here", "gone": "cannot be", "open": "may read it"}
+    with pytest.raises(PeakError, match=words[how]):
+        read_setup(place.root, place.socket, {})
