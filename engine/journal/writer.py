@@ -76,7 +76,14 @@ class Journal:
         `clock_us` is the wall clock, µs UTC. Raises WorkspaceError naming the pid that has the
         journal open, IntegrityError naming file and line of a break.
         """
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise WorkspaceError(
+                what=f"the journal's folder cannot be made ({error.strerror})",
+                where=str(folder),
+                todo="move away what stands there",
+            ) from error
         lock = _lock(folder)
         try:
             verified = verify_folder(folder)

@@ -321,6 +321,15 @@ def test_a_file_of_the_journal_is_no_file(place: Workspace, what: str) -> None:
     assert "000005.jsonl" in starts(place)
 
 
+def test_the_folder_of_the_journal_is_something_else(place: Workspace) -> None:
+    shutil.rmtree(place.journal)
+    for put in (place.journal.touch, lambda: place.journal.symlink_to("journal")):
+        put()
+        assert "journal" in told(place)
+        assert str(place.journal) in starts(place)
+        place.journal.unlink()
+
+
 # --- heads ----------------------------------------------------------------------------------------
 
 
