@@ -95,6 +95,16 @@ ACTIONS: tuple[Action, ...] = (
         True,
     ),
     Action(
+        "end_unsealed",
+        "f12",
+        "end unsealed",
+        "end a session whose approval's key has left the roster",
+        ("seal",),
+        OPERATOR,
+        True,
+        footer=False,
+    ),
+    Action(
         "request_go", "ctrl+r", "ask for go", "freeze the facts into a packet", ("go",), OPERATOR
     ),
     Action("sign_go", "ctrl+s", "sign", "sign the packet shown", ("go",), OPERATOR, True),

@@ -19,7 +19,14 @@ from textual.widgets import Input, Label
 
 from engine.contracts.errors import InputError
 from engine.contracts.money import parse_decimal, to_text
-from engine.contracts.session import END_STATES, LONGER_IS_TIGHTER, Charter, Limits, Mode
+from engine.contracts.session import (
+    END_STATES,
+    LONGER_IS_TIGHTER,
+    Charter,
+    Limits,
+    Mode,
+    SessionState,
+)
 from peakctl.client.printable import printable
 from screens.base import BASE_CSS, PeakScreen
 from screens.draw import clock, join, text, title
@@ -246,7 +253,7 @@ def _window_rows(model: Model, is_open: bool) -> list[Content]:  # noqa: FBT001
 
 
 def ask_abort(screen: PeakScreen) -> None:
-    """Ask for a reason, then abort: the same from charter, checklist and go."""
+    """Ask for a reason, then abort: the same from charter, checklist, go and seal."""
     session = screen.model.session
     if session is None or session.state in END_STATES:
         screen.desk.say("No session is open.", "soon")
@@ -257,6 +264,11 @@ def ask_abort(screen: PeakScreen) -> None:
             screen.desk.act(_abort(screen, reason))
 
     words = f"End session {session.id} now, before it is live? It is kept as aborted."
+    if session.state is SessionState.RECONCILED:
+        words = (
+            f"End session {session.id} without a pack? Only where a key of its approval has left"
+            " the roster; its evidence is the journal."
+        )
     screen.app.push_screen(ReasonPrompt("Abort the session", words, "Abort"), done)
 
 

@@ -25,6 +25,7 @@ from engine.contracts.session import SessionState
 from engine.contracts.view import PackView
 from peakctl.client.pack_signing import listed_reports, sign_pack
 from screens.base import BASE_CSS, PeakScreen
+from screens.charter import ask_abort
 from screens.draw import BLANK, cell, join, mark, text, title, wrap
 from screens.lines import Lines
 from screens.model import Model
@@ -268,6 +269,10 @@ class SealScreen(PeakScreen):
             raise Refused(what="there is no written pack to sign", todo="write it with ^R")
         await sign_pack(self.desk.client, Role(self.role), self.desk.tools.sign, pack)
         return "The pack is signed: manifest, runlog and incidents."
+
+    def action_end_unsealed(self) -> None:
+        """End a session whose pack can never be sealed, with a reason."""
+        ask_abort(self)
 
     def action_check_pack(self) -> None:
         """Verify the folder as an auditor would."""

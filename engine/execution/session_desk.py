@@ -97,6 +97,21 @@ def moved(session: Session, after: SessionState, cause: Cause, reason: str = "")
     )
 
 
+def lost_keys(session: Session, roster: Roster) -> tuple[str, ...]:
+    """Who signed the approval with a key that is not that person's in the roster any more."""
+    if session.go.decision != "GO":
+        return ()
+    signed = (
+        (session.charter.operator, session.go.operator_fingerprint),
+        (session.charter.reviewer, session.go.reviewer_fingerprint),
+    )
+    return tuple(
+        name
+        for name, key in signed
+        if key and ((someone := roster.by_id(name)) is None or someone.fingerprint != key)
+    )
+
+
 class SessionDesk:
     """Charter, checklist, notes, pause, resume, stop, abort."""
 
@@ -314,11 +329,27 @@ class SessionDesk:
         await self._move(SessionState.LIVE, Cause.RESUME, reason, actor)
 
     async def abort(self, reason: str, actor: Actor) -> None:
-        """Give up a session before it was live."""
+        """Give up a session before it was live, or when its pack can never be sealed.
+
+        A pack rests on the keys of the approval. Once one of them has left the roster, no list of
+        signers vouches for it any more, and the reconciled session would stay open for ever.
+        """
         self.require(actor, Role.OPERATOR, Role.REVIEWER)
         if not in_words(reason):
             raise InputError(what="an abort needs a reason", where="abort", todo="say why")
-        await self._move(SessionState.ABORTED, Cause.ABORT, reason, actor)
+
+        def decide(state: State) -> Sequence[AnyEvent]:
+            session = current_session(state)
+            if session.state is SessionState.RECONCILED and not lost_keys(session, self._roster):
+                raise Refused(
+                    what="the keys of its approval are the roster's: its pack can be sealed",
+                    where=f"session {session.id}",
+                    todo="write the pack and sign it",
+                    code="SEAL_IT",
+                )
+            return [moved(session, SessionState.ABORTED, Cause.ABORT, reason)]
+
+        await self._core.decide(actor, decide)
 
     async def begin_stop(self, cause: Cause, reason: str, actor: Actor) -> None:
         """Refuse new orders; the host then cancels, proves and calls `stopped`."""

@@ -94,6 +94,13 @@ _STEPS: tuple[Transition, ...] = (
     Transition(
         _S.RECONCILED, _S.SEALED, _C.PACK_SEALED, "both", "pack verified and signed by both"
     ),
+    Transition(
+        _S.RECONCILED,
+        _S.ABORTED,
+        _C.ABORT,
+        "operator or reviewer",
+        "a reason; a key of the approval is no longer the roster's",
+    ),
 )
 
 _KILLS: tuple[Transition, ...] = tuple(

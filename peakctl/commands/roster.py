@@ -146,7 +146,7 @@ def _say_open_session(place: Workspace, person_id: str) -> None:
     if person_id in {session.charter.operator, session.charter.reviewer}:
         say(
             f"session {session.id} was approved with this key: stop and reconcile it; its pack"
-            " cannot be sealed any more, and its evidence is the journal",
+            " cannot be sealed any more; F12 on F7 ends it, and its evidence is the journal",
             "(`peakctl runbook roles_and_keys`: when a key is lost)",
         )
 

@@ -57,6 +57,7 @@ def test_what_is_dangerous_is_known() -> None:
     assert {row.id for row in ACTIONS if row.dangerous} == {
         "open_charter",
         "abort",
+        "end_unsealed",
         "adopt_orphan",
         "ask_release",
         "sign_dual",

@@ -301,6 +301,16 @@ async def test_the_pack_is_signed_and_verified_when_sealed(operator) -> None:
         assert stage.app.screen.query_one("#lesson-1", Input).value == "one"
 
 
+async def test_a_session_that_cannot_be_sealed_is_ended_with_a_reason(operator) -> None:
+    async with data.staged(operator, (120, 40)) as stage:
+        await stage.show(data.SEAL)
+        await stage.press("f12")
+        await stage.type("the key is lost")
+        await stage.press("tab", "tab", "enter")
+        await stage.until(lambda: bool(stage.console.calls))
+        assert stage.console.calls[0] == ("abort", "the key is lost")
+
+
 async def test_a_pack_whose_parts_do_not_hang_together_is_not_signed(operator) -> None:
     """The lists that people see name other reports than the engine hands out."""
     async with data.staged(operator, (120, 40)) as stage:
