@@ -112,6 +112,12 @@ def show(
             lies = _lies_at(place.sessions / one.folder, one.stage)
             say(f"revision {one.number} {one.stage}  {lies}")
         say(*(f"set aside: {place.sessions / name}" for name in unsealed))
+    if found.stage != "sealed" and session.ended:
+        raise AnswerNo(
+            what=f"the session is {session.state.value}: its pack was never sealed",
+            where=session.id,
+            todo="its evidence is the journal",
+        )
     if found.stage != "sealed":
         raise AnswerNo(
             what=f"the pack is {found.stage}",
