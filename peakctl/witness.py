@@ -263,7 +263,7 @@ class Witness:
                     return kept._replace(wrong=str(row["wrong"]))
                 if row:
                     kept = _Kept(parse_head(row["text"], where), str(row.get("key", "")))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise IntegrityError(what="the kept head cannot be read", where=where) from error
         return kept
 
@@ -287,5 +287,5 @@ def _before(line: bytes, where: str) -> str:
     """The hash that a line names as the one before it; nothing else of the line is believed."""
     try:
         return str(json.loads(line)["prev"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise IntegrityError(what="not a journal line", where=where) from error

@@ -492,6 +492,18 @@ def test_the_reviewers_copy_does_not_follow_a_head_that_cannot_be(
     assert witness.judge([HeadText(text=text, signature="")]) != ""
 
 
+def test_the_engine_answers_the_reviewer_with_what_breaks_a_reader(
+    place: Workspace, tmp_path: Path
+) -> None:
+    """Brackets without end and numbers without end are no lines: red, and not a fault of ours."""
+    path = newest(place)
+    head = HeadText(text=path.read_text(), signature=path.with_suffix(".txt.sig").read_text())
+    lines = (b"[" * 100_000 + b"\n", b'{"prev":%b}\n' % (b"9" * 5000), b"\xff\n")
+    for number, line in enumerate(lines):
+        witness = Witness(tmp_path / f"{number}.jsonl", log_key_of(place), lambda _, it=line: it)
+        assert "not a journal line" in witness.judge([head])
+
+
 # --- checkpoints, and verifying with nothing ------------------------------------------------------
 
 
