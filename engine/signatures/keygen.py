@@ -22,6 +22,8 @@ import msgspec
 from engine.contracts.errors import WorkspaceError
 
 _TIMEOUT_SECONDS = 10.0
+#: The last second that four digits of a year can say, µs UTC.
+_LAST_US = 253_402_300_799_000_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}")
 _GOOD = re.compile(
     rb'Good "(?P<namespace>[^"\n]+)" signature for (?P<principal>\S+)'
@@ -90,6 +92,8 @@ def verify_sync(
     for name in (principal, namespace):
         if not _NAME.fullmatch(name):
             return KeygenVerdict(ok=False, reason=f"{name[:40]!r} is not a usable name")
+    if at_us is not None and not 0 <= at_us <= _LAST_US:
+        return KeygenVerdict(ok=False, reason="the time of the signature is none")
     with tempfile.TemporaryDirectory(prefix="peakctl-sig-") as folder:
         signature = Path(folder) / "signature"
         signature.write_bytes(armored.encode("utf-8", "replace"))

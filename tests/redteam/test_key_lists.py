@@ -178,3 +178,17 @@ def test_the_log_key_is_exchanged_while_the_engine_is_stopped(tmp_path: Path, ho
     words = {"another": "another key than lies here", "gone": "cannot be", "open": "may read it"}
     with pytest.raises(PeakError, match=words[how]):
         read_setup(place.root, place.socket, {})
+
+
+@pytest.mark.parametrize("at_us", [-1, -(10**30), 253_402_300_800_000_000, 10**18, 10**40])
+def test_a_line_of_no_time_at_all_proves_nothing_and_stops_nobody(
+    tmp_path: Path, keys: dict[str, Path], at_us: int
+) -> None:
+    """A start asks for signatures at the times of the journal's lines, which anybody can write."""
+    listed = tmp_path / "allowed_signers"
+    public = keys["alice"].with_suffix(".pub").read_text()
+    listed.write_text(allowed_signers_line("op:alice", (Namespace.GO,), public))
+    signature = keygen_sign(keys["alice"], b"x", Namespace.GO)
+    verdict = Checker(listed).check("op:alice", Namespace.GO, b"x", signature, at_us=at_us)
+    assert not verdict.ok
+    assert Checker(listed).check("op:alice", Namespace.GO, b"x", signature).ok
