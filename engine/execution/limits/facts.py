@@ -26,7 +26,7 @@ from engine.governance.latch import LatchState
 from engine.governance.locks import LockFacts, Promotion, live_locks
 from engine.governance.session import Session
 from engine.orders.exact import add
-from engine.orders.positions import net_profit, net_realized
+from engine.orders.positions import Position, net_profit, net_realized
 from engine.risk.breakers import OF_SESSION, Reading, SessionLoss, readings
 from engine.risk.conduct import cooldown_us
 from engine.risk.exposure import MINUTE_US, exposures
@@ -144,10 +144,19 @@ class FactsBuilder:
         realised: Decimal | None = ZERO
         marked: Decimal | None = ZERO
         for symbol, position in self._state.positions.positions().items():
-            market = self._markets.get(symbol)
-            realised = _sum(realised, net_realized(position))
-            marked = _sum(marked, net_profit(position, market.mid() if market else None))
+            market, fees = self._markets.get(symbol), self._fee_marks(position)
+            mid = market.mid() if market else None
+            realised = _sum(realised, net_realized(position, fees))
+            marked = _sum(marked, net_profit(position, mid, fees))
         return realised, marked
+
+    def _fee_marks(self, position: Position) -> dict[str, Decimal]:
+        """Prices of fees in a third asset, such as BNB, as far as its market is configured."""
+        if not position.fees.keys() - {position.base, position.quote}:
+            return {}
+        markets = (one for one in self._markets.values() if one.instrument.quote == position.quote)
+        mids = ((one.instrument.base, one.mid()) for one in markets)
+        return {asset: mid for asset, mid in mids if mid is not None}
 
     def locks(self) -> tuple[Check, ...]:
         """Every lock of DESIGN section 7 that applies to the session's mode (I5)."""
