@@ -9,9 +9,10 @@ measured anew, because two people have looked at it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from engine.contracts.events.recon import WatchedBreak
 from engine.contracts.people import automaton
 from engine.diary import Diary
 from engine.execution.clock import monotonic_us, wall_us
@@ -22,6 +23,7 @@ from engine.execution.settle.settler import RaiseAlarm
 from engine.governance import red_flags
 from engine.governance.red_flags import FlagFacts, Raised, judge
 from engine.ops.log import Redactor
+from engine.orders.orphans import Orphan
 
 _log = Diary("red-flags")
 
@@ -40,6 +42,15 @@ class Signs:
     rebuild_store: Callable[[], Awaitable[bool]]
     unsettled: Callable[[], Iterable[str]]
     recovering: Callable[[], bool]
+
+
+def in_hand(breaks: Sequence[WatchedBreak], orphans: Iterable[Orphan]) -> bool:
+    """Whether each break is a stranger's order that somebody has adopted or asked to cancel.
+
+    That is an answer as good as taking the alarm; the next comparison clears the break.
+    """
+    answered = {one.client_order_id for one in orphans if one.by}
+    return all(one.code == "ORDER_ORPHAN" and one.key in answered for one in breaks)
 
 
 class RedFlagDesk:
@@ -112,9 +123,11 @@ class RedFlagDesk:
     def _holding(self) -> dict[str, bool]:
         """Each condition of the table that is measured by how long it lasts."""
         state = self._core.state
-        red = bool(state.recon_watch.confirmed) and state.flags.trading
+        breaks = state.recon_watch.confirmed
+        red = bool(breaks) and state.flags.trading
         alarm = state.alarms.find("RECON_RED")
         taken = alarm is not None and bool(alarm.acknowledged_by)
+        taken = taken or in_hand(breaks, state.orphans.all.values())
         return {
             "unsettled_after_restart": self._unrecovered(),
             "red_break": red,
