@@ -244,7 +244,8 @@ class NoWayRound(RuleBasedStateMachine):
         marks = {symbol: sum(book) / 2 for symbol, book in self.books.items()}
         equity = self.equity({symbol: Fraction(mark) for symbol, mark in marks.items()})
         found = self.state.losses.new_peak(marks)
-        assert (found is not None) is (equity > self.peak * Fraction(10_005, 10_000)), equity
+        over = equity - self.peak * Fraction(10_005, 10_000)
+        assert abs(over) < _ROUNDED or (found is not None) is (over > 0), equity
         if found is not None:
             self.tell(ev.EquityPeaked(session_id=self.session, equity=found, marks=marks))
             self.peak = equity
@@ -499,7 +500,8 @@ class NoWayRound(RuleBasedStateMachine):
         equity = self.equity(marks)
         held = equity - OPENING + self.earned_before
         held -= sum(earned for _, earned in self.account())
-        found = {"drawdown": ((self.peak - equity) * 10_000 / self.peak, TERMS.max_drawdown_bps)}
+        fall = (self.peak - equity) * 10_000 / self.peak
+        found = {"drawdown": (fall, TERMS.max_drawdown_bps + _ROUNDED)}
         for name, span, limit in (
             ("day", DAY, TERMS.max_day_loss),
             ("week", 7 * DAY, TERMS.max_week_loss),
