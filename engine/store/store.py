@@ -12,8 +12,9 @@ over the events alone, sharing no code with the engine's ledgers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from operator import itemgetter
@@ -113,6 +114,8 @@ class Store:
         self._gathering = False
         self._questions = QueryProcess(path, self._hold)
         self._rebuilds = 0
+        #: events are kept again although it has failed: it is being brought up to the journal
+        self._mending = False
         self._seen = 0
         self._closed = False
 
@@ -140,7 +143,7 @@ class Store:
         if not batch:
             return
         self._seen = max(self._seen, batch[-1][0].seq + 1)
-        if self._closed or self._failed is not None:
+        if self._closed or (self._failed is not None and not self._mending):
             return
         with self._waiting_lock:
             self._waiting.extend(batch)
@@ -361,22 +364,36 @@ class Store:
 
     def _catch_up(self, journal: JournalSource) -> None:
         database = self._open_database()
-        database.insert_all(journal.lines(database.end.size, journal.size))
-        database.checkpoint()
-        self._recovered(database)
+        with self._keeping_up():
+            database.insert_all(journal.lines(database.end.size, journal.size))
+            database.checkpoint()
+            self._recovered(database)
 
     def _rebuild(self, journal: JournalSource) -> int:
         """Close, build beside, rename: two open files at once would cost their memory twice."""
         new = self._path.with_name(self._path.name + ".rebuild")
         discard(self._database)
         self._database, self._damage = None, "the file was being rebuilt"
-        end = build(new, journal.lines(0, journal.size), self._settings)
-        put_in_place(new, self._path)
-        self._database = Database(self._path, self._settings)
-        self._database.end = end
-        self._rebuilds += 1
-        self._recovered(self._database)
+        with self._keeping_up():
+            end = build(new, journal.lines(0, journal.size), self._settings)
+            put_in_place(new, self._path)
+            self._database = Database(self._path, self._settings)
+            self._database.end = end
+            self._rebuilds += 1
+            self._recovered(self._database)
         return end.size
+
+    @contextlib.contextmanager
+    def _keeping_up(self) -> Iterator[None]:
+        """What the journal hands over from here on is not lost on a store that has failed.
+
+        The journal's size is read inside: an event is in it, or is handed over after this began.
+        """
+        self._mending = True
+        try:
+            yield
+        finally:
+            self._mending = False
 
     def _recovered(self, database: Database) -> None:
         self._failed = None

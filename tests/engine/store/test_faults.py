@@ -4,6 +4,7 @@ Each test takes the files of a store whose process was killed, hurts them, and e
 give a reason and `align` to make the store equal the journal again.
 """
 
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import duckdb
 import pytest
 
 from engine.contracts.errors import WorkspaceError
+from engine.store import store as store_module
 from engine.store.database import wal_path
 
 HERE = Path(__file__).parent
@@ -138,6 +140,29 @@ async def test_every_hurt_is_noticed_and_healed_from_the_journal(
 
     pair.journal.subscribe(store.project)
     await store.flushed(await pair.append([story.note("life goes on")]))
+    assert await store.compare(pair.journal) is None
+    await pair.close()
+
+
+async def test_what_comes_while_it_is_made_again_is_in_it(
+    hurt: Path, make_pair: Any, story: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is gone, and events go on while another is built from the journal as it was."""
+    pair = make_pair(hurt)
+    store = await pair.open()
+    delete_file(hurt / "evidence.duckdb")
+    assert store.failed is not None
+    loop, build = asyncio.get_running_loop(), store_module.build
+
+    def busy(*asked: Any) -> Any:
+        built = build(*asked)
+        meanwhile = pair.append([story.note("meanwhile")])
+        asyncio.run_coroutine_threadsafe(meanwhile, loop).result(30)
+        return built
+
+    monkeypatch.setattr(store_module, "build", busy)
+    await store.rebuild(pair.journal)
+    await store.flushed(await pair.append([story.note("afterwards")]))
     assert await store.compare(pair.journal) is None
     await pair.close()
 
