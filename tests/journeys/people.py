@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from terminal import Terminal
+from terminal import DEADLINE_SECONDS, Terminal
 
 #: What the demo's charter says, and what a careful reader therefore answers.
 MAX_NOTIONAL = "50000"
@@ -71,9 +71,11 @@ class Desk:
         """The whole state, as any terminal can ask for it."""
         return json.loads(self.command("status", "--json", "--workspace", str(self.workspace)))
 
-    def until_status(self, holds: Callable[[dict[str, Any]], bool], seconds: float = 20.0) -> None:
+    def until_status(
+        self, holds: Callable[[dict[str, Any]], bool], seconds: float = DEADLINE_SECONDS
+    ) -> None:
         """Ask for the state until it is as wanted."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + DEADLINE_SECONDS
         while not holds(self.status()):
             assert time.monotonic() < deadline, self.status()
 
@@ -136,12 +138,8 @@ def decide(reviewer: Terminal, code: str, decision: str, reason: str = "") -> No
     if reason:
         reviewer.press("tab", reason)
         reviewer.wait_for(rf"reason\s+{re.escape(reason)}")
-    for _ in range(10):
-        reviewer.press("ctrl+s")
-        if reviewer.glimpse(f"{decision} is signed and sent"):
-            return
-        # Nothing is taken before the packet was on the screen for the minimum dwell: once more.
-    reviewer.wait_for("is signed and sent", 0)
+    # Nothing is taken before the packet was on the screen for the minimum dwell: once more.
+    again_until_seen(lambda: reviewer.press("ctrl+s"), reviewer, f"{decision} is signed and sent")
 
 
 def type_code_and_limit(reviewer: Terminal, code: str) -> None:
@@ -171,10 +169,22 @@ def place_order(operator: Terminal, quantity: str, price: str = "") -> None:
 
 def type_until_seen(terminal: Terminal, text: str, pattern: str) -> None:
     """Type, look, and type again: a dialog drops the keys of its first moments on purpose."""
-    for _ in range(10):
-        terminal.press(text)
-        if terminal.glimpse(pattern):
-            return
+
+    def type_anew() -> None:
         terminal.press("ctrl+u")
         terminal.glimpse("^$")
+        terminal.press(text)
+
+    terminal.press(text)
+    if not terminal.glimpse(pattern):
+        again_until_seen(type_anew, terminal, pattern)
+
+
+def again_until_seen(act: Callable[[], None], terminal: Terminal, pattern: str) -> None:
+    """Do it again and again, with a look after each time, until the pattern is there."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        act()
+        if terminal.glimpse(pattern):
+            return
     terminal.wait_for(pattern, 0)
