@@ -35,6 +35,7 @@ class KeptLine(asyncio.Protocol):
         self._reader: Reads | None = None
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[None] | None = None
+        self._given_up = False
 
     @property
     def open(self) -> bool:
@@ -66,10 +67,24 @@ class KeptLine(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def give_up(self) -> None:
+        """Nobody waits for this connection any more: whoever made it was canceled.
+
+        uvloop tells nothing of the end of a connection whose maker was canceled, and a close that
+        waits for `gone` would wait forever.
+        """
+        self._given_up = True
+        self.hang_up()
+        self._every.discard(self)
+        self.gone.set()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         # uvloop's transports have the methods and not the base class.
         self._transport = cast(asyncio.Transport, transport)
+        if self._given_up:
+            self._transport.abort()
+            return
         self._every.add(self)
 
     def data_received(self, data: bytes) -> None:

@@ -94,12 +94,14 @@ class Lines:
 
     async def _made(self) -> KeptLine:
         loop = asyncio.get_running_loop()
+        line = KeptLine(self._all, loop)
         try:
-            _, line = await loop.create_unix_connection(
-                lambda: KeptLine(self._all, loop), self._path
-            )
+            await loop.create_unix_connection(lambda: line, self._path)
         except OSError as error:
             raise NotConnectedError(*error.args) from error
+        except BaseException:
+            line.give_up()
+            raise
         return line
 
 

@@ -114,11 +114,16 @@ class Lines:
         if self._secure and self._tls is None:
             self._tls = await asyncio.to_thread(ssl.create_default_context)
         limit = min(self._connect_timeout_s, max(0.0, until - loop.time()))
+        line = KeptLine(self._all, loop)
         try:
             async with asyncio.timeout(limit):
-                _, line = await loop.create_connection(
-                    lambda: KeptLine(self._all, loop), self._host, self._port, ssl=self._tls
-                )
+                try:
+                    await loop.create_connection(
+                        lambda: line, self._host, self._port, ssl=self._tls
+                    )
+                except BaseException:
+                    line.give_up()
+                    raise
         except TimeoutError as error:
             raise ConnectionTimeoutError("no connection in time") from error
         except OSError as error:

@@ -227,3 +227,27 @@ def test_the_engines_own_event_loop_carries_them_too() -> None:
         return b"".join(answer.body for answer in answers)
 
     assert uvloop.run(ask()) == b"okok"
+
+
+def test_a_caller_that_gives_up_while_connecting_keeps_nobody_from_closing() -> None:
+    """uvloop tells of no end where a connection's maker was canceled: an engine never stopped."""
+
+    async def give_up_after(turns: int, port: int) -> None:
+        lines = lines_to(port)
+        asking = asyncio.create_task(lines.request("GET", "/ping", 5.0))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        async with asyncio.timeout(30):
+            await lines.close()
+
+    async def every_moment() -> None:
+        place = Place()
+        place.acts = [place.lasting]
+        server = await asyncio.start_server(place.serve, "127.0.0.1")
+        for turns in range(12):
+            await give_up_after(turns, server.sockets[0].getsockname()[1])
+        server.close()
+
+    uvloop.run(every_moment())
