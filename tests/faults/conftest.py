@@ -43,10 +43,10 @@ from peakctl.client.client import EngineClient
 from peakctl.demo_seats import Seat, answer_for
 from peakctl.founding import create_demo
 from peakctl.signing import Signer, signals
-from peakctl.supervisor import _CHILDREN, Supervisor, _reap, import_path
+from peakctl.supervisor import Supervisor, _reap
 from peakctl.tools import draft_charter
 from peakctl.workspace import Workspace
-from tests.fork_server import Forked, fork_server
+from tests.fork_server import Forked, by_fork, fork_server
 
 ROOT = Path(__file__).parents[2]
 SYMBOL = "BTCUSDT"
@@ -107,21 +107,7 @@ async def eventually(
 class ForkingSupervisor(Supervisor):
     """The supervisor, whose processes come from the worker's fork server."""
 
-    def _spawn(self, name: str, arguments: list[str], output: int, errors: int) -> Any:
-        command = [*self.program, name, *arguments]
-        if name == "engine":
-            command += [f"--workspace={self.workspace.root}"]
-            command += [f"--set={key}={value}" for key, value in self.overrides.items()]
-        process = fork_server().start(
-            command,
-            stdout=output,
-            stderr=errors,
-            cwd=self.workspace.root,
-            env={**self._environment(name), "PYTHONPATH": import_path()},
-        )
-        _reap()
-        _CHILDREN[process.pid] = process
-        return process
+    _spawn = by_fork
 
 
 class Field:

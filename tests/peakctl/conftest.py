@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from peakctl.founding import create_demo
+from peakctl.supervisor import Supervisor
 from peakctl.workspace import Workspace
-from tests.fork_server import fork_server
+from tests.fork_server import by_fork, fork_server
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -20,6 +21,19 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def demo(tmp_path: Path) -> Workspace:
     return create_demo(tmp_path / "w")
+
+
+#: Modules that start engines as users do.
+BY_EXEC = ("test_supervisor", "test_demo")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def engines_by_fork(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What is started here is forked, but where the start itself is asked about."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.stem not in BY_EXEC:
+            patch.setattr(Supervisor, "_spawn", by_fork)
+        yield
 
 
 @pytest.fixture(scope="session")

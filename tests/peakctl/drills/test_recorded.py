@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 from peakctl.founding import create_demo
 from peakctl.supervisor import Supervisor
 from peakctl.workspace import Workspace
+from tests.fork_server import fork_server
 
 ROOT = Path(__file__).parents[3]
 NAME = "orphan_order"
@@ -30,15 +31,9 @@ def place(tmp_path: Path) -> Iterator[Workspace]:
 def drill(place: Workspace, *words: str) -> tuple[int, Any, str]:
     """`peakctl drill ... --json`: exit code, document, errors."""
     who = () if words[0] == "list" else ("--person", "alice")
-    command = (sys.executable, "-P", "-m", "peakctl", "drill", *words, *who)
-    done = subprocess.run(
-        [*command, "-w", str(place.root), "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        cwd=ROOT,
-    )
+    command = [sys.executable, "-P", "-m", "peakctl", "drill", *words, *who]
+    command += ["-w", str(place.root), "--json"]
+    done = fork_server().run(command, cwd=ROOT, env=os.environ, timeout=120)
     return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
 
 
