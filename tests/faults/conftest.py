@@ -43,7 +43,7 @@ from peakctl.client.client import EngineClient
 from peakctl.demo_seats import Seat, answer_for
 from peakctl.founding import create_demo
 from peakctl.signing import Signer, signals
-from peakctl.supervisor import Supervisor, _reap
+from peakctl.supervisor import _CHILDREN, Supervisor, _reap
 from peakctl.tools import draft_charter
 from peakctl.workspace import Workspace
 from tests.fork_server import Forked, by_fork, fork_server
@@ -204,8 +204,10 @@ class Field:
         """End whatever runs in this workspace."""
         await self.leave()
         await self._http.close()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
+        ended = {self.pid}
         while pids := _running_in(self.workspace.root):
+            ended.update(pids)
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -213,6 +215,9 @@ class Field:
             await asyncio.sleep(0.01)
         if self._sandbox is not None:
             self._sandbox.wait()
+        # One that is on its way out has no folder any more, and is not yet a child that ended.
+        for child in [_CHILDREN[pid] for pid in ended if pid in _CHILDREN]:
+            await asyncio.to_thread(child.wait, 30)
         _reap()
 
     # --- people ---------------------------------------------------------------------------------
