@@ -34,7 +34,7 @@ from engine.contracts.documents import DUAL_NAMESPACES, Namespace, Purpose
 from engine.contracts.money import round_down_to
 from engine.contracts.order import Order, OrderType, Side
 from engine.contracts.people import Role
-from engine.contracts.session import Charter, ItemKind, ItemResult
+from engine.contracts.session import END_STATES, Charter, ItemKind, ItemResult
 from engine.contracts.view import DualView, StateView
 from engine.governance.checklist import parse_runbook
 from engine.governance.wordlist import short_code
@@ -296,7 +296,7 @@ class Field:
                 and not view.market.stale
                 and bool(view.market.bids and view.market.asks)
                 and bool(view.balances)
-                and view.engine.attended | (view.session is None or view.session.go.stage != "go")
+                and (view.engine.attended or not _attends(view))
             ),
             "engine ready, market fresh, account known",
         )
@@ -573,6 +573,12 @@ class Field:
             assert response.status == 200, await response.text()
             armed: dict[str, Any] = await response.json()
             return armed
+
+
+def _attends(view: StateView) -> bool:
+    """Whether the engine looks for an attending operator: from the go to the session's end."""
+    session = view.session
+    return session is not None and session.go.stage == "go" and session.state not in END_STATES
 
 
 def _summary(views: list[StateView]) -> str:
