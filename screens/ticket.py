@@ -125,7 +125,7 @@ class Ticket(PeakModal[str]):
             yield Lines(id="ticket-checks")
         with Horizontal(id="ticket-buttons"):
             yield Button("Back", id="ticket-back", compact=True)
-            yield Button("Send order", id="ticket-send", compact=True, disabled=True)
+            yield Button("Send order", id="ticket-send", compact=True, classes="waits")
             yield Lines(id="ticket-why")
 
     @staticmethod
@@ -238,8 +238,9 @@ class Ticket(PeakModal[str]):
                 *breaker_rows(limits, width),
             ]
         )
-        send = self.query_one("#ticket-send", Button)
-        send.disabled = self._sending or not self.sendable
+        # Never disabled: Tab must lead here also while the checks are under way, or the next Enter
+        # would go to another field. It does nothing until they allow.
+        self.query_one("#ticket-send").set_class(self._sending or not self.sendable, "waits")
         self.lines("ticket-why").show(lambda width, _h: [cell(text(self._why(), "quiet"), width)])
 
     def _why(self) -> str:

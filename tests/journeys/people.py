@@ -162,9 +162,13 @@ def place_order(operator: Terminal, quantity: str, price: str = "") -> None:
         operator.press("shift+tab", "shift+tab", "right")
         operator.wait_for("▸MARKET◂")
         operator.press("tab", "tab", "tab")
-    operator.wait_for("Tab to Send, then Enter")
-    operator.press("tab", "tab", "enter")
-    operator.wait_for("was sent")
+    operator.press("tab", "tab")
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while operator.sees("Send order"):  # an Enter before the checks allow does nothing
+        operator.wait_for("Tab to Send, then Enter|was sent")
+        operator.press("enter")
+        operator.glimpse(r"\A(?![\s\S]*Send order)")
+        assert time.monotonic() < deadline, operator.text
 
 
 def type_until_seen(terminal: Terminal, text: str, pattern: str) -> None:

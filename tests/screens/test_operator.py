@@ -193,7 +193,7 @@ async def test_a_blocked_order_cannot_be_sent_and_says_why(operator) -> None:
     async with data.staged(operator) as stage:
         stage.console.decision = data.BLOCK
         ticket = await ticket_with(stage, "0.5")
-        assert ticket.query_one("#ticket-send", Button).disabled
+        assert ticket.query_one("#ticket-send", Button).has_class("waits")
         assert "✖ BLOCK" in stage.text("ticket-verdict")
         assert "blocked: MAX_NOTIONAL" in stage.text("ticket-why")
 
@@ -206,7 +206,7 @@ async def test_changing_a_field_takes_the_permission_back(operator) -> None:
         ticket.query_one("#side", Choice).choose("SELL")
         assert not ticket.sendable
         await stage.pilot.pause()
-        assert ticket.query_one("#ticket-send", Button).disabled
+        assert ticket.query_one("#ticket-send", Button).has_class("waits")
 
 
 async def test_keys_of_the_first_300_ms_of_a_dialog_are_dropped(operator) -> None:
