@@ -1,6 +1,6 @@
 """A disk that refuses to sync one file: the kernel's own answer, for this process alone.
 
-A seccomp filter answers fsync and fdatasync of one descriptor with EIO, in every thread. Nothing is
+A seccomp filter answers fsync, fdatasync and pwritev2 of one descriptor with EIO, in every thread.
 replaced in the program, no privilege is needed, and it cannot be taken back: only for a process of
 its own. Linux on x86-64 and ARM64.
 """
@@ -13,8 +13,8 @@ import os
 import platform
 from pathlib import Path
 
-#: seccomp, fsync, fdatasync.
-_CALLS = {"x86_64": (317, 74, 75), "aarch64": (277, 82, 83)}
+#: seccomp, fsync, fdatasync, pwritev2 (the journal's append, which syncs as it writes).
+_CALLS = {"x86_64": (317, 74, 75, 328), "aarch64": (277, 82, 83, 287)}
 _NO_NEW_PRIVILEGES = 38
 _SET_FILTER, _ALL_THREADS = 1, 1
 _LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06
@@ -49,11 +49,12 @@ def open_files(name: str) -> list[int]:
 
 def fail_sync_of(descriptor: int) -> None:
     """From now on every sync of this descriptor fails with EIO. Raises OSError."""
-    seccomp, fsync, fdatasync = _CALLS[platform.machine()]
+    seccomp, fsync, fdatasync, pwritev2 = _CALLS[platform.machine()]
     rows = (
         (_LOAD, 0, 0, _NUMBER_AT),
-        (_EQUAL, 1, 0, fsync),
-        (_EQUAL, 0, 3, fdatasync),
+        (_EQUAL, 2, 0, fsync),
+        (_EQUAL, 1, 0, fdatasync),
+        (_EQUAL, 0, 3, pwritev2),
         (_LOAD, 0, 0, _FIRST_ARGUMENT_AT),
         (_EQUAL, 0, 1, descriptor),
         (_RETURN, 0, 0, _ERRNO | errno.EIO),

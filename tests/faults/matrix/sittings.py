@@ -18,7 +18,7 @@ from tests.faults.matrix.table import CELLS, FAULTS, Cell
 #: Which kills the suite draws; another seed draws others.
 SEED = 20261121
 #: Cells with a kill that the suite plays, and how many share a desk.
-KILLED_IN_SUITE = 8
+KILLED_IN_SUITE = 4
 _AT_ONE_DESK = 4
 #: Killed whatever is drawn: an engine that is started in a halt must trade after it.
 _ALWAYS = ("submit", "halt")
