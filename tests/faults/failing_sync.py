@@ -1,8 +1,8 @@
 """A disk that refuses to sync one file: the kernel's own answer, for this process alone.
 
 A seccomp filter answers fsync, fdatasync and pwritev2 of one descriptor with EIO, in every thread.
-replaced in the program, no privilege is needed, and it cannot be taken back: only for a process of
-its own. Linux on x86-64 and ARM64.
+Nothing is replaced in the program, no privilege is needed, and it cannot be taken back: only for a
+process of its own. Linux on x86-64 and ARM64.
 """
 
 from __future__ import annotations
