@@ -107,16 +107,21 @@ def verdicts(
     found: Iterable[tuple[str, str, str]],
     suspected: Iterable[str],
     moving: Iterable[str],
+    sums: Iterable[str],
     since: Mapping[Name, int],
     at_us: int,
 ) -> tuple[WatchedBreak, ...]:
     """The breaks to tell after a second look: (code, key, klass) each, found then.
 
     Only what the first look suspected (by key) is told: the rest is news of the meantime and has
-    not been looked at twice. What moved again during the second look is doubt, told as yellow.
-    `since`: when each break was first seen.
+    not been looked at twice. What moved again during the second look is doubt, told as yellow; so
+    are the `sums` (keys of positions and balances) while there is news of an order or a trade, for
+    it moves them too. `since`: when each break was first seen.
     """
-    known, doubtful = set(suspected), set(moving)
+    found, known, doubtful = tuple(found), set(suspected), set(moving)
+    totals = set(sums)
+    if any(key not in known | totals for _, key, _ in found):
+        doubtful |= totals
     told: dict[Name, WatchedBreak] = {}
     for code, key, klass in found:
         if key not in known:

@@ -206,6 +206,7 @@ class ReconWatch:
             ((one.code, one.key, one.klass) for one in found.breaks),
             suspected,
             moving,
+            self._sums(session, word),
             watch.first_seen_us if watch.session_id == session.id else {},
             wall_us(),
         )
@@ -276,10 +277,13 @@ class ReconWatch:
         trades = (*self._state.orders.fills[self._mark.before.fills_from :], *word.fills)
         keys |= {f"{one.symbol}:{one.trade_id}" for one in trades if one.client_order_id in names}
         if names:
-            # A trade on its way moves a position and both balances.
-            keys |= {*session.charter.instruments, *word.balances}
-            keys |= set(self._state.positions.cash())
+            keys |= self._sums(session, word)
         return frozenset(keys)
+
+    def _sums(self, session: Session, word: VenueWord) -> frozenset[str]:
+        """Keys of positions and balances: any trade on its way moves some of them."""
+        cash = self._state.positions.cash()
+        return frozenset((*session.charter.instruments, *word.balances, *cash))
 
     # --- the rate budget ------------------------------------------------------------------------
 

@@ -74,10 +74,23 @@ def test_a_run_of_another_session_is_not_this_ones() -> None:
 
 
 def test_what_moved_in_both_looks_is_doubt_and_keeps_its_age() -> None:
-    (told,) = verdicts([RED], ["USDT"], ["USDT"], {("BALANCE", "USDT"): 3}, 9)
+    (told,) = verdicts([RED], ["USDT"], ["USDT"], [], {("BALANCE", "USDT"): 3}, 9)
     assert (told.code, told.klass, told.first_seen_us) == ("IN_MOTION", "yellow", 3)
-    (told,) = verdicts([YELLOW], ["a"], ["a"], {}, 9)
+    (told,) = verdicts([YELLOW], ["a"], ["a"], [], {}, 9)
     assert (told.code, told.klass, told.first_seen_us) == ("ORDER_LATE", "yellow", 9)
+
+
+def test_news_of_a_trade_between_the_looks_is_doubt_of_what_it_moves() -> None:
+    """The balance was read after a trade that the list of trades did not have yet."""
+    news = ("FILL_MISSING_ENGINE", "BTCUSDT:7", "red")
+    (told,) = verdicts([RED, news], ["USDT"], [], ["USDT", "BTC", "BTCUSDT"], {}, 9)
+    assert (told.code, told.key, told.klass) == ("IN_MOTION", "USDT", "yellow")
+    moved = ("POSITION", "BTCUSDT", "red")  # a sum that only the second look saw is no trade
+    (told,) = verdicts([RED, moved], ["USDT"], [], ["USDT", "BTC", "BTCUSDT"], {}, 9)
+    assert (told.code, told.klass) == ("BALANCE", "red")
+    seen = ["USDT", news[1]]
+    told_all = verdicts([RED, news], seen, [], ["USDT", "BTC", "BTCUSDT"], {}, 9)
+    assert [one.klass for one in told_all] == ["red", "red"]
 
 
 FOUND = st.lists(
@@ -91,14 +104,14 @@ def test_only_what_both_looks_saw_is_told_and_red_only_if_it_stood_still(
     found: list[tuple[str, str]], suspected: set[str], moving: set[str]
 ) -> None:
     rows = [(code, key, CAUSES[code].klass) for code, key in found]
-    told = verdicts(rows, suspected, moving, {}, 9)
+    told = verdicts(rows, suspected, moving, [], {}, 9)
     assert {one.key for one in told} == {key for _, key in found} & suspected
     assert all(one.key not in moving for one in told if one.klass == "red")
     reds = {(code, key) for code, key, klass in rows if klass == "red"}
     still = {(code, key) for code, key in reds if key in suspected - moving}
     assert {(one.code, one.key) for one in told if one.klass == "red"} == still
     assert len({(one.code, one.key) for one in told}) == len(told)
-    assert verdicts(reversed(rows), suspected, moving, {}, 9) == told
+    assert verdicts(reversed(rows), suspected, moving, [], {}, 9) == told
 
 
 @given(st.lists(st.lists(st.sampled_from([RED, YELLOW, GREEN]), max_size=3), max_size=6))
