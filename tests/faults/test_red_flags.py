@@ -182,7 +182,9 @@ async def test_a_crash_whose_orders_the_venue_does_not_tell_is_a_kill(start: Sta
     await desk.fault(rest=[{"on": "query", "answer": "status", "status": 503, "times": 0}])
     await desk.start_engine()
     await desk.until_kill("LATCHED", "UNCONFIRMED")
-    assert desk.events("kill.latched")[0]["reason"].startswith("CRASH_UNRECOVERED")
+    # The latch holds in memory before its line is on the disk.
+    (latched,) = await desk.eventually(lambda: desk.events("kill.latched"), "its line")
+    assert latched["reason"].startswith("CRASH_UNRECOVERED")
     await desk.fault(clear=True)
     await killed_by(desk, "CRASH_UNRECOVERED")
 
